@@ -151,6 +151,34 @@ type Uploader interface {
 	AbortUpload(ctx context.Context, u Upload) error
 }
 
+// Stager is implemented by buckets that can take an object's bytes before its
+// key is known, and name them in the end without moving them again.
+type Stager interface {
+	// Stage opens a new staged object. The context governs all that is done
+	// with it.
+	Stage(ctx context.Context) (Staged, error)
+}
+
+// Staged is an object on its way into a bucket. It is seen by no listing. It is
+// not safe for use by several goroutines at once.
+type Staged interface {
+	io.Writer
+
+	// Commit names what was written, as Put would, and ends the staging.
+	Commit(key string, opts PutOptions) (Attrs, error)
+
+	// Close discards what was not committed. It may be called after Commit
+	// and more than once.
+	Close() error
+}
+
+// Referrer is implemented by buckets that live at an address of their own, in
+// which a narinfo's URL may be any RFC 3986 reference: with a query, with "../"
+// or absolute. In all other buckets it is a key.
+type Referrer interface {
+	GetRef(ctx context.Context, ref string, opts GetOptions) (*Object, error)
+}
+
 // ReadAll reads a whole object of at most limit bytes. A larger one fails with
 // ErrTooLarge before it is read.
 func ReadAll(ctx context.Context, b Bucket, key string, limit int64) ([]byte, Attrs, error) {
