@@ -1,0 +1,185 @@
+package s3url
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+)
+
+// AddressingStyle says where the bucket's name goes in a request. The zero
+// value is [Auto].
+type AddressingStyle string
+
+// The addressing styles.
+const (
+	Auto    AddressingStyle = "auto"    // virtual on AWS, but path for a bucket with a dot; path on a custom endpoint
+	Path    AddressingStyle = "path"    // https://host/bucket/key
+	Virtual AddressingStyle = "virtual" // https://bucket.host/key
+)
+
+// PathStyle reports whether the bucket's name goes into the path of requests
+// and not into the host.
+func (u *URL) PathStyle() bool {
+	switch u.AddressingStyle {
+	case Path:
+		return true
+	case Virtual:
+		return false
+	}
+	return u.Endpoint != "" || strings.Contains(u.Bucket, ".")
+}
+
+// EndpointURL returns the address of the server, without the bucket, or nil
+// where the URL has no endpoint: that is AWS. A host and port without a scheme
+// get Scheme's, so that "localhost:9000" is never read as a scheme.
+func (u *URL) EndpointURL() (*url.URL, error) {
+	if u.Endpoint == "" {
+		return nil, nil
+	}
+	full := u.Endpoint
+	if !strings.Contains(full, "://") {
+		full = cmp.Or(u.Scheme, DefaultScheme) + "://" + full
+	}
+	e, err := url.Parse(full)
+	if err != nil {
+		var inner *url.Error
+		if errors.As(err, &inner) {
+			err = inner.Err // the URL itself is already in the message around it
+		}
+		return nil, fmt.Errorf("%w; want https://host[:port][/path] or host[:port]", err)
+	}
+	switch {
+	case e.Scheme != "http" && e.Scheme != "https":
+		return nil, fmt.Errorf("scheme %q: want http or https", e.Scheme)
+	case e.Hostname() == "":
+		return nil, errors.New("the host is missing")
+	case strings.Contains(e.Hostname(), ":") && !strings.HasPrefix(e.Host, "["):
+		return nil, errors.New("an IPv6 address goes into brackets, as in [::1]:9000")
+	case e.User != nil:
+		return nil, errors.New("credentials do not belong into the URL; use profile= or the environment")
+	case e.RawQuery != "" || e.ForceQuery || e.Fragment != "":
+		return nil, errors.New("neither query nor fragment is allowed")
+	}
+	if port := e.Port(); port != "" {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return nil, fmt.Errorf("port %q: want 1 to 65535", port)
+		}
+	}
+	return &url.URL{Scheme: e.Scheme, Host: e.Host, Path: strings.TrimRight(e.Path, "/")}, nil
+}
+
+// IsAWS reports whether requests go to Amazon: there is no endpoint, or one
+// below a domain of AWS, such as that of a VPC.
+func (u *URL) IsAWS() bool {
+	e, err := u.EndpointURL()
+	if err != nil {
+		return false
+	}
+	if e == nil {
+		return true
+	}
+	host := strings.ToLower(strings.TrimSuffix(e.Hostname(), "."))
+	for _, p := range partitions {
+		if strings.HasSuffix(host, "."+p.DNSSuffix) {
+			return true
+		}
+	}
+	return false
+}
+
+func (u *URL) endpointIsAddress() bool {
+	e, err := u.EndpointURL()
+	if err != nil || e == nil {
+		return false
+	}
+	_, err = netip.ParseAddr(e.Hostname())
+	return err == nil
+}
+
+// Partition is one of the separate parts of AWS.
+type Partition struct {
+	ID        string // as in ARNs: "aws", "aws-cn", "aws-us-gov", …
+	DNSSuffix string
+}
+
+var commercial = Partition{"aws", "amazonaws.com"}
+
+// partitions by what their regions begin with.
+var partitions = []struct {
+	prefix string
+	Partition
+}{
+	{"cn-", Partition{"aws-cn", "amazonaws.com.cn"}},
+	{"us-gov-", Partition{"aws-us-gov", "amazonaws.com"}},
+	{"us-iso-", Partition{"aws-iso", "c2s.ic.gov"}},
+	{"us-isob-", Partition{"aws-iso-b", "sc2s.sgov.gov"}},
+	{"eu-isoe-", Partition{"aws-iso-e", "cloud.adc-e.uk"}},
+	{"us-isof-", Partition{"aws-iso-f", "csp.hci.ic.gov"}},
+	{"eusc-", Partition{"aws-eusc", "amazonaws.eu"}},
+	{"", commercial},
+}
+
+// PartitionOf returns the partition that a region belongs to. An unknown one
+// counts as a region of the partition "aws".
+func PartitionOf(region string) Partition {
+	for _, p := range partitions {
+		if strings.HasPrefix(region, p.prefix) {
+			return p.Partition
+		}
+	}
+	return commercial
+}
+
+// ObjectURL returns the address of an object, which Nix would request: the key
+// behind the prefix, in the bucket, with the version where the URL names one.
+// A region that only the environment knows is not considered.
+func (u *URL) ObjectURL(key string) (*url.URL, error) {
+	if u.Prefix != "" {
+		key = u.Prefix + "/" + key
+	}
+	if err := checkKey(key); err != nil {
+		return nil, fmt.Errorf("key %q: %w", key, err)
+	}
+	base, err := u.EndpointURL()
+	if err != nil {
+		return nil, fmt.Errorf("endpoint=%s: %w", u.Endpoint, err)
+	}
+	if base == nil {
+		base = &url.URL{Scheme: cmp.Or(u.Scheme, DefaultScheme), Host: u.awsHost()}
+	}
+	path := key
+	if u.PathStyle() {
+		path = u.Bucket + "/" + key
+	} else {
+		base.Host = u.Bucket + "." + base.Host
+	}
+	// S3 reads a plain plus sign in a path as a space, so all that is not
+	// unreserved is encoded, more than package url would by itself.
+	base.RawPath = escape(base.Path, "/") + "/" + escape(path, "/")
+	base.Path += "/" + path
+	if u.VersionID != "" {
+		base.RawQuery = "versionId=" + escape(u.VersionID, "")
+	}
+	return base, nil
+}
+
+// awsHost returns the host of AWS for the region and the kind of endpoint.
+func (u *URL) awsHost() string {
+	region := cmp.Or(u.Region, DefaultRegion)
+	suffix := PartitionOf(region).DNSSuffix
+	stack := ""
+	if u.DualStack {
+		stack = ".dualstack"
+	}
+	switch {
+	case u.Accelerate:
+		return "s3-accelerate" + stack + "." + suffix
+	case u.FIPS:
+		return "s3-fips" + stack + "." + region + "." + suffix
+	}
+	return "s3" + stack + "." + region + "." + suffix
+}

@@ -1,0 +1,189 @@
+package s3url
+
+import (
+	"cmp"
+	"fmt"
+	"net/url"
+	"strings"
+)
+
+// param is one known parameter. The table of them drives parsing, checking,
+// printing, the suggestions for misspelt names, Parameters and Warnings.
+type param struct {
+	name       string
+	def        string // what holds where the URL is silent, for people
+	alias      string // another name for it
+	deprecated string // what to write instead
+	extension  bool   // unknown to Nix and Lix
+	transport  bool   // a field of Transport
+	setting    bool   // a cache setting, kept in Rest
+
+	bind  func(u *URL) value // the field; nil for settings
+	check check              // of a setting
+}
+
+// set parses text into the parameter's place in u.
+func (p *param) set(u *URL, text string) error {
+	if !p.setting {
+		return p.bind(u).set(text)
+	}
+	if text == "" {
+		return nil
+	}
+	if err := p.check(text); err != nil {
+		return err
+	}
+	if u.Rest == nil {
+		u.Rest = make(url.Values)
+	}
+	u.Rest.Set(p.name, text)
+	return nil
+}
+
+// get returns the parameter as text, empty where u is silent about it.
+func (p *param) get(u *URL) string {
+	if p.setting {
+		return u.Rest.Get(p.name)
+	}
+	return p.bind(u).String()
+}
+
+var params = []param{
+	{name: "profile", def: "AWS_PROFILE, else default", bind: func(u *URL) value { return text{&u.Profile, line(256)} }},
+	{name: "region", def: "AWS_REGION, else the profile's, else " + DefaultRegion, bind: func(u *URL) value { return text{&u.Region, isRegion} }},
+	{name: "scheme", def: DefaultScheme, deprecated: "write it into the endpoint, as in endpoint=http://host:port", bind: func(u *URL) value { return text{&u.Scheme, oneOf("http", "https")} }},
+	{name: "endpoint", def: "AWS", bind: func(u *URL) value { return text{&u.Endpoint, line(1024)} }},
+	{name: "addressing-style", def: "auto", bind: func(u *URL) value {
+		return text{(*string)(&u.AddressingStyle), oneOf(string(Auto), string(Path), string(Virtual))}
+	}},
+	{name: "multipart-upload", def: "true", bind: func(u *URL) value { return optionalBool{&u.MultipartUpload} }},
+	{name: "multipart-chunk-size", def: "5242880", alias: "buffer-size", bind: func(u *URL) value {
+		return number[int64]{p: &u.MultipartChunkSize, min: 5 << 20, max: 5 << 30}
+	}},
+	{name: "multipart-threshold", def: "104857600", bind: func(u *URL) value {
+		return number[int64]{p: &u.MultipartThreshold, zero: 1, min: 1, max: 1 << 50}
+	}},
+	{name: "storage-class", def: "the bucket's", bind: func(u *URL) value { return text{&u.StorageClass, isToken} }},
+	{name: "versionId", def: "the newest", bind: func(u *URL) value { return text{&u.VersionID, line(1024)} }},
+	{name: "retryable-exception-names", def: "none", bind: func(u *URL) value { return tokens{&u.RetryableExceptionNames} }},
+
+	{name: "tls-certificate", def: "none", transport: true, bind: func(u *URL) value { return text{&u.TLSCertificate, line(4096)} }},
+	{name: "tls-private-key", def: "none", transport: true, bind: func(u *URL) value { return text{&u.TLSPrivateKey, line(4096)} }},
+	{name: "retry-attempts", def: "5", transport: true, bind: func(u *URL) value {
+		return number[int]{p: &u.RetryAttempts, zero: 1, min: 1, max: 1000}
+	}},
+	{name: "retry-delay", def: "100", transport: true, bind: func(u *URL) value { return milliseconds{&u.RetryDelay} }},
+	{name: "retry-max-delay", def: "60000", transport: true, bind: func(u *URL) value { return milliseconds{&u.RetryMaxDelay} }},
+	{name: "retry-delay-rate-limited", def: "5000", transport: true, bind: func(u *URL) value { return milliseconds{&u.RetryDelayRateLimited} }},
+
+	{name: "anonymous", def: "false", extension: true, bind: func(u *URL) value { return boolean{&u.Anonymous} }},
+	{name: "sse", def: "the bucket's", extension: true, bind: func(u *URL) value { return text{&u.SSE, oneOf("AES256", "aws:kms", "aws:kms:dsse")} }},
+	{name: "sse-kms-key-id", def: "the account's", extension: true, bind: func(u *URL) value { return text{&u.SSEKMSKeyID, line(2048)} }},
+	{name: "requester-pays", def: "false", extension: true, bind: func(u *URL) value { return boolean{&u.RequesterPays} }},
+	{name: "accelerate", def: "false", extension: true, bind: func(u *URL) value { return boolean{&u.Accelerate} }},
+	{name: "dualstack", def: "false", extension: true, bind: func(u *URL) value { return boolean{&u.DualStack} }},
+	{name: "fips", def: "false", extension: true, bind: func(u *URL) value { return boolean{&u.FIPS} }},
+	{name: "cache-control", def: "none", extension: true, bind: func(u *URL) value { return text{&u.CacheControl, line(1024)} }},
+	{name: "tags", def: "none", extension: true, bind: func(u *URL) value { return tags{&u.Tags} }},
+	{name: "max-concurrency", def: "the driver's", extension: true, bind: func(u *URL) value {
+		return number[int]{p: &u.MaxConcurrency, min: 1, max: 10000}
+	}},
+
+	{name: "compression", def: "zstd", setting: true, check: oneOf(compressions...)},
+	{name: "compression-level", def: "-1", setting: true, check: isInteger(-1<<31, 1<<31-1)},
+	{name: "parallel-compression", def: "true for zstd, false else", setting: true, check: isBool},
+	{name: "write-nar-listing", def: "false", setting: true, check: isBool},
+	{name: "index-debug-info", def: "false", setting: true, check: isBool},
+	{name: "narinfo-compression", def: "none", setting: true, check: oneOf(compressions...)},
+	{name: "ls-compression", def: "none", setting: true, check: oneOf(compressions...)},
+	{name: "log-compression", def: "none", setting: true, check: oneOf(compressions...)},
+	{name: "secret-key", def: "none", setting: true, check: line(4096)},
+	{name: "secret-keys", def: "none", setting: true, check: line(16384)},
+	{name: "local-nar-cache", def: "none", setting: true, check: line(4096)},
+	{name: "store", def: "/nix/store", setting: true, check: isAbsolute},
+	{name: "priority", def: "the cache's", setting: true, check: isInteger(-1<<31, 1<<31-1)},
+	{name: "want-mass-query", def: "the cache's", setting: true, check: isBool},
+	{name: "trusted", def: "false", setting: true, check: isBool},
+	{name: "path-info-cache-size", def: "65536", setting: true, check: isInteger(0, 1<<31-1)},
+	{name: "system-features", def: "none", setting: true, check: line(4096)},
+}
+
+// compressions are the names that a narinfo may carry (Nix manual, "Binary
+// Cache"). Which of them can be written is package codec's to say.
+var compressions = []string{
+	"none", "br", "bzip2", "compress", "grzip", "gzip", "lrzip", "lz4", "lzip", "lzma", "lzop", "xz", "zstd",
+}
+
+// Origin tells where the value of a parameter came from.
+type Origin string
+
+// The origins of a value.
+const (
+	FromDefault Origin = "default"
+	FromURL     Origin = "url"
+	FromAlias   Origin = "alias" // from the URL, by another name than Parameter.Name
+)
+
+// Parameter is one setting of a URL as it takes effect.
+type Parameter struct {
+	Name      string
+	Value     string // for people; where Origin is FromDefault it may say in words what is decided later
+	Origin    Origin
+	Extension bool   // Nix and Lix do not know it
+	Note      string // that it is deprecated, or by which alias it was given; else empty
+}
+
+// Parameters returns every known parameter, those of S3 first, then the cache
+// settings, each with its effective value.
+func (u *URL) Parameters() []Parameter {
+	all := make([]Parameter, 0, len(params))
+	for i := range params {
+		p := &params[i]
+		out := Parameter{Name: p.name, Value: p.def, Origin: FromDefault, Extension: p.extension}
+		if text := p.get(u); text != "" {
+			out.Value, out.Origin = text, FromURL
+			out.Note = p.note(u)
+			if u.spelled[p.name] != "" {
+				out.Origin = FromAlias
+			}
+		}
+		all = append(all, out)
+	}
+	return all
+}
+
+// note says what is wrong with how the parameter was given, if anything.
+func (p *param) note(u *URL) string {
+	switch alias := u.spelled[p.name]; {
+	case alias != "":
+		return fmt.Sprintf("%s is the old name of %s", alias, p.name)
+	case p.deprecated != "":
+		return p.name + " is deprecated: " + p.deprecated
+	}
+	return ""
+}
+
+// Warnings returns one sentence for each part of the URL that is deprecated,
+// without effect or unlikely to be meant, in a fixed order. The URL is usable
+// all the same.
+func (u *URL) Warnings() []string {
+	var all []string
+	for i := range params {
+		if p := &params[i]; p.get(u) != "" {
+			if note := p.note(u); note != "" {
+				all = append(all, note)
+			}
+		}
+	}
+	for _, name := range u.repeated {
+		all = append(all, name+" is given more than once: the first value counts")
+	}
+	if u.Scheme != "" && strings.Contains(u.Endpoint, "://") {
+		all = append(all, "scheme has no effect: the endpoint names its own")
+	}
+	chunk, threshold := cmp.Or(u.MultipartChunkSize, DefaultMultipartChunkSize), cmp.Or(u.MultipartThreshold, DefaultMultipartThreshold)
+	if threshold < chunk {
+		all = append(all, fmt.Sprintf("multipart-threshold (%d) is less than multipart-chunk-size (%d): some uploads will be of a single part", threshold, chunk))
+	}
+	return all
+}
