@@ -1,0 +1,27 @@
+package codec
+
+import (
+	"compress/bzip2"
+	"io"
+)
+
+func bzip2Codec() Codec {
+	return Codec{
+		Name:      "bzip2",
+		Extension: ".bz2",
+		Detect:    detectBzip2,
+		NewReader: func(r io.Reader, _ ReaderOptions) (io.ReadCloser, error) {
+			return io.NopCloser(bzip2.NewReader(r)), nil
+		},
+	}
+}
+
+// detectBzip2 knows a stream by its signature, its block size and how a block
+// or the end of an empty stream begins.
+func detectBzip2(prefix []byte) bool {
+	if len(prefix) < 10 || string(prefix[:3]) != "BZh" || prefix[3] < '1' || prefix[3] > '9' {
+		return false
+	}
+	marker := string(prefix[4:10])
+	return marker == "\x31\x41\x59\x26\x53\x59" || marker == "\x17\x72\x45\x38\x50\x90"
+}

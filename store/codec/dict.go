@@ -1,0 +1,88 @@
+package codec
+
+import (
+	"io"
+	"math/bits"
+)
+
+// What the writers of xz, lzip and lzma share: levels are sizes of the
+// dictionary, and an encoder allocates some ten times that size. So the
+// dictionary is made no larger than the input.
+
+const (
+	lzmaDefault = 6       // level
+	lzmaFrame   = 8 << 20 // input of one frame of a parallel writer's output
+)
+
+// lzmaDict returns the dictionary of a level, which is that of the xz command.
+func lzmaDict(level int) int {
+	return [...]int{1: 1 << 20, 2 << 20, 4 << 20, 4 << 20, 8 << 20, 8 << 20, 16 << 20, 32 << 20, 64 << 20}[level]
+}
+
+// dictOpener opens an encoder with a dictionary of the given size.
+type dictOpener func(w io.Writer, dict int) (io.WriteCloser, error)
+
+func newDictWriter(w io.Writer, o WriterOptions, dict int, open dictOpener) (io.WriteCloser, error) {
+	if !o.Parallel {
+		return &dictWriter{w: w, dict: dict, open: open}, nil
+	}
+	return newFrameWriter(w, o, frameFormat{size: lzmaFrame, encode: func(dst, src []byte) ([]byte, error) {
+		return encodeStream(dst, src, func(w io.Writer) (io.WriteCloser, error) {
+			return open(w, fitDict(dict, len(src)))
+		})
+	}}), nil
+}
+
+// fitDict returns the smallest power of two that holds n bytes, between 4 KiB
+// and dict.
+func fitDict(dict, n int) int {
+	return min(dict, max(4<<10, 1<<bits.Len(uint(max(n, 1)-1))))
+}
+
+// dictWriter keeps back the first smallBuffer bytes of the input, to choose a
+// dictionary that fits when there are no more.
+type dictWriter struct {
+	w    io.Writer
+	dict int
+	open dictOpener
+	head []byte
+	enc  io.WriteCloser // nil until there are more bytes than head takes
+}
+
+func (d *dictWriter) Write(p []byte) (int, error) {
+	if d.enc == nil {
+		if len(d.head)+len(p) <= smallBuffer {
+			if d.head == nil {
+				d.head = getBuffer(smallBuffer)
+			}
+			d.head = append(d.head, p...)
+			return len(p), nil
+		}
+		if err := d.begin(d.dict); err != nil {
+			return 0, err
+		}
+	}
+	return d.enc.Write(p)
+}
+
+// begin opens the encoder and gives it what was kept back.
+func (d *dictWriter) begin(dict int) error {
+	enc, err := d.open(d.w, dict)
+	if err != nil {
+		return err
+	}
+	d.enc = enc
+	_, err = enc.Write(d.head)
+	putBuffer(d.head)
+	d.head = nil
+	return err
+}
+
+func (d *dictWriter) Close() error {
+	if d.enc == nil {
+		if err := d.begin(fitDict(d.dict, len(d.head))); err != nil {
+			return err
+		}
+	}
+	return d.enc.Close()
+}

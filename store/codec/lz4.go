@@ -1,0 +1,63 @@
+package codec
+
+import (
+	"encoding/binary"
+	"io"
+	"sync"
+
+	"github.com/pierrec/lz4/v4"
+)
+
+// lz4Frame is the input of one frame of a parallel writer's output.
+const lz4Frame = 4 << 20
+
+func lz4Codec() Codec {
+	return Codec{
+		Name:      "lz4",
+		Extension: ".lz4",
+		Detect:    detectLZ4,
+		NewReader: newLZ4Reader,
+		NewWriter: newLZ4Writer,
+	}
+}
+
+// detectLZ4 knows frames of today's format and of the legacy one.
+func detectLZ4(prefix []byte) bool {
+	if len(prefix) < 4 {
+		return false
+	}
+	magic := binary.LittleEndian.Uint32(prefix)
+	return magic == 0x184d2204 || magic == 0x184c2102
+}
+
+var lz4Decoders = sync.Pool{New: func() any { return lz4.NewReader(nil) }}
+
+func newLZ4Reader(r io.Reader, _ ReaderOptions) (io.ReadCloser, error) {
+	d := lz4Decoders.Get().(*lz4.Reader)
+	d.Reset(r)
+	return pooled{d, func() {
+		d.Reset(nil) // gives back its buffers
+		lz4Decoders.Put(d)
+	}}, nil
+}
+
+// lz4Levels are the settings of the levels from 1; 1 and 2 are the fast
+// method, as in the lz4 command.
+var lz4Levels = [...]lz4.CompressionLevel{1: lz4.Fast, lz4.Fast, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9}
+
+func newLZ4Writer(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
+	level, err := o.level(1, 1, len(lz4Levels)-1)
+	if err != nil {
+		return nil, err
+	}
+	open := func(w io.Writer) (io.WriteCloser, error) {
+		enc := lz4.NewWriter(w)
+		return enc, enc.Apply(lz4.CompressionLevelOption(lz4Levels[level]), lz4.BlockSizeOption(lz4.Block1Mb))
+	}
+	if !o.Parallel {
+		return open(w)
+	}
+	return newFrameWriter(w, o, frameFormat{size: lz4Frame, encode: func(dst, src []byte) ([]byte, error) {
+		return encodeStream(dst, src, open)
+	}}), nil
+}

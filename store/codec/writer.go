@@ -1,0 +1,83 @@
+package codec
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+)
+
+// guardWriter makes a codec's writers keep the promises of NewWriter: an error
+// is final, and what follows Close does no harm.
+func guardWriter(name string, open func(io.Writer, WriterOptions) (io.WriteCloser, error)) func(io.Writer, WriterOptions) (io.WriteCloser, error) {
+	return func(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
+		dst := &sink{w: w}
+		enc, err := open(dst, o)
+		if dst.err != nil {
+			return nil, dst.err
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return &writer{enc: enc, dst: dst}, nil
+	}
+}
+
+// writer is what NewWriter returns.
+type writer struct {
+	enc io.WriteCloser // nil when closed
+	dst *sink
+	err error // the first error; final
+}
+
+func (w *writer) Write(p []byte) (int, error) {
+	if w.err != nil {
+		return 0, w.err
+	}
+	if w.enc == nil {
+		return 0, fs.ErrClosed
+	}
+	n, err := w.enc.Write(p)
+	w.err = w.cause(err)
+	return n, w.err
+}
+
+// Close completes the stream. It returns the error that made it incomplete,
+// every time it is called.
+func (w *writer) Close() error {
+	if w.enc == nil {
+		return w.err
+	}
+	err := w.enc.Close()
+	w.enc = nil
+	if w.err == nil {
+		w.err = w.cause(err)
+	}
+	return w.err
+}
+
+// cause prefers the destination's error to what the encoder made of it.
+func (w *writer) cause(err error) error {
+	if w.dst.err != nil {
+		return w.dst.err
+	}
+	return err
+}
+
+// sink is the destination until its first error. It is not written to again,
+// though encoders try to on Close.
+type sink struct {
+	w   io.Writer
+	err error
+}
+
+func (s *sink) Write(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
+	n, err := s.w.Write(p)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	s.err = err
+	return n, err
+}

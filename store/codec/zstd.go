@@ -1,0 +1,124 @@
+package codec
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// zstdFrame is the input of one frame: large enough to lose less than 1 % of
+// size against one frame for all, small enough to keep many in memory.
+const zstdFrame = 4 << 20
+
+// zstdLevels are the levels of libzstd, of which Nix passes any.
+const (
+	zstdLowest  = -(1 << 17)
+	zstdDefault = 3
+	zstdHighest = 22
+)
+
+func zstdCodec() Codec {
+	return Codec{
+		Name:      "zstd",
+		Extension: ".zst",
+		Detect:    detectZstd,
+		NewReader: newZstdReader,
+		NewWriter: newZstdWriter,
+	}
+}
+
+// detectZstd knows frames and skippable frames, which may come first.
+func detectZstd(prefix []byte) bool {
+	if len(prefix) < 4 {
+		return false
+	}
+	magic := binary.LittleEndian.Uint32(prefix)
+	return magic == 0xfd2fb528 || magic&^0xf == 0x184d2a50
+}
+
+// zstdDecoders work in the goroutine that reads, so they need no Close.
+var zstdDecoders = sync.Pool{New: func() any {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecodeBuffersBelow(0))
+	if err != nil {
+		panic(err) // the options are constant
+	}
+	return d
+}}
+
+func newZstdReader(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
+	window := uint64(max(o.maxMemory(), zstd.MinWindowSize))
+	d := zstdDecoders.Get().(*zstd.Decoder)
+	if err := d.ResetWithOptions(r, zstd.WithDecoderMaxWindow(window)); err != nil {
+		return nil, err
+	}
+	release := func() {
+		if d.Reset(nil) == nil {
+			zstdDecoders.Put(d)
+		}
+	}
+	return pooled{zstdReader{d, window}, release}, nil
+}
+
+type zstdReader struct {
+	d      *zstd.Decoder
+	window uint64
+}
+
+func (z zstdReader) Read(p []byte) (int, error) {
+	n, err := z.d.Read(p)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
+		err = fmt.Errorf("%w: its window is larger than %d bytes", ErrMemory, z.window)
+	}
+	return n, err
+}
+
+// zstdSpeed returns the setting of the encoder that stands for a level of
+// libzstd, by the size of the output.
+func zstdSpeed(level int) zstd.EncoderLevel {
+	switch {
+	case level < 3:
+		return zstd.SpeedFastest
+	case level < 6:
+		return zstd.SpeedDefault
+	case level < 10:
+		return zstd.SpeedBetterCompression
+	default:
+		return zstd.SpeedBestCompression
+	}
+}
+
+// zstdEncoders holds the encoders of each speed. One is in use only while a
+// frame is compressed, and encodeSlots bounds these.
+var zstdEncoders [zstd.SpeedBestCompression + 1]sync.Pool
+
+func newZstdWriter(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
+	level, err := o.level(zstdDefault, zstdLowest, zstdHighest)
+	if err != nil {
+		return nil, err
+	}
+	speed := zstdSpeed(level)
+	return newFrameWriter(w, o, frameFormat{size: zstdFrame, encode: func(dst, src []byte) ([]byte, error) {
+		enc, ok := zstdEncoders[speed].Get().(*zstd.Encoder)
+		if !ok {
+			if enc, err = newZstdEncoder(speed); err != nil {
+				return nil, err
+			}
+		}
+		defer zstdEncoders[speed].Put(enc)
+		return enc.EncodeAll(src, dst), nil
+	}}), nil
+}
+
+func newZstdEncoder(speed zstd.EncoderLevel) (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil,
+		zstd.WithEncoderLevel(speed),
+		zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(zstdFrame),
+		zstd.WithLowerEncoderMem(true), // no slower here: a frame is no larger than the window
+		zstd.WithSingleSegment(true),   // states the content size of the smallest frame too
+		zstd.WithZeroFrames(true))
+}
