@@ -1,0 +1,160 @@
+package s3blob
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+
+	"example.com/nixs3/s3url"
+)
+
+const (
+	// metadataTimeout bounds each of the two questions that the instance
+	// metadata service is asked, for the role and for its keys: a second in
+	// all. It answers within milliseconds where there is one, and never where
+	// packets to it are dropped.
+	metadataTimeout = 500 * time.Millisecond
+
+	// maxMetadata bounds one answer, in bytes.
+	maxMetadata = 64 << 10
+
+	// expiryWindow is how long before their end temporary credentials are
+	// renewed.
+	expiryWindow = time.Minute
+)
+
+// loadConfig resolves what the URL leaves to the environment: the region and
+// where credentials come from. Nothing is sent yet; credentials are looked for
+// with the first request, and failing that it ends with a *credentialsError.
+//
+// The chain is the SDK's. A profile that the URL names goes before credentials
+// in the environment. Instance metadata is asked last, only where the requests
+// go to Amazon, and for a second at most.
+//
+// The endpoint is not part of the result: it is that of S3 alone, whereas the
+// configuration serves STS and the like too.
+func loadConfig(ctx context.Context, u *s3url.URL, o Options) (aws.Config, error) {
+	if err := u.Validate(); err != nil {
+		return aws.Config{}, err
+	}
+	log := o.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	for _, warning := range u.Warnings() {
+		log.Warn("s3 URL: "+warning, "bucket", u.Bucket)
+	}
+
+	metadata := &boundedMetadata{}
+	load := []func(*config.LoadOptions) error{
+		config.WithLogger(sdkLogger{log}),
+		config.WithRegion(u.Region),
+		config.WithDefaultRegion(s3url.DefaultRegion),
+		config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = metadata }),
+		config.WithCredentialsCacheOptions(func(o *aws.CredentialsCacheOptions) {
+			o.ExpiryWindow, o.ExpiryWindowJitterFrac = expiryWindow, 0.5
+		}),
+	}
+	if u.Profile != "" {
+		load = append(load, config.WithSharedConfigProfile(u.Profile))
+	}
+	if u.Anonymous {
+		load = append(load, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	}
+	if !u.IsAWS() {
+		load = append(load, config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
+	}
+	if u.FIPS {
+		load = append(load, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return aws.Config{}, &credentialsError{profile: u.Profile, aws: u.IsAWS(), err: err}
+	}
+	metadata.config = cfg
+	if u.Anonymous {
+		cfg.Credentials = aws.AnonymousCredentials{} // bare, which is how requests stay unsigned
+	} else {
+		cfg.Credentials = explained{cfg.Credentials, u}
+	}
+	return cfg, nil
+}
+
+// boundedMetadata is the instance metadata client with a bound on the time that
+// each answer may take. The client is made with the first question, when the
+// configuration that says where the service is has been loaded.
+type boundedMetadata struct {
+	config aws.Config
+	once   sync.Once
+	client *imds.Client
+}
+
+func (m *boundedMetadata) GetMetadata(ctx context.Context, in *imds.GetMetadataInput, opts ...func(*imds.Options)) (*imds.GetMetadataOutput, error) {
+	m.once.Do(func() {
+		m.client = imds.NewFromConfig(m.config, func(o *imds.Options) {
+			o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 50 * time.Millisecond })
+		})
+	})
+	ctx, cancel := context.WithTimeoutCause(ctx, metadataTimeout, errNoMetadata)
+	defer cancel()
+	out, err := m.client.GetMetadata(ctx, in, opts...)
+	if err != nil {
+		return nil, metadataError(ctx, err)
+	}
+	defer out.Content.Close()
+	data, err := io.ReadAll(io.LimitReader(out.Content, maxMetadata))
+	if err != nil {
+		return nil, metadataError(ctx, err)
+	}
+	out.Content = io.NopCloser(bytes.NewReader(data))
+	return out, nil
+}
+
+var errNoMetadata = fmt.Errorf("no answer within %v", metadataTimeout)
+
+// metadataError returns the timeout's own words where it is what ended ctx.
+func metadataError(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(cause, errNoMetadata) {
+		return cause
+	}
+	return err
+}
+
+// explained turns the failures of a provider into errors that a person can act
+// on.
+type explained struct {
+	aws.CredentialsProvider
+	url *s3url.URL
+}
+
+func (e explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	c, err := e.CredentialsProvider.Retrieve(ctx)
+	if err == nil || ctx.Err() != nil {
+		return c, err
+	}
+	return c, &credentialsError{
+		profile: e.url.Profile,
+		aws:     e.url.IsAWS(),
+		sources: e.ProviderSources(),
+		err:     err,
+	}
+}
+
+// ProviderSources passes on what the SDK puts into its User-Agent.
+func (e explained) ProviderSources() []aws.CredentialSource {
+	if p, ok := e.CredentialsProvider.(aws.CredentialProviderSource); ok {
+		return p.ProviderSources()
+	}
+	return nil
+}
