@@ -1,0 +1,49 @@
+package fileblob_test
+
+import (
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/fileblob"
+	"example.com/nixs3/store/storetest"
+)
+
+func open(t *testing.T, dir string, opts fileblob.Options) *fileblob.Bucket {
+	t.Helper()
+	b, err := fileblob.Open(dir, opts)
+	require.NoError(t, err)
+	return b
+}
+
+func TestConformance(t *testing.T) {
+	for name, opts := range map[string]fileblob.Options{"fast": {}, "synced": {Sync: true}} {
+		t.Run(name, func(t *testing.T) {
+			if opts.Sync && testing.Short() {
+				t.Skip("fsync is slow")
+			}
+			storetest.TestBucket(t, func(t *testing.T) blob.Bucket {
+				return open(t, t.TempDir(), opts)
+			}, storetest.Features{
+				NoContentType:     true,
+				NoContentEncoding: true,
+				NoChecksum:        true,
+				NoKey:             noFileName,
+			})
+		})
+	}
+}
+
+// noFileName tells of keys for which some systems have no file name.
+func noFileName(key string) bool {
+	switch runtime.GOOS {
+	case "windows":
+		return strings.ContainsAny(key, `<>:"\|?*`) || strings.HasSuffix(key, " ") || strings.HasSuffix(key, ".") || key == "odd/CASE" || len(key) > 200
+	case "darwin":
+		return key == "odd/CASE" || key == "odd/e\u0301" || len(key) > 900
+	}
+	return false
+}
