@@ -17,8 +17,8 @@ debian_packages() {
 	done
 	[ ${#missing[@]} -gt 0 ] || return 0
 	[ "$(id -u)" = 0 ] || die "only root can install ${missing[*]}"
-	apt-get update -qq
-	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${missing[@]}" >"$NIXS3_LAB/apt.log" 2>&1 ||
+	apt-get update -qq -o DPkg::Lock::Timeout=120
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y -o DPkg::Lock::Timeout=120 --no-install-recommends "${missing[@]}" >"$NIXS3_LAB/apt.log" 2>&1 ||
 		{ cat "$NIXS3_LAB/apt.log" >&2; die "apt-get install ${missing[*]} failed"; }
 }
 
