@@ -14,7 +14,7 @@ step() {
 	(
 		set -e
 		"$@"
-	)
+	) </dev/null
 	status=$?
 	set -e
 	if [ $status -ne 0 ]; then
