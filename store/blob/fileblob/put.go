@@ -104,7 +104,8 @@ func (b *Bucket) createTemp(dir string) (*temp, error) {
 func (b *Bucket) inFolder(dir string, do func() error) error {
 	err := do()
 	for i := 0; i < attempts && dir != "." && errors.Is(err, fs.ErrNotExist); i++ {
-		if err := b.root.MkdirAll(dir, 0o777); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		// That another makes or removes the folder meanwhile is no failure.
+		if err := b.root.MkdirAll(dir, 0o777); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrExist) {
 			return occupied(err)
 		}
 		err = do()
