@@ -1,0 +1,134 @@
+package narinfo
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"example.com/nixs3/narinfo/storepath"
+)
+
+// CacheInfo is what a binary cache says of itself, in the object
+// nix-cache-info. The zero value says nothing.
+type CacheInfo struct {
+	StoreDir      storepath.Dir // of every path in the cache, empty where absent
+	WantMassQuery *bool         // whether clients may ask for many paths at a time, nil where absent
+	Priority      *int          // among a client's caches, the lowest first, nil where absent
+	Extra         []Field       // lines that are none of the above
+}
+
+const (
+	kindCacheInfo = "nix-cache-info"
+
+	// maxCacheInfo bounds the text, maxCacheInfoExtra its unknown lines.
+	maxCacheInfo      = 64 << 10
+	maxCacheInfoExtra = 256
+
+	fieldStoreDir      = "StoreDir"
+	fieldWantMassQuery = "WantMassQuery"
+	fieldPriority      = "Priority"
+)
+
+var cacheInfoFields = []string{fieldStoreDir, fieldWantMassQuery, fieldPriority}
+
+// ParseCacheInfo reads a nix-cache-info of at most 64 KiB. As in Nix, white
+// space around values and lines without a colon do not matter, and of a name
+// that is there twice the last counts. Every error is a [*ParseError].
+func ParseCacheInfo(data []byte) (*CacheInfo, error) {
+	if len(data) > maxCacheInfo {
+		return nil, &ParseError{Kind: kindCacheInfo, Err: fmt.Errorf("%d bytes, at most %d are read", len(data), maxCacheInfo)}
+	}
+	c := new(CacheInfo)
+	number, moved := 0, 0
+	for line := range strings.SplitSeq(string(data), "\n") {
+		number++
+		name, value, ok := strings.Cut(line, ":")
+		if !ok {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		known, err := c.set(name, value)
+		if err != nil {
+			return nil, &ParseError{kindCacheInfo, number, name, err}
+		}
+		if known {
+			for ; moved < len(c.Extra); moved++ {
+				c.Extra[moved].Before = name
+			}
+			continue
+		}
+		if len(c.Extra) >= maxCacheInfoExtra {
+			return nil, &ParseError{kindCacheInfo, number, name, fmt.Errorf("more than %d unknown fields", maxCacheInfoExtra)}
+		}
+		c.Extra = append(c.Extra, Field{Name: name, Value: value})
+	}
+	return c, nil
+}
+
+// set takes the value of a known field.
+func (c *CacheInfo) set(name, value string) (known bool, err error) {
+	switch name {
+	case fieldStoreDir:
+		c.StoreDir = storepath.Dir(value)
+		return true, c.StoreDir.Check()
+	case fieldWantMassQuery:
+		c.WantMassQuery = new(value == "1")
+		return true, nil
+	case fieldPriority:
+		n, err := strconv.Atoi(value)
+		if err != nil {
+			return true, fmt.Errorf("%q is not a number", clip(value))
+		}
+		c.Priority = &n
+		return true, nil
+	}
+	return false, nil
+}
+
+// MarshalText implements encoding.TextMarshaler. See [CacheInfo.AppendText].
+func (c *CacheInfo) MarshalText() ([]byte, error) { return c.AppendText(nil) }
+
+// AppendText implements encoding.TextAppender. It writes the fields that are
+// present, in Nix's order. It fails, and returns dst as it was, where the text
+// would not say the same when it is read.
+func (c *CacheInfo) AppendText(dst []byte) ([]byte, error) {
+	if c.StoreDir != "" {
+		if err := c.StoreDir.Check(); err != nil {
+			return dst, fmt.Errorf("nix-cache-info: %w", err)
+		}
+	}
+	for _, field := range c.Extra {
+		if err := field.check(cacheInfoFields); err != nil {
+			return dst, fmt.Errorf("nix-cache-info: %w", err)
+		}
+	}
+	w := lineWriter{dst, c.Extra}
+	if w.beginIf(c.StoreDir != "", fieldStoreDir) {
+		w.buf = append(w.buf, c.StoreDir...)
+		w.end()
+	}
+	if w.beginIf(c.WantMassQuery != nil, fieldWantMassQuery) {
+		if *c.WantMassQuery {
+			w.buf = append(w.buf, '1')
+		} else {
+			w.buf = append(w.buf, '0')
+		}
+		w.end()
+	}
+	if w.beginIf(c.Priority != nil, fieldPriority) {
+		w.buf = strconv.AppendInt(w.buf, int64(*c.Priority), 10)
+		w.end()
+	}
+	w.extras("")
+	return w.buf, nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler: [ParseCacheInfo].
+func (c *CacheInfo) UnmarshalText(text []byte) error {
+	parsed, err := ParseCacheInfo(text)
+	if err != nil {
+		return err
+	}
+	*c = *parsed
+	return nil
+}

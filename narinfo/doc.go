@@ -1,0 +1,45 @@
+// Package narinfo holds what a Nix binary cache says of a store object: its
+// path, hashes, references, signatures and where its archive lies.
+//
+// # Text
+//
+// A cache has one small text for each store object, the narinfo:
+//
+//	StorePath: /nix/store/a6qzp68m5h3sa7v283h5l0250s2ccj7g-wrapper-1.0
+//	URL: nar/11ai0b6gqvki57k4gpsgbsx89abfvly57vfmrpmlphx7knmdvhid.nar.xz
+//	Compression: xz
+//	FileHash: sha256:11ai0b6gqvki57k4gpsgbsx89abfvly57vfmrpmlphx7knmdvhid
+//	FileSize: 348
+//	NarHash: sha256:0zqgzrh33asafmjnviil3n40n689hd895bn91vyqy3z9m03yp090
+//	NarSize: 1056
+//	References: a6qzp68m5h3sa7v283h5l0250s2ccj7g-wrapper-1.0 jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0
+//	Deriver: dwrnx9k4q86d1l8c9pw7mv6rwc35l16g-wrapper-1.0.drv
+//	Sig: lab-cache-1:KwrhQLuLXwKKlsHUQ35qa3MlKxcl28d1gINpe7kPRHw0z7kvV7PyoRypRo6SVFI6AFmbod0cpmes6IPckDokBA==
+//
+// [Parse] reads it and [NarInfo.MarshalText] writes it. Reading takes what Nix
+// takes, in any order, and keeps lines it does not know; writing is in Nix's
+// order, and gives back byte for byte what Nix wrote. [PathInfo] is the part
+// that does not depend on how a cache stores the archive.
+//
+// # Trust
+//
+// A signature is made over a fingerprint: the store path, the hash and size of
+// its archive, and its references. Not the URL, not the compression, not the
+// file's hash: whoever serves a cache may compress an archive anew, but cannot
+// change what is in it. [PathInfo.Sign] signs with any number of [Signer]s,
+// which are secret keys or services that hold some; [TrustedKeys.Verify] wants
+// one good signature by one trusted key, or a content address that recomputes
+// to the path, which needs no key:
+//
+//	info, err := narinfo.Parse(text)
+//	…
+//	if err := trusted.Verify(&info.PathInfo); err != nil {
+//		return err // names who signed, and who is trusted
+//	}
+//
+// Verify ties the path to NarHash. It remains to the reader of the archive to
+// compare NarHash with what came.
+//
+// The formats are those of the Nix manual's chapters on binary caches, on
+// store paths, and on the JSON of store objects and build traces.
+package narinfo

@@ -1,0 +1,166 @@
+package narinfo
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/nixs3/narinfo/nixhash"
+)
+
+// Compression is the name of how a NAR is compressed in a cache. A reader may
+// meet names that are not below; what to do with them is up to it.
+type Compression string
+
+// The names that Nix knows.
+const (
+	CompressionNone     Compression = "none"
+	CompressionBrotli   Compression = "br"
+	CompressionBzip2    Compression = "bzip2"
+	CompressionCompress Compression = "compress"
+	CompressionGrzip    Compression = "grzip"
+	CompressionGzip     Compression = "gzip"
+	CompressionLrzip    Compression = "lrzip"
+	CompressionLz4      Compression = "lz4"
+	CompressionLzip     Compression = "lzip"
+	CompressionLzma     Compression = "lzma"
+	CompressionLzop     Compression = "lzop"
+	CompressionXz       Compression = "xz"
+	CompressionZstd     Compression = "zstd"
+)
+
+// Known reports whether the name is one of those above.
+func (c Compression) Known() bool {
+	switch c {
+	case CompressionNone, CompressionBrotli, CompressionBzip2, CompressionCompress, CompressionGrzip,
+		CompressionGzip, CompressionLrzip, CompressionLz4, CompressionLzip, CompressionLzma,
+		CompressionLzop, CompressionXz, CompressionZstd:
+		return true
+	}
+	return false
+}
+
+// NarInfo is what a binary cache says of a store object: a [PathInfo], and
+// where and how the cache keeps the object's archive.
+type NarInfo struct {
+	PathInfo
+	URL         string       // of the compressed NAR, relative to the cache's root or absolute
+	Compression Compression  // of the NAR behind URL; [Parse] never leaves it empty
+	FileHash    nixhash.Hash // of the compressed NAR, zero where unknown
+	FileSize    int64        // of the compressed NAR in bytes, 0 where unknown
+	Extra       []Field      // lines that are none of the above
+}
+
+// Field is a line of a name that this package does not know.
+type Field struct {
+	Name, Value string
+	// Before is the name of the known field that the line goes before, also
+	// where that field is absent. Empty means at the end.
+	Before string
+}
+
+// Names of the lines, in the order in which Nix writes them.
+const (
+	fieldStorePath   = "StorePath"
+	fieldURL         = "URL"
+	fieldCompression = "Compression"
+	fieldFileHash    = "FileHash"
+	fieldFileSize    = "FileSize"
+	fieldNarHash     = "NarHash"
+	fieldNarSize     = "NarSize"
+	fieldReferences  = "References"
+	fieldDeriver     = "Deriver"
+	fieldSig         = "Sig"
+	fieldCA          = "CA"
+)
+
+var narInfoFields = []string{
+	fieldStorePath, fieldURL, fieldCompression, fieldFileHash, fieldFileSize, fieldNarHash,
+	fieldNarSize, fieldReferences, fieldDeriver, fieldSig, fieldCA,
+}
+
+// check says why the field cannot be written among lines of the known names.
+func (f Field) check(known []string) error {
+	switch {
+	case strings.ContainsAny(f.Name, ":\n") || strings.Contains(f.Value, "\n"):
+		return fmt.Errorf("extra field %q has a colon or a line end where none may be", clip(f.Name))
+	case slices.Contains(known, f.Name):
+		return fmt.Errorf("extra field %q has a name of its own", f.Name)
+	case f.Before != "" && !slices.Contains(known, f.Before):
+		return fmt.Errorf("extra field %q belongs before %q, which is not a known field", clip(f.Name), clip(f.Before))
+	}
+	return nil
+}
+
+// Validate returns all that is inconsistent in n, joined: what
+// [PathInfo.Validate] finds, what cannot be written, a compression that Nix
+// does not know, a file that is not compressed and yet has other hash or size
+// than the NAR.
+func (n *NarInfo) Validate() error {
+	var problems []error
+	add := func(err error) {
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	add(n.PathInfo.Validate())
+	add(n.checkFile())
+	if n.Compression != "" && !n.Compression.Known() {
+		add(fmt.Errorf("Compression %q is not known to Nix", clip(string(n.Compression))))
+	}
+	if n.FileSize == 0 && !n.FileHash.IsZero() {
+		add(errors.New("FileSize is zero"))
+	}
+	if n.Compression == CompressionNone {
+		if n.FileHash.Algorithm() == n.NarHash.Algorithm() && n.FileHash != n.NarHash {
+			add(fmt.Errorf("FileHash %v is not NarHash %v, but Compression is none", n.FileHash, n.NarHash))
+		}
+		if n.FileSize > 0 && n.FileSize != n.NarSize {
+			add(fmt.Errorf("FileSize %d is not NarSize %d, but Compression is none", n.FileSize, n.NarSize))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// checkFile says which of the fields beyond PathInfo keep n from being
+// written.
+func (n *NarInfo) checkFile() error {
+	switch {
+	case n.URL == "":
+		return errors.New("URL is missing")
+	case strings.Contains(n.URL, "\n"):
+		return fmt.Errorf("URL %q has a line end", clip(n.URL))
+	case n.Compression == "":
+		return fmt.Errorf("Compression is missing, expected %q or another", CompressionNone)
+	case strings.Contains(string(n.Compression), "\n"):
+		return fmt.Errorf("Compression %q has a line end", clip(string(n.Compression)))
+	case n.FileSize < 0:
+		return fmt.Errorf("FileSize is %d", n.FileSize)
+	}
+	for _, field := range n.Extra {
+		if err := field.check(narInfoFields); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Equal reports whether n and m say the same, as in [PathInfo.Equal]. The
+// order of Extra matters.
+func (n *NarInfo) Equal(m *NarInfo) bool {
+	return n.PathInfo.Equal(&m.PathInfo) &&
+		n.URL == m.URL &&
+		n.Compression == m.Compression &&
+		n.FileHash == m.FileHash &&
+		n.FileSize == m.FileSize &&
+		slices.Equal(n.Extra, m.Extra)
+}
+
+// Clone returns a copy that shares nothing with n that can be changed.
+func (n *NarInfo) Clone() *NarInfo {
+	m := *n
+	m.PathInfo = n.PathInfo.clone()
+	m.Extra = slices.Clone(n.Extra)
+	return &m
+}

@@ -1,0 +1,168 @@
+package nixhash
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"strings"
+)
+
+// Hash is a digest and the algorithm that made it. Hashes compare with == and
+// serve as keys of maps. The zero value is no hash.
+type Hash struct {
+	algorithm Algorithm
+	digest    [maxSize]byte // zero behind the algorithm's size
+}
+
+// FromDigest returns the Hash with the bytes of a digest.
+func FromDigest(a Algorithm, digest []byte) (Hash, error) {
+	if !a.Valid() {
+		return Hash{}, fmt.Errorf("unknown hash algorithm %d", uint8(a))
+	}
+	if len(digest) != a.Size() {
+		return Hash{}, fmt.Errorf("digest has %d bytes, %v has %d", len(digest), a, a.Size())
+	}
+	h := Hash{algorithm: a}
+	copy(h.digest[:], digest)
+	return h, nil
+}
+
+// FromSHA256 returns the Hash with a digest of SHA-256.
+func FromSHA256(digest [32]byte) Hash {
+	h := Hash{algorithm: SHA256}
+	copy(h.digest[:], digest[:])
+	return h
+}
+
+// Parse reads a hash in any of its forms: "sha256:" with base16, nix32 or
+// base64, or SRI "sha256-" with base64.
+func Parse(s string) (Hash, error) {
+	i := strings.IndexAny(s, ":-")
+	if i < 0 {
+		return Hash{}, fmt.Errorf("hash %q has no algorithm, expected <algorithm>:<digest> or <algorithm>-<base64>", clip(s))
+	}
+	a, err := ParseAlgorithm(s[:i])
+	if err != nil {
+		return Hash{}, fmt.Errorf("hash %q: %w", clip(s), err)
+	}
+	var h Hash
+	if digest := s[i+1:]; s[i] == ':' {
+		h, err = ParseDigest(a, digest)
+	} else {
+		h, err = parseBase64(a, digest)
+	}
+	if err != nil {
+		return Hash{}, fmt.Errorf("hash %q: %w", clip(s), err)
+	}
+	return h, nil
+}
+
+// ParseDigest reads a digest without its algorithm, in base16, nix32 or base64.
+func ParseDigest(a Algorithm, s string) (Hash, error) {
+	size := a.Size()
+	switch {
+	case size == 0:
+		return Hash{}, fmt.Errorf("unknown hash algorithm %d", uint8(a))
+	case len(s) == nix32Len(size):
+		h := Hash{algorithm: a}
+		if _, err := AppendDecodeNix32(h.digest[:0], s); err != nil {
+			return Hash{}, err
+		}
+		return h, nil
+	case len(s) == hex.EncodedLen(size):
+		h := Hash{algorithm: a}
+		if _, err := hex.Decode(h.digest[:], []byte(s)); err != nil {
+			return Hash{}, fmt.Errorf("base16: %w", err)
+		}
+		return h, nil
+	case len(s) == base64.StdEncoding.EncodedLen(size):
+		return parseBase64(a, s)
+	}
+	return Hash{}, fmt.Errorf("digest has %d characters, %v has %d in base16, %d in nix32, %d in base64",
+		len(s), a, hex.EncodedLen(size), nix32Len(size), base64.StdEncoding.EncodedLen(size))
+}
+
+func parseBase64(a Algorithm, s string) (Hash, error) {
+	if want := base64.StdEncoding.EncodedLen(a.Size()); len(s) != want {
+		return Hash{}, fmt.Errorf("base64 digest has %d characters, %v has %d", len(s), a, want)
+	}
+	// The decoder writes in multiples of three bytes.
+	var buf [maxSize + 2]byte
+	n, err := base64.StdEncoding.Decode(buf[:], []byte(s))
+	if err != nil {
+		return Hash{}, fmt.Errorf("base64: %w", err)
+	}
+	return FromDigest(a, buf[:n])
+}
+
+// Algorithm returns the algorithm, 0 for the zero Hash.
+func (h Hash) Algorithm() Algorithm { return h.algorithm }
+
+// IsZero reports whether h is the zero value: no hash.
+func (h Hash) IsZero() bool { return h.algorithm == 0 }
+
+// Digest returns a copy of the digest's bytes, none for the zero Hash.
+func (h Hash) Digest() []byte { return bytes.Clone(h.bytes()) }
+
+func (h *Hash) bytes() []byte { return h.digest[:h.algorithm.Size()] }
+
+// String returns the form of narinfos: the algorithm, a colon and nix32. Of
+// the zero Hash it is empty.
+func (h Hash) String() string { return string(h.AppendString(nil)) }
+
+// SRI returns the form of JSON and of Nix expressions: the algorithm, a hyphen
+// and base64. Of the zero Hash it is empty.
+func (h Hash) SRI() string { return string(h.AppendSRI(nil)) }
+
+// Nix32 returns the digest alone, in nix32, as in the names of NARs in a cache.
+func (h Hash) Nix32() string { return string(h.AppendNix32(nil)) }
+
+// Base16 returns the digest alone, in lower-case hexadecimal.
+func (h Hash) Base16() string { return string(h.AppendBase16(nil)) }
+
+// Base64 returns the digest alone, in padded base64.
+func (h Hash) Base64() string { return string(h.AppendBase64(nil)) }
+
+// AppendString appends what [Hash.String] returns to dst.
+func (h Hash) AppendString(dst []byte) []byte { return h.AppendNix32(h.appendAlgorithm(dst, ':')) }
+
+// AppendSRI appends what [Hash.SRI] returns to dst.
+func (h Hash) AppendSRI(dst []byte) []byte { return h.AppendBase64(h.appendAlgorithm(dst, '-')) }
+
+// AppendNix32 appends what [Hash.Nix32] returns to dst.
+func (h Hash) AppendNix32(dst []byte) []byte { return AppendNix32(dst, h.bytes()) }
+
+// AppendBase16 appends what [Hash.Base16] returns to dst.
+func (h Hash) AppendBase16(dst []byte) []byte { return hex.AppendEncode(dst, h.bytes()) }
+
+// AppendBase64 appends what [Hash.Base64] returns to dst.
+func (h Hash) AppendBase64(dst []byte) []byte { return base64.StdEncoding.AppendEncode(dst, h.bytes()) }
+
+func (h *Hash) appendAlgorithm(dst []byte, separator byte) []byte {
+	if h.IsZero() {
+		return dst
+	}
+	return append(append(dst, h.algorithm.String()...), separator)
+}
+
+// AppendText implements encoding.TextAppender: [Hash.String].
+func (h Hash) AppendText(dst []byte) ([]byte, error) { return h.AppendString(dst), nil }
+
+// MarshalText implements encoding.TextMarshaler, and by it JSON: [Hash.String].
+func (h Hash) MarshalText() ([]byte, error) { return h.AppendString(nil), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler: [Parse], and the zero
+// Hash for an empty text.
+func (h *Hash) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*h = Hash{}
+		return nil
+	}
+	parsed, err := Parse(string(text))
+	if err != nil {
+		return err
+	}
+	*h = parsed
+	return nil
+}

@@ -1,0 +1,143 @@
+package nixhash
+
+import (
+	"errors"
+	"fmt"
+)
+
+const nix32Alphabet = "0123456789abcdfghijklmnpqrsvwxyz"
+
+const invalidDigit = 0xff
+
+// nix32Values maps a character to its five bits, or to invalidDigit.
+var nix32Values = func() (table [256]byte) {
+	for i := range table {
+		table[i] = invalidDigit
+	}
+	for i, c := range []byte(nix32Alphabet) {
+		table[c] = byte(i)
+	}
+	return table
+}()
+
+// IsNix32 reports whether every character of s is of nix32's alphabet.
+func IsNix32(s string) bool {
+	for i := range len(s) {
+		if nix32Values[s[i]] == invalidDigit {
+			return false
+		}
+	}
+	return true
+}
+
+// nix32Len returns the number of characters that n bytes take.
+func nix32Len(n int) int { return (n*8 + 4) / 5 }
+
+// EncodeNix32 returns src in nix32: base 32 with the digits
+// 0123456789abcdfghijklmnpqrsvwxyz, of the bytes read as one little-endian
+// number, the most significant digit first, without padding. 32 bytes become
+// 52 characters.
+func EncodeNix32(src []byte) string {
+	return string(AppendNix32(make([]byte, 0, nix32Len(len(src))), src))
+}
+
+// AppendNix32 appends what [EncodeNix32] returns to dst.
+func AppendNix32(dst, src []byte) []byte {
+	n := nix32Len(len(src))
+	dst = append(dst, make([]byte, n)...)
+	out := dst[len(dst)-n:]
+
+	// Five bytes are eight digits. The first bytes are the last digits.
+	for len(src) >= 5 {
+		bits := uint64(src[0]) | uint64(src[1])<<8 | uint64(src[2])<<16 | uint64(src[3])<<24 | uint64(src[4])<<32
+		tail := out[len(out)-8:]
+		for i := 7; i >= 0; i-- {
+			tail[i] = nix32Alphabet[bits&31]
+			bits >>= 5
+		}
+		out, src = out[:len(out)-8], src[5:]
+	}
+	var bits uint64
+	for i, b := range src {
+		bits |= uint64(b) << (8 * i)
+	}
+	for i := len(out) - 1; i >= 0; i-- {
+		out[i] = nix32Alphabet[bits&31]
+		bits >>= 5
+	}
+	return dst
+}
+
+// DecodeNix32 returns the bytes that [EncodeNix32] encodes as s. It fails for
+// characters outside of the alphabet, for lengths that no number of bytes has,
+// and where bits beyond the last byte are set.
+func DecodeNix32(s string) ([]byte, error) {
+	dst := make([]byte, 0, len(s)*5/8)
+	dst, err := AppendDecodeNix32(dst, s)
+	if err != nil {
+		return nil, err
+	}
+	return dst, nil
+}
+
+// AppendDecodeNix32 appends what [DecodeNix32] returns to dst. On an error it
+// returns dst as it was.
+func AppendDecodeNix32(dst []byte, s string) ([]byte, error) {
+	n := len(s) * 5 / 8
+	if nix32Len(n) != len(s) {
+		return dst, fmt.Errorf("%d characters are not the length of any nix32 text", len(s))
+	}
+	start := len(dst)
+	rest := s
+	for len(rest) >= 8 {
+		var bits uint64
+		var seen byte
+		for _, c := range []byte(rest[len(rest)-8:]) {
+			v := nix32Values[c]
+			seen |= v
+			bits = bits<<5 | uint64(v)
+		}
+		if seen > 31 {
+			return dst[:start], nix32DigitError(s)
+		}
+		dst = append(dst, byte(bits), byte(bits>>8), byte(bits>>16), byte(bits>>24), byte(bits>>32))
+		rest = rest[:len(rest)-8]
+	}
+	var bits uint64
+	for _, c := range []byte(rest) {
+		v := nix32Values[c]
+		if v == invalidDigit {
+			return dst[:start], nix32DigitError(s)
+		}
+		bits = bits<<5 | uint64(v)
+	}
+	for len(dst)-start < n {
+		dst = append(dst, byte(bits))
+		bits >>= 8
+	}
+	if bits != 0 {
+		return dst[:start], errors.New("nix32 text has bits set beyond its last byte")
+	}
+	return dst, nil
+}
+
+// nix32DigitError names the first character of s that is not of the alphabet.
+func nix32DigitError(s string) error {
+	for i := range len(s) {
+		if nix32Values[s[i]] == invalidDigit {
+			return fmt.Errorf("%q at offset %d is not a nix32 character (0-9 a-z without e, o, t, u)", s[i], i)
+		}
+	}
+	panic("unreachable")
+}
+
+// CompressDigest folds a digest to size bytes: byte i of the digest is XORed
+// into byte i mod size. Nix shortens digests in this manner to name store
+// paths. It panics unless size is positive.
+func CompressDigest(digest []byte, size int) []byte {
+	folded := make([]byte, size)
+	for i, b := range digest {
+		folded[i%size] ^= b
+	}
+	return folded
+}

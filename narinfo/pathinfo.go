@@ -1,0 +1,253 @@
+package narinfo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"example.com/nixs3/narinfo/nixhash"
+	"example.com/nixs3/narinfo/storepath"
+)
+
+// PathInfo is what Nix knows of a store object wherever it is stored: in a
+// binary cache, as part of a [NarInfo], or in a local store.
+type PathInfo struct {
+	StoreDir   storepath.Dir
+	Path       storepath.Path
+	NarHash    nixhash.Hash             // of the uncompressed NAR, SHA-256
+	NarSize    int64                    // of the uncompressed NAR, in bytes
+	References []storepath.Path         // a set: other objects that the contents mention, and maybe Path
+	Deriver    storepath.Path           // derivation that built it, zero where unknown
+	Signatures []Signature              // a set
+	CA         storepath.ContentAddress // zero where the path is not computed from the contents
+}
+
+// Fingerprint returns the text that is signed:
+//
+//	1;<full path>;<NarHash with nix32>;<NarSize>;<full references, sorted, with commas>
+//
+// It fails where a part of it is missing or not what Nix would sign.
+func (p *PathInfo) Fingerprint() (string, error) {
+	fingerprint, err := p.AppendFingerprint(nil)
+	if err != nil {
+		return "", err
+	}
+	return string(fingerprint), nil
+}
+
+// AppendFingerprint appends what [PathInfo.Fingerprint] returns to dst.
+func (p *PathInfo) AppendFingerprint(dst []byte) ([]byte, error) {
+	if err := p.checkSigned(); err != nil {
+		return dst, err
+	}
+	refs := p.sortedReferences()
+	full := len(p.StoreDir) + 1
+	size := len("1;;sha256:;9223372036854775807;") + full + len(p.Path.String()) + 52
+	for _, ref := range refs {
+		size += full + len(ref.String()) + 1
+	}
+	dst = slices.Grow(dst, size)
+
+	dst = append(dst, "1;"...)
+	dst = p.StoreDir.AppendJoin(dst, p.Path)
+	dst = append(dst, ';')
+	dst = p.NarHash.AppendString(dst)
+	dst = append(dst, ';')
+	dst = strconv.AppendInt(dst, p.NarSize, 10)
+	dst = append(dst, ';')
+	for i, ref := range refs {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = p.StoreDir.AppendJoin(dst, ref)
+	}
+	return dst, nil
+}
+
+// checkSigned says what is missing or wrong among the fields that signatures
+// cover.
+func (p *PathInfo) checkSigned() error {
+	if p.Path.IsZero() {
+		return errors.New("store object has no path")
+	}
+	if err := p.checkSignedFields(); err != nil {
+		return fmt.Errorf("store object %s: %w", p.Path, err)
+	}
+	return nil
+}
+
+func (p *PathInfo) checkSignedFields() error {
+	if p.StoreDir != storepath.Default {
+		if err := p.StoreDir.Check(); err != nil {
+			return err
+		}
+	}
+	if a := p.NarHash.Algorithm(); a != nixhash.SHA256 {
+		if p.NarHash.IsZero() {
+			return errors.New("NarHash is missing")
+		}
+		return fmt.Errorf("NarHash is of %v, expected sha256", a)
+	}
+	if p.NarSize <= 0 {
+		return fmt.Errorf("NarSize is %d, expected a positive number", p.NarSize)
+	}
+	if slices.ContainsFunc(p.References, storepath.Path.IsZero) {
+		return errors.New("a reference is the zero path")
+	}
+	return nil
+}
+
+// sortedReferences returns the references as the set that Nix writes and
+// signs: sorted, each once.
+func (p *PathInfo) sortedReferences() []storepath.Path {
+	if isSet(p.References) {
+		return p.References
+	}
+	refs := slices.SortedFunc(slices.Values(p.References), storepath.Path.Compare)
+	return slices.Compact(refs)
+}
+
+// isSet reports whether the paths are sorted and none is repeated.
+func isSet(paths []storepath.Path) bool {
+	for i := 1; i < len(paths); i++ {
+		if paths[i-1].Compare(paths[i]) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Sign adds a signature by each of the signers. One that is there already is
+// not repeated. On an error, p is as it was.
+func (p *PathInfo) Sign(ctx context.Context, signers ...Signer) error {
+	fingerprint, err := p.AppendFingerprint(nil)
+	if err != nil {
+		return err
+	}
+	sigs, err := sign(ctx, fingerprint, p.Signatures, signers)
+	if err != nil {
+		return fmt.Errorf("store object %s: %w", p.Path, err)
+	}
+	p.Signatures = sigs
+	return nil
+}
+
+// sign returns the signatures and those that the signers make of the message.
+func sign(ctx context.Context, message []byte, sigs []Signature, signers []Signer) ([]Signature, error) {
+	sigs = slices.Clone(sigs)
+	for _, signer := range signers {
+		sig, err := signer.Sign(ctx, message)
+		if err != nil {
+			return nil, err
+		}
+		if sig.KeyName != signer.KeyName() {
+			return nil, fmt.Errorf("signer %q returned a signature by %q", signer.KeyName(), sig.KeyName)
+		}
+		if err := checkKeyName(sig.KeyName); err != nil {
+			return nil, err
+		}
+		sigs = addSignature(sigs, sig)
+	}
+	return sigs, nil
+}
+
+// VerifyContentAddress returns nil when the path recomputes from CA, name and
+// references. For trees without self-reference it also compares the hash in CA
+// with NarHash, which is the same; whether any other content address fits the
+// contents shows only in the contents.
+func (p *PathInfo) VerifyContentAddress() error {
+	if p.CA.IsZero() {
+		return fmt.Errorf("store object %s has no content address", p.Path)
+	}
+	refs := storepath.References{Others: p.References}
+	if i := slices.Index(p.References, p.Path); i >= 0 {
+		refs.Self = true
+		refs.Others = slices.DeleteFunc(slices.Clone(p.References), func(ref storepath.Path) bool { return ref == p.Path })
+	}
+	path, err := p.StoreDir.FromContentAddress(p.Path.Name(), p.CA, refs)
+	if err != nil {
+		return fmt.Errorf("content address %v of %s: %w", p.CA, p.Path, err)
+	}
+	if path != p.Path {
+		return fmt.Errorf("content address %v makes %s, not %s", p.CA, path, p.Path)
+	}
+	if p.CA.Method == storepath.MethodNAR && p.CA.Hash.Algorithm() == p.NarHash.Algorithm() && !refs.Self && p.CA.Hash != p.NarHash {
+		return fmt.Errorf("content address %v of %s is not its NarHash %v", p.CA, p.Path, p.NarHash)
+	}
+	return nil
+}
+
+// Validate returns all that is inconsistent in p, joined: what is missing,
+// references that are unsorted or repeat, signatures that repeat or have no
+// proper key name, a content address that does not make the path. Signatures
+// are not verified.
+func (p *PathInfo) Validate() error {
+	var problems []error
+	add := func(err error) {
+		if err != nil {
+			problems = append(problems, err)
+		}
+	}
+	add(p.checkSigned())
+	if !isSet(p.References) {
+		add(fmt.Errorf("references are not sorted, or repeat: %v", firstDisorder(p.References)))
+	}
+	for i, sig := range p.Signatures {
+		add(checkKeyName(sig.KeyName))
+		if slices.Contains(p.Signatures[:i], sig) {
+			add(fmt.Errorf("signature by %q is repeated", sig.KeyName))
+		}
+	}
+	if !p.CA.IsZero() && !p.Path.IsZero() {
+		add(p.VerifyContentAddress())
+	}
+	return errors.Join(problems...)
+}
+
+// firstDisorder returns the first path that does not belong behind the one
+// before it.
+func firstDisorder(paths []storepath.Path) storepath.Path {
+	for i := 1; i < len(paths); i++ {
+		if paths[i-1].Compare(paths[i]) >= 0 {
+			return paths[i]
+		}
+	}
+	return storepath.Path{}
+}
+
+// Equal reports whether p and q say the same. References and signatures are
+// sets: order and repetition do not matter.
+func (p *PathInfo) Equal(q *PathInfo) bool {
+	return p.StoreDir == q.StoreDir &&
+		p.Path == q.Path &&
+		p.NarHash == q.NarHash &&
+		p.NarSize == q.NarSize &&
+		p.Deriver == q.Deriver &&
+		p.CA == q.CA &&
+		equalSets(p.References, q.References, storepath.Path.Compare) &&
+		equalSets(p.Signatures, q.Signatures, compareBytes)
+}
+
+func equalSets[T comparable](a, b []T, compare func(T, T) int) bool {
+	if slices.Equal(a, b) {
+		return true
+	}
+	a = slices.Compact(slices.SortedFunc(slices.Values(a), compare))
+	b = slices.Compact(slices.SortedFunc(slices.Values(b), compare))
+	return slices.Equal(a, b)
+}
+
+// Clone returns a copy that shares nothing with p that can be changed.
+func (p *PathInfo) Clone() *PathInfo {
+	q := p.clone()
+	return &q
+}
+
+func (p *PathInfo) clone() PathInfo {
+	q := *p
+	q.References = slices.Clone(p.References)
+	q.Signatures = slices.Clone(p.Signatures)
+	return q
+}

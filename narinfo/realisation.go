@@ -1,0 +1,387 @@
+package narinfo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/nixs3/narinfo/nixhash"
+	"example.com/nixs3/narinfo/storepath"
+)
+
+// DrvOutput names an output of a derivation, in one of two generations: by
+// DrvHash in Lix and in Nix up to 2.34, by DrvPath in Nix from 2.35. It
+// compares with ==.
+type DrvOutput struct {
+	DrvHash nixhash.Hash   // of the derivation with its inputs' hashes put in; zero in the second generation
+	DrvPath storepath.Path // of the resolved derivation; zero in the first generation
+	Output  string         // such as "out"
+}
+
+const (
+	realisationPrefix = "realisations/"
+	buildTracePrefix  = "build-trace-v2/"
+	realisationSuffix = ".doi"
+)
+
+// ParseDrvOutput reads what [DrvOutput.String] returns.
+func ParseDrvOutput(s string) (DrvOutput, error) {
+	var id DrvOutput
+	var err error
+	if hash, output, ok := strings.Cut(s, "!"); ok {
+		id.Output = output
+		id.DrvHash, err = nixhash.Parse(hash)
+	} else if drv, output, ok := strings.Cut(s, "^"); ok {
+		id.Output = output
+		id.DrvPath, err = storepath.ParseBase(drv)
+	} else {
+		err = errors.New("expected <hash>!<output> or <derivation>^<output>")
+	}
+	if err == nil {
+		err = id.check()
+	}
+	if err != nil {
+		return DrvOutput{}, fmt.Errorf("derivation output %q: %w", clip(s), err)
+	}
+	return id, nil
+}
+
+// ParseRealisationKey reads what [DrvOutput.Key] returns.
+func ParseRealisationKey(key string) (DrvOutput, error) {
+	if rest, ok := strings.CutSuffix(key, realisationSuffix); ok {
+		if s, ok := strings.CutPrefix(rest, realisationPrefix); ok && strings.Contains(s, "!") {
+			return ParseDrvOutput(s)
+		}
+		if s, ok := strings.CutPrefix(rest, buildTracePrefix); ok {
+			if drv, output, ok := strings.Cut(s, "/"); ok {
+				return ParseDrvOutput(drv + "^" + output)
+			}
+		}
+	}
+	return DrvOutput{}, fmt.Errorf("key %q is not that of a realisation, expected %s<hash>!<output>%s or %s<derivation>/<output>%s",
+		clip(key), realisationPrefix, realisationSuffix, buildTracePrefix, realisationSuffix)
+}
+
+// check says what is wrong with the name: not exactly one of hash and path, or
+// an output that cannot be part of a store path's name.
+func (id DrvOutput) check() error {
+	switch {
+	case id.DrvHash.IsZero() && id.DrvPath.IsZero():
+		return errors.New("derivation output has neither hash nor path of a derivation")
+	case !id.DrvHash.IsZero() && !id.DrvPath.IsZero():
+		return errors.New("derivation output has both hash and path of a derivation")
+	case !id.DrvPath.IsZero() && !id.DrvPath.IsDerivation():
+		return fmt.Errorf("%s is not a derivation", id.DrvPath)
+	}
+	if err := storepath.CheckName(id.Output); err != nil {
+		return fmt.Errorf("output: %w", err)
+	}
+	return nil
+}
+
+// Key returns the key of the realisation in a binary cache:
+// realisations/sha256:<base16>!<output>.doi, or
+// build-trace-v2/<derivation>/<output>.doi.
+func (id DrvOutput) Key() string {
+	if id.DrvPath.IsZero() {
+		return realisationPrefix + id.String() + realisationSuffix
+	}
+	return buildTracePrefix + id.DrvPath.String() + "/" + id.Output + realisationSuffix
+}
+
+// String returns sha256:<base16>!<output>, or <derivation>^<output>.
+func (id DrvOutput) String() string {
+	if id.DrvPath.IsZero() {
+		return id.DrvHash.Algorithm().String() + ":" + id.DrvHash.Base16() + "!" + id.Output
+	}
+	return id.DrvPath.String() + "^" + id.Output
+}
+
+// Realisation says which store object a derivation's output became, for
+// derivations whose outputs are addressed by their contents. Its generation is
+// that of ID.
+type Realisation struct {
+	ID         DrvOutput
+	OutPath    storepath.Path
+	Signatures []Signature // a set
+
+	// Dependent are the outputs that the build used, and what they became.
+	// Lix and older Nix record them; there are none in the second generation.
+	Dependent map[DrvOutput]storepath.Path
+}
+
+// maxRealisation bounds the JSON of one realisation in bytes.
+const maxRealisation = 4 << 20
+
+// ParseRealisation reads the object with the key of id, of at most 4 MiB. In
+// the first generation it repeats the ID, which then must be id; in the second
+// it may.
+func ParseRealisation(id DrvOutput, data []byte) (*Realisation, error) {
+	r, err := parseRealisation(id, data)
+	if err != nil {
+		return nil, fmt.Errorf("realisation %v: %w", id, err)
+	}
+	return r, nil
+}
+
+func parseRealisation(id DrvOutput, data []byte) (*Realisation, error) {
+	if err := id.check(); err != nil {
+		return nil, err
+	}
+	r, err := decodeRealisation(data)
+	if err != nil {
+		return nil, err
+	}
+	if r.ID == (DrvOutput{}) {
+		r.ID = id
+	}
+	if r.ID != id {
+		return nil, fmt.Errorf("the object is the realisation of %v", r.ID)
+	}
+	return r, r.check()
+}
+
+// UnmarshalJSON reads a realisation that has its ID in it, of either
+// generation.
+func (r *Realisation) UnmarshalJSON(data []byte) error {
+	parsed, err := decodeRealisation(data)
+	if err == nil {
+		err = parsed.check()
+	}
+	if err != nil {
+		return fmt.Errorf("realisation: %w", err)
+	}
+	*r = *parsed
+	return nil
+}
+
+// realisationJSON is every form of a realisation at once. The fields are in
+// the order of the alphabet, in which Nix signs them.
+type realisationJSON struct {
+	Dependent  map[string]storepath.Path `json:"dependentRealisations,omitzero"`
+	ID         string                    `json:"id,omitzero"`
+	Key        *buildTraceKey            `json:"key,omitzero"`
+	OutPath    storepath.Path            `json:"outPath,omitzero"`
+	Signatures signatureList             `json:"signatures,omitzero"`
+	Value      *buildTraceValue          `json:"value,omitzero"`
+}
+
+type buildTraceKey struct {
+	DrvPath    storepath.Path `json:"drvPath"`
+	OutputName string         `json:"outputName"`
+}
+
+type buildTraceValue struct {
+	OutPath    storepath.Path `json:"outPath"`
+	Signatures signatureList  `json:"signatures,omitzero"`
+}
+
+func decodeRealisation(data []byte) (*Realisation, error) {
+	if len(data) > maxRealisation {
+		return nil, fmt.Errorf("%d bytes, at most %d are read", len(data), maxRealisation)
+	}
+	var j realisationJSON
+	if err := json.Unmarshal(data, &j); err != nil {
+		return nil, err
+	}
+	r := &Realisation{OutPath: j.OutPath, Signatures: j.Signatures.list}
+	switch {
+	case j.Key != nil && j.Value != nil:
+		r.ID = DrvOutput{DrvPath: j.Key.DrvPath, Output: j.Key.OutputName}
+		r.OutPath, r.Signatures = j.Value.OutPath, j.Value.Signatures.list
+	case j.Key != nil || j.Value != nil:
+		return nil, errors.New("key and value go together")
+	case j.ID != "":
+		id, err := ParseDrvOutput(j.ID)
+		if err != nil {
+			return nil, err
+		}
+		r.ID = id
+	}
+	for text, path := range j.Dependent {
+		id, err := ParseDrvOutput(text)
+		if err != nil {
+			return nil, fmt.Errorf("dependentRealisations: %w", err)
+		}
+		if r.Dependent == nil {
+			r.Dependent = make(map[DrvOutput]storepath.Path, len(j.Dependent))
+		}
+		r.Dependent[id] = path
+	}
+	return r, nil
+}
+
+// check says what keeps r from being signed or written.
+func (r *Realisation) check() error {
+	if err := r.ID.check(); err != nil {
+		return err
+	}
+	if r.OutPath.IsZero() {
+		return errors.New("outPath is missing")
+	}
+	if len(r.Dependent) > 0 && !r.ID.DrvPath.IsZero() {
+		return errors.New("dependent realisations do not go with the path of a derivation")
+	}
+	for id, path := range r.Dependent {
+		if err := id.check(); err != nil {
+			return fmt.Errorf("dependent realisation: %w", err)
+		}
+		if id.DrvHash.IsZero() || path.IsZero() {
+			return fmt.Errorf("dependent realisation %v has no hash or no path", id)
+		}
+	}
+	return nil
+}
+
+// json returns r for encoding, with the signatures or without.
+func (r *Realisation) json(sigs signatureList) realisationJSON {
+	if !r.ID.DrvPath.IsZero() {
+		return realisationJSON{
+			Key:   &buildTraceKey{r.ID.DrvPath, r.ID.Output},
+			Value: &buildTraceValue{r.OutPath, sigs},
+		}
+	}
+	dependent := make(map[string]storepath.Path, len(r.Dependent))
+	for id, path := range r.Dependent {
+		dependent[id.String()] = path
+	}
+	return realisationJSON{Dependent: dependent, ID: r.ID.String(), OutPath: r.OutPath, Signatures: sigs}
+}
+
+// signatures returns the signatures as the generation writes them.
+func (r *Realisation) signatures() signatureList {
+	return signatureList{list: append([]Signature{}, inNixOrder(r.Signatures)...), objects: !r.ID.DrvPath.IsZero()}
+}
+
+// MarshalJSON writes r with its ID in it: key and value in the second
+// generation.
+func (r *Realisation) MarshalJSON() ([]byte, error) { return r.encode(r.json(r.signatures())) }
+
+// MarshalObject writes what a cache stores under r.ID.Key(): in the second
+// generation only the value, since the key says the rest.
+func (r *Realisation) MarshalObject() ([]byte, error) {
+	if r.ID.DrvPath.IsZero() {
+		return r.MarshalJSON()
+	}
+	return r.encode(buildTraceValue{r.OutPath, r.signatures()})
+}
+
+// Fingerprint returns the text that is signed: the JSON of
+// [Realisation.MarshalJSON] without the signatures.
+func (r *Realisation) Fingerprint() (string, error) {
+	text, err := r.encode(r.json(signatureList{}))
+	return string(text), err
+}
+
+func (r *Realisation) encode(v any) ([]byte, error) {
+	if err := r.check(); err != nil {
+		return nil, fmt.Errorf("realisation: %w", err)
+	}
+	return encodeJSON(v)
+}
+
+// Sign adds a signature by each of the signers. One that is there already is
+// not repeated. On an error, r is as it was.
+func (r *Realisation) Sign(ctx context.Context, signers ...Signer) error {
+	fingerprint, err := r.Fingerprint()
+	if err != nil {
+		return err
+	}
+	sigs, err := sign(ctx, []byte(fingerprint), r.Signatures, signers)
+	if err != nil {
+		return fmt.Errorf("realisation %v: %w", r.ID, err)
+	}
+	r.Signatures = sigs
+	return nil
+}
+
+// VerifyRealisation returns nil when any signature of r is good by any of the
+// keys. Else the error is an [*UntrustedError], or says why r has no
+// fingerprint.
+func (keys TrustedKeys) VerifyRealisation(r *Realisation) error {
+	fingerprint, err := r.Fingerprint()
+	if err != nil {
+		return err
+	}
+	if keys.anyGood([]byte(fingerprint), r.Signatures) {
+		return nil
+	}
+	return keys.untrusted("realisation "+r.ID.String(), r.Signatures, nil)
+}
+
+// signatureList is the two JSON forms of signatures: "<name>:<base64>", and
+// {"keyName":…,"sig":…}. It reads both, mixed.
+type signatureList struct {
+	list    []Signature
+	objects bool // the form to write
+}
+
+type signatureJSON struct {
+	KeyName string `json:"keyName"`
+	Sig     string `json:"sig"`
+}
+
+// IsZero leaves the list out where encoding/json's omitzero asks. An empty list
+// that is not nil is written.
+func (l signatureList) IsZero() bool { return l.list == nil }
+
+func (l signatureList) MarshalJSON() ([]byte, error) {
+	if !l.objects {
+		return encodeJSON(l.list)
+	}
+	objects := make([]signatureJSON, len(l.list))
+	for i, sig := range l.list {
+		_, text, _ := strings.Cut(sig.String(), ":")
+		objects[i] = signatureJSON{sig.KeyName, text}
+	}
+	return encodeJSON(objects)
+}
+
+func (l *signatureList) UnmarshalJSON(data []byte) error {
+	var raw []json.RawMessage
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	if len(raw) > defaultMaxSignatures {
+		return fmt.Errorf("%d signatures, at most %d are read", len(raw), defaultMaxSignatures)
+	}
+	for _, item := range raw {
+		sig, err := decodeSignature(item)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(l.list, sig) {
+			l.list = append(l.list, sig)
+		}
+	}
+	return nil
+}
+
+func decodeSignature(data []byte) (Signature, error) {
+	if bytes.HasPrefix(data, []byte("{")) {
+		var object signatureJSON
+		if err := json.Unmarshal(data, &object); err != nil {
+			return Signature{}, err
+		}
+		return newSignature(object.KeyName, object.Sig)
+	}
+	var sig Signature
+	err := json.Unmarshal(data, &sig)
+	return sig, err
+}
+
+// encodeJSON is json.Marshal without the escapes for HTML, which Nix does not
+// write.
+func encodeJSON(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	encoder := json.NewEncoder(&buf)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}

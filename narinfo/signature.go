@@ -1,0 +1,145 @@
+package narinfo
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Signature is an Ed25519 signature and the name of the key that made it, or
+// is said to have. It compares with ==.
+type Signature struct {
+	KeyName string
+	Data    [ed25519.SignatureSize]byte
+}
+
+// ParseSignature reads "<key name>:<base64 of 64 bytes>".
+func ParseSignature(s string) (Signature, error) {
+	name, text, ok := strings.Cut(s, ":")
+	if !ok {
+		return Signature{}, fmt.Errorf("signature %q has no colon, expected <key name>:<base64>", clip(s))
+	}
+	return newSignature(name, text)
+}
+
+func newSignature(name, text string) (Signature, error) {
+	if err := checkKeyName(name); err != nil {
+		return Signature{}, fmt.Errorf("signature: %w", err)
+	}
+	sig := Signature{KeyName: name}
+	if err := decodeBase64(sig.Data[:], text); err != nil {
+		return Signature{}, fmt.Errorf("signature by %q: %w", name, err)
+	}
+	return sig, nil
+}
+
+// String returns the form that [ParseSignature] reads.
+func (s Signature) String() string { return string(s.appendString(nil)) }
+
+func (s *Signature) appendString(dst []byte) []byte {
+	dst = append(append(dst, s.KeyName...), ':')
+	return base64.StdEncoding.AppendEncode(dst, s.Data[:])
+}
+
+// AppendText implements encoding.TextAppender: [Signature.String].
+func (s Signature) AppendText(dst []byte) ([]byte, error) { return s.appendString(dst), nil }
+
+// MarshalText implements encoding.TextMarshaler: [Signature.String].
+func (s Signature) MarshalText() ([]byte, error) { return s.appendString(nil), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler: [ParseSignature].
+func (s *Signature) UnmarshalText(text []byte) error {
+	parsed, err := ParseSignature(string(text))
+	if err != nil {
+		return err
+	}
+	*s = parsed
+	return nil
+}
+
+// addSignature inserts sig unless it is there. Sorted signatures stay sorted.
+func addSignature(sigs []Signature, sig Signature) []Signature {
+	if slices.Contains(sigs, sig) {
+		return sigs
+	}
+	i, _ := slices.BinarySearchFunc(sigs, sig, compareText)
+	return slices.Insert(sigs, i, sig)
+}
+
+// inNixOrder returns the signatures in an order in which some Nix writes them:
+// as they are, where one would, else sorted. Up to 2.33 Nix sorts them by their
+// texts, later by name and bytes.
+func inNixOrder(sigs []Signature) []Signature {
+	if len(sigs) < 2 || slices.IsSortedFunc(sigs, compareText) || slices.IsSortedFunc(sigs, compareBytes) {
+		return sigs
+	}
+	return slices.SortedFunc(slices.Values(sigs), compareText)
+}
+
+// compareText orders signatures by their texts.
+func compareText(a, b Signature) int {
+	if a.KeyName == b.KeyName {
+		var x, y [(ed25519.SignatureSize + 2) / 3 * 4]byte
+		base64.StdEncoding.Encode(x[:], a.Data[:])
+		base64.StdEncoding.Encode(y[:], b.Data[:])
+		return strings.Compare(string(x[:]), string(y[:]))
+	}
+	// A name that begins the other is followed by its colon.
+	n := min(len(a.KeyName), len(b.KeyName))
+	if a.KeyName[:n] != b.KeyName[:n] {
+		return strings.Compare(a.KeyName, b.KeyName)
+	}
+	if len(a.KeyName) == n {
+		return int(':') - int(b.KeyName[n])
+	}
+	return int(a.KeyName[n]) - int(':')
+}
+
+func compareBytes(a, b Signature) int {
+	if c := strings.Compare(a.KeyName, b.KeyName); c != 0 {
+		return c
+	}
+	return slices.Compare(a.Data[:], b.Data[:])
+}
+
+// checkKeyName says what is wrong with the name of a key. Names stand before a
+// colon, in lists that spaces separate, and in lines.
+func checkKeyName(name string) error {
+	if name == "" {
+		return errors.New("key name is empty")
+	}
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c == ':' || c == 0x7f {
+			return fmt.Errorf("key name %q has %q", clip(name), c)
+		}
+	}
+	return nil
+}
+
+// decodeBase64 fills dst from text, which must be of its length. The errors
+// do not quote the text, which may be a secret.
+func decodeBase64(dst []byte, text string) error {
+	if want := base64.StdEncoding.EncodedLen(len(dst)); len(text) != want {
+		return fmt.Errorf("%d characters of base64, expected %d", len(text), want)
+	}
+	// The decoder writes in multiples of three bytes.
+	var buf [ed25519.PrivateKeySize + 2]byte
+	n, err := base64.StdEncoding.Decode(buf[:], []byte(text))
+	if err != nil || n != len(dst) {
+		return fmt.Errorf("malformed base64, expected that of %d bytes", len(dst))
+	}
+	copy(dst, buf[:])
+	return nil
+}
+
+// clip shortens text from outside for an error message.
+func clip(s string) string {
+	const limit = 120
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "…"
+}

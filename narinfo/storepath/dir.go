@@ -1,0 +1,79 @@
+package storepath
+
+import (
+	"fmt"
+	"path"
+	"strings"
+)
+
+// Dir is a store directory: an absolute path without a slash at its end. It
+// goes into the hash of every path that is computed for it, so paths of
+// different directories are never the same object.
+type Dir string
+
+// Default is the store directory of nearly every Nix.
+const Default Dir = "/nix/store"
+
+// Check says what is wrong with d as a store directory: it is absolute, in
+// its shortest form, not the root, and has no control characters.
+func (d Dir) Check() error {
+	s := string(d)
+	switch {
+	case s == "":
+		return fmt.Errorf("store directory is empty, usually it is %q", Default)
+	case !strings.HasPrefix(s, "/"):
+		return fmt.Errorf("store directory %q is not absolute", clip(s))
+	case s == "/" || path.Clean(s) != s:
+		return fmt.Errorf("store directory %q is not in its shortest form", clip(s))
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return fmt.Errorf("store directory %q has a control character", clip(s))
+		}
+	}
+	return nil
+}
+
+// Join returns the full path of p.
+func (d Dir) Join(p Path) string { return string(d) + "/" + p.base }
+
+// AppendJoin appends what [Dir.Join] returns to dst.
+func (d Dir) AppendJoin(dst []byte, p Path) []byte {
+	return append(append(append(dst, d...), '/'), p.base...)
+}
+
+// Parse reads the full path of a store object. The path of something inside
+// of one is an error; see [Dir.Split].
+func (d Dir) Parse(full string) (Path, error) {
+	base, err := d.trim(full)
+	if err != nil {
+		return Path{}, err
+	}
+	if err := checkBase(base); err != nil {
+		return Path{}, fmt.Errorf("store path %q: %w", clip(full), err)
+	}
+	return Path{base}, nil
+}
+
+// Split reads the path of a store object or of a file inside of it. sub is the
+// part behind the store object, without a slash at its begin, empty for the
+// store object itself.
+func (d Dir) Split(full string) (p Path, sub string, err error) {
+	rest, err := d.trim(full)
+	if err != nil {
+		return Path{}, "", err
+	}
+	base, sub, _ := strings.Cut(rest, "/")
+	if err := checkBase(base); err != nil {
+		return Path{}, "", fmt.Errorf("store path %q: %w", clip(full), err)
+	}
+	return Path{base}, sub, nil
+}
+
+func (d Dir) trim(full string) (string, error) {
+	rest, ok := strings.CutPrefix(full, string(d))
+	if !ok || d == "" || !strings.HasPrefix(rest, "/") {
+		return "", fmt.Errorf("path %q is not in the store directory %q", clip(full), string(d))
+	}
+	return rest[1:], nil
+}

@@ -1,0 +1,146 @@
+package storepath
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"example.com/nixs3/narinfo/nixhash"
+)
+
+const (
+	// HashPartLen is the length of the hash part in characters.
+	HashPartLen = 32
+	// MaxNameLen is the greatest length of a name in bytes.
+	MaxNameLen = 211
+
+	hashSize       = 20 // bytes that the hash part stands for
+	drvSuffix      = ".drv"
+	nameCharacters = "0-9a-zA-Z+-._?="
+)
+
+// Path is the base name of a store path, "<hash part>-<name>". Paths compare
+// with == and serve as keys of maps. The zero value is no path.
+type Path struct{ base string }
+
+// ParseBase reads a base name as strictly as Nix does.
+func ParseBase(s string) (Path, error) {
+	if err := checkBase(s); err != nil {
+		return Path{}, fmt.Errorf("store path %q: %w", clip(s), err)
+	}
+	return Path{s}, nil
+}
+
+func checkBase(s string) error {
+	if len(s) <= HashPartLen {
+		return fmt.Errorf("%d bytes are too short, expected <%d nix32 characters>-<name>", len(s), HashPartLen)
+	}
+	if err := CheckHashPart(s[:HashPartLen]); err != nil {
+		return err
+	}
+	if s[HashPartLen] != '-' {
+		return fmt.Errorf("%q follows the hash part, expected '-'", s[HashPartLen])
+	}
+	return CheckName(s[HashPartLen+1:])
+}
+
+// CheckHashPart says what is wrong with s as the hash part of a store path:
+// 32 characters of nix32.
+func CheckHashPart(s string) error {
+	if len(s) != HashPartLen {
+		return fmt.Errorf("hash part %q has %d characters, expected %d", clip(s), len(s), HashPartLen)
+	}
+	if !nixhash.IsNix32(s) {
+		return fmt.Errorf("hash part %q has characters that are not nix32 (0-9 a-z without e, o, t, u)", s)
+	}
+	return nil
+}
+
+var isNameByte = func() (table [256]bool) {
+	for _, c := range []byte("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._?=") {
+		table[c] = true
+	}
+	return table
+}()
+
+// CheckName says what is wrong with s as the name of a store path: 1 to 211
+// characters of 0-9a-zA-Z+-._?=, neither "." nor ".." nor beginning with ".-"
+// or "..-".
+func CheckName(s string) error {
+	if s == "" {
+		return errors.New("name is empty")
+	}
+	if len(s) > MaxNameLen {
+		return fmt.Errorf("name has %d bytes, at most %d are allowed", len(s), MaxNameLen)
+	}
+	if s[0] == '.' {
+		if first, _, _ := strings.Cut(s, "-"); first == "." || first == ".." {
+			return fmt.Errorf("name %q is, or begins with, a relative directory", clip(s))
+		}
+	}
+	for i := range len(s) {
+		if !isNameByte[s[i]] {
+			return fmt.Errorf("name has %q at offset %d, allowed are %s", s[i], i, nameCharacters)
+		}
+	}
+	return nil
+}
+
+// IsZero reports whether p is the zero value: no path.
+func (p Path) IsZero() bool { return p.base == "" }
+
+// String returns the base name, without a directory; see [Dir.Join]. Of the
+// zero Path it is empty.
+func (p Path) String() string { return p.base }
+
+// HashPart returns the 32 characters of nix32 that name the path's narinfo.
+func (p Path) HashPart() string {
+	if p.IsZero() {
+		return ""
+	}
+	return p.base[:HashPartLen]
+}
+
+// Name returns what follows the hash part and its hyphen.
+func (p Path) Name() string {
+	if p.IsZero() {
+		return ""
+	}
+	return p.base[HashPartLen+1:]
+}
+
+// IsDerivation reports whether the name ends with ".drv".
+func (p Path) IsDerivation() bool { return strings.HasSuffix(p.base, drvSuffix) }
+
+// Compare orders paths by the bytes of their base names, as Nix does.
+func (p Path) Compare(q Path) int { return strings.Compare(p.base, q.base) }
+
+// AppendText implements encoding.TextAppender: the base name.
+func (p Path) AppendText(dst []byte) ([]byte, error) { return append(dst, p.base...), nil }
+
+// MarshalText implements encoding.TextMarshaler: the base name.
+func (p Path) MarshalText() ([]byte, error) { return []byte(p.base), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler: [ParseBase], and the zero
+// Path for an empty text.
+func (p *Path) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*p = Path{}
+		return nil
+	}
+	parsed, err := ParseBase(string(text))
+	if err != nil {
+		return err
+	}
+	*p = parsed
+	return nil
+}
+
+// clip shortens text from outside for an error message.
+func clip(s string) string {
+	const limit = 80 + HashPartLen
+	if len(s) <= limit {
+		return s
+	}
+	return s[:limit] + "…"
+}
