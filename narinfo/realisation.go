@@ -369,9 +369,11 @@ func decodeSignature(data []byte) (Signature, error) {
 		}
 		return newSignature(object.KeyName, object.Sig)
 	}
-	var sig Signature
-	err := json.Unmarshal(data, &sig)
-	return sig, err
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return Signature{}, err
+	}
+	return ParseSignature(text)
 }
 
 // encodeJSON is json.Marshal without the escapes for HTML, which Nix does not

@@ -1,0 +1,257 @@
+package narinfo
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"example.com/nixs3/narinfo/nixhash"
+	"example.com/nixs3/narinfo/storepath"
+)
+
+// Record is an entry in what "nix path-info --json" prints: a store object and
+// what some stores know of it besides. URL and Compression are empty where
+// the store is not a binary cache. Where NarHash is zero too, only the path
+// is known: the store does not have the object.
+type Record struct {
+	NarInfo
+	RegistrationTime    int64 // seconds since 1970, 0 where unknown
+	Ultimate            bool  // built by the store that says so, not copied to it
+	ClosureSize         int64 // sum of NarSize over the closure, 0 where not asked for
+	ClosureDownloadSize int64 // sum of FileSize over the closure, 0 where not asked for
+}
+
+// ParseRecords reads the output of "nix path-info --json" in any version: the
+// array of Nix up to 2.18 and of Lix, and the objects of the JSON formats 1, 2
+// and 3. The records are in the order of the array, or sorted by path.
+func ParseRecords(data []byte) ([]*Record, error) {
+	records, err := parseRecords(data)
+	if err != nil {
+		return nil, fmt.Errorf("path-info JSON: %w", err)
+	}
+	return records, nil
+}
+
+func parseRecords(data []byte) ([]*Record, error) {
+	if bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("[")) {
+		var list []recordJSON
+		if err := json.Unmarshal(data, &list); err != nil {
+			return nil, err
+		}
+		records := make([]*Record, 0, len(list))
+		for i := range list {
+			record, err := list[i].record(list[i].Path, "")
+			if err != nil {
+				return nil, err
+			}
+			records = append(records, record)
+		}
+		return records, nil
+	}
+
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal(data, &top); err != nil {
+		return nil, err
+	}
+	var dir storepath.Dir
+	if info, ok := top["info"]; ok {
+		var err error
+		if dir, err = parseWrapper(data); err != nil {
+			return nil, err
+		}
+		top = nil
+		if err := json.Unmarshal(info, &top); err != nil {
+			return nil, fmt.Errorf("info: %w", err)
+		}
+	}
+	records := make([]*Record, 0, len(top))
+	for _, path := range slices.Sorted(maps.Keys(top)) {
+		var entry *recordJSON // null where the store lacks it
+		if err := json.Unmarshal(top[path], &entry); err != nil {
+			return nil, fmt.Errorf("%q: %w", clip(path), err)
+		}
+		if entry == nil {
+			entry = &recordJSON{Valid: new(false)}
+		}
+		record, err := entry.record(path, dir)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, record)
+	}
+	return records, nil
+}
+
+// maxJSONFormat is the newest format that is read.
+const maxJSONFormat = 3
+
+// parseWrapper reads what surrounds the entries in formats 2 and 3.
+func parseWrapper(data []byte) (storepath.Dir, error) {
+	var wrapper struct {
+		StoreDir storepath.Dir `json:"storeDir"`
+		Version  int           `json:"version"`
+	}
+	if err := json.Unmarshal(data, &wrapper); err != nil {
+		return "", err
+	}
+	if wrapper.Version < 2 || wrapper.Version > maxJSONFormat {
+		return "", fmt.Errorf("version is %d, expected 2 or %d", wrapper.Version, maxJSONFormat)
+	}
+	return wrapper.StoreDir, wrapper.StoreDir.Check()
+}
+
+// recordJSON is an entry as any version has it.
+type recordJSON struct {
+	CA                  contentAddressJSON `json:"ca"`
+	ClosureDownloadSize int64              `json:"closureDownloadSize"`
+	ClosureSize         int64              `json:"closureSize"`
+	Compression         Compression        `json:"compression"`
+	Deriver             string             `json:"deriver"`
+	DownloadHash        hashJSON           `json:"downloadHash"`
+	DownloadSize        int64              `json:"downloadSize"`
+	NarHash             hashJSON           `json:"narHash"`
+	NarSize             int64              `json:"narSize"`
+	Path                string             `json:"path"`
+	References          []string           `json:"references"`
+	RegistrationTime    int64              `json:"registrationTime"`
+	Signatures          signatureList      `json:"signatures"`
+	StoreDir            storepath.Dir      `json:"storeDir"`
+	Ultimate            bool               `json:"ultimate"`
+	URL                 string             `json:"url"`
+	Valid               *bool              `json:"valid"`
+	Version             int                `json:"version"`
+}
+
+// record checks the entry for a path, which is full or, where the directory is
+// known, a base name.
+func (j *recordJSON) record(path string, dir storepath.Dir) (*Record, error) {
+	r := new(Record)
+	if err := j.fill(r, path, dir); err != nil {
+		return nil, fmt.Errorf("%q: %w", clip(path), err)
+	}
+	return r, nil
+}
+
+func (j *recordJSON) fill(r *Record, path string, dir storepath.Dir) (err error) {
+	if j.Version < 0 || j.Version > maxJSONFormat {
+		return fmt.Errorf("version is %d, at most %d is read", j.Version, maxJSONFormat)
+	}
+	if dir == "" {
+		dir = j.StoreDir
+	}
+	if dir == "" {
+		dir, _, err = parseFullPath(path)
+		if err != nil {
+			return err
+		}
+	}
+	if err := dir.Check(); err != nil {
+		return err
+	}
+	r.StoreDir = dir
+	if r.Path, err = parseEither(path, dir); err != nil {
+		return err
+	}
+	if j.Valid != nil && !*j.Valid {
+		return nil
+	}
+	if r.NarHash = j.NarHash.Hash; r.NarHash.Algorithm() != nixhash.SHA256 {
+		return errors.New("narHash: expected a hash of sha256")
+	}
+	for _, size := range []int64{j.NarSize, j.DownloadSize, j.ClosureSize, j.ClosureDownloadSize} {
+		if size < 0 {
+			return fmt.Errorf("a size is %d", size)
+		}
+	}
+	for _, text := range j.References {
+		ref, err := parseEither(text, dir)
+		if err != nil {
+			return fmt.Errorf("references: %w", err)
+		}
+		r.References = append(r.References, ref)
+	}
+	if j.Deriver != "" && j.Deriver != noDeriver {
+		if r.Deriver, err = parseEither(j.Deriver, dir); err != nil {
+			return fmt.Errorf("deriver: %w", err)
+		}
+	}
+	r.NarSize = j.NarSize
+	r.CA = j.CA.ContentAddress
+	r.Signatures = j.Signatures.list
+	r.URL = j.URL
+	r.Compression = j.Compression
+	r.FileHash = j.DownloadHash.Hash
+	r.FileSize = j.DownloadSize
+	r.RegistrationTime = j.RegistrationTime
+	r.Ultimate = j.Ultimate
+	r.ClosureSize = j.ClosureSize
+	r.ClosureDownloadSize = j.ClosureDownloadSize
+	return nil
+}
+
+// parseEither reads a full path in dir, or a base name.
+func parseEither(s string, dir storepath.Dir) (storepath.Path, error) {
+	if len(s) > 0 && s[0] == '/' {
+		return dir.Parse(s)
+	}
+	return storepath.ParseBase(s)
+}
+
+// contentAddressJSON is a string, or in format 2 and later an object.
+type contentAddressJSON struct{ storepath.ContentAddress }
+
+type contentAddressObject struct {
+	Hash   hashJSON `json:"hash"`
+	Method string   `json:"method"`
+}
+
+func (ca *contentAddressJSON) UnmarshalJSON(data []byte) error {
+	if !bytes.HasPrefix(data, []byte("{")) {
+		// The decoder calls UnmarshalJSON for null too.
+		if string(data) == "null" {
+			return nil
+		}
+		return json.Unmarshal(data, &ca.ContentAddress)
+	}
+	var object contentAddressObject
+	err := json.Unmarshal(data, &object)
+	if err != nil {
+		return err
+	}
+	ca.Hash = object.Hash.Hash
+	if ca.Method, err = storepath.ParseMethod(object.Method); err != nil {
+		return err
+	}
+	return ca.Check()
+}
+
+// hashJSON is a string, or as Nix 2.33 writes format 2 an object. It is
+// written as SRI.
+type hashJSON struct{ nixhash.Hash }
+
+func (h hashJSON) MarshalJSON() ([]byte, error) { return json.Marshal(h.SRI()) }
+
+func (h *hashJSON) UnmarshalJSON(data []byte) (err error) {
+	if !bytes.HasPrefix(data, []byte("{")) {
+		if string(data) == "null" {
+			return nil
+		}
+		return json.Unmarshal(data, &h.Hash)
+	}
+	var object struct {
+		Algorithm string `json:"algorithm"`
+		Hash      string `json:"hash"`
+	}
+	if err := json.Unmarshal(data, &object); err != nil {
+		return err
+	}
+	algorithm, err := nixhash.ParseAlgorithm(object.Algorithm)
+	if err != nil {
+		return err
+	}
+	h.Hash, err = nixhash.ParseDigest(algorithm, object.Hash)
+	return err
+}
