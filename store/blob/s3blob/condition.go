@@ -1,0 +1,82 @@
+package s3blob
+
+import (
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"example.com/nixs3/store/blob"
+)
+
+// abilities are what a server has shown that it can and cannot do.
+type abilities struct {
+	conditional   atomic.Bool // has refused a write whose condition did not hold
+	unconditional atomic.Bool // answers 501 to conditional writes
+	noBatchDelete atomic.Bool // has no DeleteObjects
+}
+
+func (a *abilities) honoursConditions() bool {
+	return a.conditional.Load() && !a.unconditional.Load()
+}
+
+// precheck fails with ErrPrecondition where the object's attributes already say
+// that the condition of a write does not hold.
+func (b *Bucket) precheck(ctx context.Context, key string, opts blob.PutOptions) error {
+	attrs, err := b.Head(ctx, key)
+	switch {
+	case err == nil && (opts.IfNoneMatch || unquoted(attrs.ETag) != unquoted(opts.IfMatch)),
+		errors.Is(err, blob.ErrNotFound) && opts.IfMatch != "":
+		return blob.ErrPrecondition
+	case err == nil, errors.Is(err, blob.ErrNotFound):
+		return nil
+	case errors.Is(err, blob.ErrAccessDenied) && !b.unconditional.Load():
+		return nil // may write and not read: the server's own check will do
+	}
+	return err
+}
+
+// afterCondition deals with the failure of a conditional write: it notes what
+// the failure says about the server and, where that helps, sends once more.
+func (u *upload) afterCondition(ctx context.Context, err error, send func(context.Context) (string, error)) (string, error) {
+	switch {
+	case statusOf(err) == http.StatusPreconditionFailed:
+		u.b.conditional.Store(true)
+		if plain := unquoted(u.opts.IfMatch); plain != u.opts.IfMatch && u.b.opts.Dialect == DialectCompatible {
+			// Ceph compares with the ETag as it is without quotes.
+			u.opts.IfMatch = plain
+			return send(ctx)
+		}
+	case u.opts.IfMatch != "" && statusOf(err) == http.StatusNotFound && codeOf(err) != "NoSuchBucket":
+		return "", blob.ErrPrecondition
+	case isNotImplemented(err):
+		u.b.log.Info("the server has no conditional writes, checking attributes instead", "bucket", u.b.name)
+		u.b.unconditional.Store(true)
+		if err := u.b.precheck(ctx, u.key, u.opts); err != nil {
+			return "", err
+		}
+		u.opts.IfNoneMatch, u.opts.IfMatch = false, ""
+		return send(ctx)
+	}
+	return "", err
+}
+
+// ours returns the ETag where the object that is in the way is the very one an
+// earlier attempt stored without us hearing of it, else the refusal.
+func (u *upload) ours(ctx context.Context, refusal error) (string, error) {
+	attrs, err := u.b.Head(ctx, u.key)
+	if err != nil || attrs.Size != u.content.Size() {
+		return "", refusal
+	}
+	sum := md5.New()
+	if _, err := io.Copy(sum, io.NewSectionReader(u.content, 0, attrs.Size)); err != nil {
+		return "", err
+	}
+	if unquoted(attrs.ETag) != hex.EncodeToString(sum.Sum(nil)) {
+		return "", refusal
+	}
+	return attrs.ETag, nil
+}

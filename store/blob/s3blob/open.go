@@ -1,0 +1,117 @@
+package s3blob
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"example.com/nixs3/s3url"
+)
+
+// Open returns the bucket that an s3:// URL names. Nothing is sent yet: wrong
+// names and missing credentials show with the first request. Credentials come
+// from the SDK's default chain, with the URL's profile before the environment;
+// where there are none that request fails within two seconds.
+//
+// A region that turns out to be another than the bucket's is corrected with the
+// first answer.
+func Open(ctx context.Context, u *s3url.URL, opts Options) (*Bucket, error) {
+	opts = opts.with(u).withDefaults()
+	cfg, err := loadConfig(ctx, u, opts)
+	if err != nil {
+		return nil, err
+	}
+	endpoint, err := u.EndpointURL()
+	if err != nil {
+		return nil, err
+	}
+	transport, own, err := opts.transport(&u.Transport)
+	if err != nil {
+		return nil, err
+	}
+	mode := cfg.RetryMode
+	// Both would make NewFromConfig wrap or replace what is set below.
+	cfg.RetryMaxAttempts, cfg.Retryer = 0, nil
+	client := s3.NewFromConfig(cfg, func(o *s3.Options) {
+		if endpoint != nil {
+			o.BaseEndpoint = aws.String(endpoint.String())
+		}
+		if opts.Dialect == DialectAuto {
+			opts.Dialect = dialectOf(value(o.BaseEndpoint))
+		}
+		o.UsePathStyle = u.PathStyle() || o.BaseEndpoint != nil && cmp.Or(u.AddressingStyle, s3url.Auto) == s3url.Auto
+		o.UseAccelerate = u.Accelerate
+		o.EndpointOptions.DisableHTTPS = u.Scheme == "http"
+		if u.DualStack {
+			o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
+		}
+		o.HTTPClient = roundTrip{transport}
+		o.Logger = sdkLogger{opts.Logger}
+		o.Retryer = newRetryer(mode, opts.Retry, opts.Logger)
+		opts.Dialect.speak(o)
+		followRegion(opts.Logger)(o)
+	})
+	b := newBucket(client, u.Bucket, u.Prefix, opts)
+	b.transport = own
+	return b, nil
+}
+
+// with returns the options with what the URL says.
+func (o Options) with(u *s3url.URL) Options {
+	o.MaxConcurrency = cmp.Or(u.MaxConcurrency, o.MaxConcurrency)
+	o.PartSize = cmp.Or(u.MultipartChunkSize, o.PartSize)
+	o.MultipartThreshold = cmp.Or(u.MultipartThreshold, o.MultipartThreshold)
+	if u.MultipartUpload != nil {
+		o.NoMultipart = !*u.MultipartUpload
+	}
+	o.StorageClass = cmp.Or(u.StorageClass, o.StorageClass)
+	o.SSE = cmp.Or(u.SSE, o.SSE)
+	o.SSEKMSKeyID = cmp.Or(u.SSEKMSKeyID, o.SSEKMSKeyID)
+	o.CacheControl = cmp.Or(u.CacheControl, o.CacheControl)
+	o.VersionID = cmp.Or(u.VersionID, o.VersionID)
+	o.RequesterPays = o.RequesterPays || u.RequesterPays
+	if len(u.Tags) > 0 {
+		o.Tags = u.Tags
+	}
+	r := &o.Retry
+	r.Attempts = cmp.Or(u.RetryAttempts, r.Attempts)
+	for _, delay := range []struct{ from, to *time.Duration }{
+		{u.RetryDelay, &r.Delay},
+		{u.RetryMaxDelay, &r.MaxDelay},
+		{u.RetryDelayRateLimited, &r.RateLimitedDelay},
+	} {
+		if delay.from != nil {
+			*delay.to = max(*delay.from, 1) // 0 would be the default
+		}
+	}
+	if len(u.RetryableExceptionNames) > 0 {
+		r.Codes = u.RetryableExceptionNames
+	}
+	return o
+}
+
+// transport returns what sends the requests, and the same where it belongs to
+// the bucket.
+func (o *Options) transport(t *s3url.Transport) (http.RoundTripper, *http.Transport, error) {
+	if o.Transport != nil {
+		if t.TLSCertificate != "" {
+			return nil, nil, fmt.Errorf("tls-certificate=%s: has no effect on a transport of the caller's", t.TLSCertificate)
+		}
+		return o.Transport, nil, nil
+	}
+	own := newTransport(o.MaxConcurrency)
+	if t.TLSCertificate != "" {
+		cert, err := tls.LoadX509KeyPair(t.TLSCertificate, cmp.Or(t.TLSPrivateKey, t.TLSCertificate))
+		if err != nil {
+			return nil, nil, fmt.Errorf("tls-certificate=%s: %w", t.TLSCertificate, err)
+		}
+		own.TLSClientConfig.Certificates = []tls.Certificate{cert}
+	}
+	return own, own, nil
+}

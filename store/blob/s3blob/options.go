@@ -1,0 +1,130 @@
+package s3blob
+
+import (
+	"cmp"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"example.com/nixs3/s3url"
+)
+
+// Options say how a bucket is reached and how objects are stored in it. The
+// zero value is good for most. What an s3:// URL says goes before them.
+type Options struct {
+	// Logger hears of retries, fallbacks and uploads that could not be
+	// aborted. Nil is silent.
+	Logger *slog.Logger
+
+	// Transport sends the requests; nil means one of the bucket's own, with
+	// proxies from the environment and as many idle connections as there are
+	// requests at once.
+	Transport http.RoundTripper
+
+	// Dialect overrides which S3 is spoken.
+	Dialect Dialect
+
+	// MaxConcurrency is how many requests the caller means to have under way
+	// at once, 64 where it is 0. The pool keeps as many connections. It is no
+	// limit: requests are never made to wait for each other.
+	MaxConcurrency int
+
+	// Retry says how failed requests are tried again.
+	Retry RetryOptions
+
+	// PartSize is the size of the parts that big objects are sent and, with a
+	// Window, read in: 5 MiB to 5 GiB, 5 MiB where it is 0. It grows by itself
+	// for an object that would need more than 10,000 parts.
+	PartSize int64
+
+	// MultipartThreshold is the size from which objects are sent in parts,
+	// 100 MiB where it is 0. NoMultipart sends each object in one request,
+	// which S3 refuses above 5 GiB.
+	MultipartThreshold int64
+	NoMultipart        bool
+
+	// Window is how many parts one Get of a big object reads at once. 0 and 1
+	// read one stream, in no memory of its own; otherwise each Get holds up to
+	// Window × PartSize bytes.
+	Window int
+
+	// The rest is said of every object that is stored.
+	StorageClass string // "STANDARD_IA", …; the bucket's own where empty
+	SSE          string // "AES256", "aws:kms", "aws:kms:dsse"; the bucket's own where empty
+	SSEKMSKeyID  string // key for aws:kms
+	Tags         map[string]string
+	CacheControl string // where PutOptions has none
+
+	// RequesterPays accepts that requests are charged to the caller.
+	RequesterPays bool
+
+	// VersionID is the version of the one object that is read.
+	VersionID string
+}
+
+// RetryOptions say how failed requests are tried again. Delays double with
+// every attempt and are spread at random over the upper half; a server's
+// Retry-After goes before them.
+type RetryOptions struct {
+	Attempts         int           // in all, 5 where 0; 1 never retries
+	Delay            time.Duration // before the first retry, 100 ms where 0
+	MaxDelay         time.Duration // bound for each, a minute where 0
+	RateLimitedDelay time.Duration // before the first retry after "slow down", 5 s where 0
+	Codes            []string      // codes of errors to retry besides the usual
+}
+
+// Dialect is a way of speaking S3. See the package comment.
+type Dialect uint8
+
+const (
+	DialectAuto       Dialect = iota // AWS without an endpoint of one's own, else compatible
+	DialectAWS                       // with the SDK's checksums
+	DialectCompatible                // what every server understands
+)
+
+const (
+	defaultConcurrency = 64
+	minPartSize        = 5 << 20
+	maxPartSize        = 5 << 30
+	maxParts           = 10_000
+)
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.MaxConcurrency = cmp.Or(o.MaxConcurrency, defaultConcurrency)
+	o.PartSize = min(max(cmp.Or(o.PartSize, s3url.DefaultMultipartChunkSize), minPartSize), maxPartSize)
+	o.MultipartThreshold = cmp.Or(o.MultipartThreshold, s3url.DefaultMultipartThreshold)
+	o.Retry = o.Retry.withDefaults()
+	return o
+}
+
+func (o RetryOptions) withDefaults() RetryOptions {
+	o.Attempts = cmp.Or(o.Attempts, s3url.DefaultRetryAttempts)
+	o.Delay = cmp.Or(o.Delay, s3url.DefaultRetryDelay)
+	o.MaxDelay = cmp.Or(o.MaxDelay, s3url.DefaultRetryMaxDelay)
+	o.RateLimitedDelay = cmp.Or(o.RateLimitedDelay, s3url.DefaultRetryDelayRateLimited)
+	return o
+}
+
+func (o *Options) requestPayer() types.RequestPayer {
+	if o.RequesterPays {
+		return types.RequestPayerRequester
+	}
+	return ""
+}
+
+func (o *Options) versionID() *string { return optional(o.VersionID) }
+
+// tagging returns the tags as the query that x-amz-tagging holds.
+func (o *Options) tagging() string {
+	q := make(url.Values, len(o.Tags))
+	for name, text := range o.Tags {
+		q.Set(name, text)
+	}
+	return q.Encode()
+}

@@ -1,0 +1,170 @@
+package s3blob
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// conflictCodes are answers that S3 gives to one of several requests for the
+// same object at once and wants to be asked again.
+var conflictCodes = map[string]struct{}{
+	"ConditionalRequestConflict": {},
+	"OperationAborted":           {},
+}
+
+// retryer decides about retries for one client. In adaptive mode, which is the
+// default, the SDK lowers the rate of all requests when one is throttled and
+// raises it again as they succeed. Besides, a Retry-After holds all of them
+// back until it has passed.
+type retryer struct {
+	aws.RetryerV2
+	throttled retry.IsErrorThrottles
+	opts      RetryOptions
+	log       *slog.Logger
+
+	heldUntil atomic.Int64 // Unix nanoseconds
+}
+
+func newRetryer(mode aws.RetryMode, opts RetryOptions, log *slog.Logger) *retryer {
+	r := &retryer{
+		opts: opts,
+		log:  log,
+		throttled: append(retry.IsErrorThrottles{
+			retry.ThrottleErrorCode{Codes: map[string]struct{}{"TooManyRequests": {}, "ServiceUnavailable": {}}},
+			throttleStatus{},
+		}, retry.DefaultThrottles...),
+	}
+	codes := make(map[string]struct{}, len(opts.Codes))
+	for _, code := range opts.Codes {
+		codes[code] = struct{}{}
+	}
+	standard := func(o *retry.StandardOptions) {
+		o.MaxAttempts = opts.Attempts
+		o.Backoff = r
+		// The SDK's allowance of retries for a whole client runs dry in a
+		// short outage under many parallel requests. Attempts and delays
+		// are the bound here.
+		o.RateLimiter = ratelimit.None
+		o.Retryables = append(o.Retryables,
+			retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}},
+			retry.RetryableErrorCode{Codes: conflictCodes},
+			retry.RetryableErrorCode{Codes: codes})
+		o.Throttles = r.throttled
+	}
+	if mode == aws.RetryModeStandard {
+		r.RetryerV2 = retry.NewStandard(standard)
+	} else {
+		r.RetryerV2 = retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
+			o.Throttles = r.throttled
+			o.StandardOptions = append(o.StandardOptions, standard)
+		})
+	}
+	return r
+}
+
+// GetAttemptToken waits while the client is held back.
+func (r *retryer) GetAttemptToken(ctx context.Context) (func(error) error, error) {
+	for {
+		wait := time.Until(time.Unix(0, r.heldUntil.Load()))
+		if wait <= 0 {
+			return r.RetryerV2.GetAttemptToken(ctx)
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// BackoffDelay returns how long to wait after the attempt-th failure.
+func (r *retryer) BackoffDelay(attempt int, err error) (time.Duration, error) {
+	delay := r.opts.Delay
+	throttled := r.throttled.IsErrorThrottle(err) == aws.TrueTernary
+	if throttled {
+		delay = r.opts.RateLimitedDelay
+	}
+	delay = backoff(delay, r.opts.MaxDelay, attempt)
+	if after, ok := retryAfter(err); ok {
+		delay = min(after, r.opts.MaxDelay)
+		r.hold(delay)
+	}
+	r.log.Debug("retrying a request to S3", "attempt", attempt, "delay", delay, "throttled", throttled, "error", err)
+	return delay, nil
+}
+
+// hold keeps all requests back for d.
+func (r *retryer) hold(d time.Duration) {
+	until := time.Now().Add(d).UnixNano()
+	for {
+		old := r.heldUntil.Load()
+		if old >= until || r.heldUntil.CompareAndSwap(old, until) {
+			return
+		}
+	}
+}
+
+// backoff doubles delay with every attempt up to limit, and takes up to half of
+// it off at random so that many clients do not return at once.
+func backoff(delay, limit time.Duration, attempt int) time.Duration {
+	for ; attempt > 1 && delay < limit; attempt-- {
+		delay *= 2
+	}
+	delay = min(delay, limit)
+	return delay - rand.N(delay/2+1)
+}
+
+// retryAfter returns what the server asked for in a Retry-After of seconds or
+// of a date.
+func retryAfter(err error) (time.Duration, bool) {
+	var re *smithyhttp.ResponseError
+	if !errors.As(err, &re) || re.Response == nil {
+		return 0, false
+	}
+	v := re.Response.Header.Get("Retry-After")
+	if v == "" {
+		return 0, false
+	}
+	if seconds, err := strconv.ParseUint(v, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second, true
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return max(time.Until(t), 0), true
+	}
+	return 0, false
+}
+
+// throttleStatus takes 429 and 503 for "slow down" whatever the body says.
+type throttleStatus struct{}
+
+func (throttleStatus) IsErrorThrottle(err error) aws.Ternary {
+	var re *smithyhttp.ResponseError
+	if errors.As(err, &re) {
+		switch re.HTTPStatusCode() {
+		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+			return aws.TrueTernary
+		}
+	}
+	return aws.UnknownTernary
+}
+
+// sleep waits for d or until the context ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}

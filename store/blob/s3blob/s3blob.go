@@ -1,0 +1,191 @@
+// Package s3blob is the [blob.Bucket] over Amazon S3 and the many servers that
+// speak its protocol.
+//
+// [Open] connects to what an s3:// URL names; [New] takes a client that the
+// caller has already. Both give a [Bucket], which besides blob.Bucket is a
+// [blob.Copier], a [blob.Presigner] and a [blob.Uploader].
+//
+// # Dialects
+//
+// Amazon's servers get the AWS SDK's own integrity protections. All others are
+// spoken to as S3 was before 2025, since many of them refuse or mangle what
+// came later: no checksum headers or trailers, no Accept-Encoding in the
+// signature, Content-MD5 on batch deletes and path-style addresses. A
+// [Dialect] in the options overrides the choice.
+//
+// # Bytes
+//
+// Nothing is buffered on the way up. A body is read in place from its
+// [blob.Content], as often as retries need it, and where the caller knows its
+// SHA-256 it is not read once more to be signed: the digest is the payload hash
+// of the request's signature, which the server checks against what arrives.
+// Objects above a threshold go up in parts, several at a time.
+//
+// On the way down, a broken body is resumed where it broke, under the
+// condition that the object is still the same. With [Options.Window] above one,
+// big objects come in parallel ranges.
+//
+// # Conditions
+//
+// PutOptions.IfNoneMatch and IfMatch are the server's conditional writes where
+// it has them. A server that answers 501 Not Implemented, or is not known to
+// honour the condition, is asked for the object's attributes first; of several
+// such writers at once more than one may then succeed.
+//
+// # Failures
+//
+// Every error is a *[blob.Error] with the server's code, the request ID and,
+// for the frequent ones, what mends it. Requests are retried as
+// [RetryOptions] say; a server that asks to slow down slows the whole client.
+// An upload that fails or is cancelled is aborted on a context of its own, for
+// at most ten seconds.
+package s3blob
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"example.com/nixs3/store/blob"
+)
+
+var (
+	_ blob.Bucket    = (*Bucket)(nil)
+	_ blob.Copier    = (*Bucket)(nil)
+	_ blob.Presigner = (*Bucket)(nil)
+	_ blob.Uploader  = (*Bucket)(nil)
+)
+
+// Bucket is a bucket in S3, or the part of one below a prefix. It may be used
+// by any number of goroutines at once.
+type Bucket struct {
+	client   *s3.Client
+	name     string
+	prefix   string // "" or ends with a slash
+	endpoint string // "" is AWS
+	opts     Options
+	log      *slog.Logger
+	abilities
+	buffers bufferPool
+
+	// transport is closed with the bucket; nil where it is the caller's.
+	transport *http.Transport
+}
+
+// New returns the bucket that client reaches by name, with prefix (which may be
+// empty) before every key. Credentials, retries and connections are those of
+// the client; Retry and Transport of the options have no effect. To speak the
+// compatible dialect, the bucket uses a copy of the client that is set up for
+// it.
+func New(client *s3.Client, bucket, prefix string, opts Options) *Bucket {
+	opts = opts.withDefaults()
+	o := client.Options()
+	if opts.Dialect == DialectAuto {
+		opts.Dialect = dialectOf(value(o.BaseEndpoint))
+	}
+	if opts.Dialect == DialectCompatible {
+		client = s3.New(o, opts.Dialect.speak)
+	}
+	return newBucket(client, bucket, prefix, opts)
+}
+
+func newBucket(client *s3.Client, bucket, prefix string, opts Options) *Bucket {
+	b := &Bucket{client: client, name: bucket, opts: opts, log: opts.Logger}
+	if prefix = strings.Trim(prefix, "/"); prefix != "" {
+		b.prefix = prefix + "/"
+	}
+	b.endpoint = value(client.Options().BaseEndpoint)
+	b.conditional.Store(opts.Dialect == DialectAWS)
+	b.buffers.size = opts.PartSize
+	return b
+}
+
+// Client returns the client that the bucket uses, for what S3 can do and
+// blob.Bucket cannot.
+func (b *Bucket) Client() *s3.Client { return b.client }
+
+// String returns the bucket as an s3:// URL, with its endpoint where that is
+// not Amazon's.
+func (b *Bucket) String() string {
+	s := "s3://" + b.name
+	if b.prefix != "" {
+		s += "/" + strings.TrimSuffix(b.prefix, "/")
+	}
+	if b.endpoint != "" {
+		s += "?endpoint=" + b.endpoint
+	}
+	return s
+}
+
+// Close closes the idle connections of a bucket from Open.
+func (b *Bucket) Close() error {
+	if b.transport != nil {
+		b.transport.CloseIdleConnections()
+	}
+	return nil
+}
+
+// maxKey is the longest key of an object in S3, in bytes.
+const maxKey = 1024
+
+// key returns the full key in the bucket.
+func (b *Bucket) key(key string) (string, error) {
+	full := b.prefix + key
+	switch {
+	case key == "":
+		return "", errors.New("the key is empty")
+	case len(full) > maxKey:
+		return "", errors.New("the key has " + strconv.Itoa(len(full)) + " bytes, S3 takes " + strconv.Itoa(maxKey))
+	case strings.IndexByte(full, 0) >= 0 || !utf8.ValidString(full):
+		return "", errors.New("the key is not UTF-8 without NUL")
+	}
+	return full, nil
+}
+
+// Head returns the attributes of an object.
+func (b *Bucket) Head(ctx context.Context, key string) (blob.Attrs, error) {
+	full, err := b.key(key)
+	if err != nil {
+		return blob.Attrs{}, b.fail(ctx, "Head", key, err)
+	}
+	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{
+		Bucket:       &b.name,
+		Key:          &full,
+		VersionId:    b.opts.versionID(),
+		RequestPayer: b.opts.requestPayer(),
+	})
+	if err != nil {
+		return blob.Attrs{}, b.fail(ctx, "Head", key, err)
+	}
+	return blob.Attrs{
+		Key:             key,
+		Size:            value(out.ContentLength),
+		ETag:            value(out.ETag),
+		ModTime:         value(out.LastModified),
+		ContentType:     value(out.ContentType),
+		ContentEncoding: value(out.ContentEncoding),
+	}, nil
+}
+
+// value returns what p points to, or the zero value.
+func value[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
+	}
+	return v
+}
+
+// optional returns a pointer to v, or nil for the zero value.
+func optional[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}

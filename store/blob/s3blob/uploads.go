@@ -1,0 +1,89 @@
+package s3blob
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"example.com/nixs3/store/blob"
+)
+
+// Uploads yields the unfinished multipart uploads of keys with a prefix. MinIO
+// only finds those of which prefix is the whole key.
+func (b *Bucket) Uploads(ctx context.Context, prefix string) iter.Seq2[blob.Upload, error] {
+	return func(yield func(blob.Upload, error) bool) {
+		for up, err := range b.uploads(ctx, b.prefix+prefix) {
+			up.Key = strings.TrimPrefix(up.Key, b.prefix)
+			if !yield(up, b.fail(ctx, "Uploads", "", err)) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// uploads is Uploads with full keys and the errors as they are.
+func (b *Bucket) uploads(ctx context.Context, prefix string) iter.Seq2[blob.Upload, error] {
+	return func(yield func(blob.Upload, error) bool) {
+		in := &s3.ListMultipartUploadsInput{
+			Bucket:       &b.name,
+			Prefix:       optional(prefix),
+			RequestPayer: b.opts.requestPayer(),
+			EncodingType: types.EncodingTypeUrl,
+		}
+		for {
+			out, err := b.client.ListMultipartUploads(ctx, in)
+			if err != nil {
+				yield(blob.Upload{}, err)
+				return
+			}
+			for i := range out.Uploads {
+				up := &out.Uploads[i]
+				key, err := decodeKey(up.Key, out.EncodingType)
+				if err != nil {
+					yield(blob.Upload{}, err)
+					return
+				}
+				if !yield(blob.Upload{Key: key, ID: value(up.UploadId), Initiated: value(up.Initiated)}, nil) {
+					return
+				}
+			}
+			if !value(out.IsTruncated) {
+				return
+			}
+			next, err := decodeKey(out.NextKeyMarker, out.EncodingType)
+			if err == nil && next == value(in.KeyMarker) && value(out.NextUploadIdMarker) == value(in.UploadIdMarker) {
+				err = errors.New("the server's listing of uploads does not go on behind " + next)
+			}
+			if err != nil {
+				yield(blob.Upload{}, err)
+				return
+			}
+			in.KeyMarker, in.UploadIdMarker = aws.String(next), out.NextUploadIdMarker
+		}
+	}
+}
+
+// AbortUpload ends an unfinished upload and frees its parts. One that is gone
+// already is no error.
+func (b *Bucket) AbortUpload(ctx context.Context, u blob.Upload) error {
+	full, err := b.key(u.Key)
+	if err == nil {
+		err = b.abort(ctx, full, u.ID)
+	}
+	return b.fail(ctx, "AbortUpload", u.Key, err)
+}
+
+func (b *Bucket) abort(ctx context.Context, full, id string) error {
+	_, err := b.client.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{
+		Bucket: &b.name, Key: &full, UploadId: &id, RequestPayer: b.opts.requestPayer(),
+	})
+	if codeOf(err) == "NoSuchUpload" {
+		return nil
+	}
+	return err
+}
