@@ -28,10 +28,28 @@ func newBrotliReader(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 		}
 	}
 	d := brotliDecoders.Get().(*brotli.Reader)
-	if err := d.Reset(br); err != nil {
+	if err := d.Reset(brotliSource{br}); err != nil {
 		return nil, err
 	}
 	return pooled{d, func() { brotliDecoders.Put(d) }}, nil
+}
+
+// brotliSource reads in pieces of which the last is not short. The decoder
+// takes a short last one for data behind the end: it has copied the end of the
+// piece before to a buffer of 8 bytes, and does not see that this was used up.
+type brotliSource struct{ br *bufio.Reader }
+
+func (s brotliSource) Read(p []byte) (int, error) {
+	const keep = 64
+	ahead, err := s.br.Peek(2 * keep)
+	n := len(ahead)
+	if err == nil {
+		n = s.br.Buffered() - keep
+	}
+	if n == 0 {
+		return 0, err
+	}
+	return s.br.Read(p[:min(n, len(p))])
 }
 
 // brotliWindow returns the size of the window that the first byte of a stream

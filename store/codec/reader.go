@@ -94,7 +94,7 @@ func (r *reader) explain(err error) error {
 			err = io.ErrUnexpectedEOF
 		}
 	}
-	if r.src.raw.err != nil {
+	if r.src.raw.failed() {
 		return r.src.raw.err
 	}
 	if err == io.EOF {
@@ -128,17 +128,21 @@ type source struct {
 type rawSource struct {
 	r   io.Reader
 	n   int64 // bytes read
-	err error // the error that ended it, unless that was io.EOF
+	err error // what ended it; r is not asked again
 }
 
 func (s *rawSource) Read(p []byte) (int, error) {
+	if s.err != nil {
+		return 0, s.err
+	}
 	n, err := s.r.Read(p)
 	s.n += int64(n)
-	if err != nil && err != io.EOF {
-		s.err = err
-	}
+	s.err = err
 	return n, err
 }
+
+// failed tells whether something else than the end of the data ended it.
+func (s *rawSource) failed() bool { return s.err != nil && s.err != io.EOF }
 
 const sourceBuffer = 32 << 10
 

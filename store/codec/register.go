@@ -10,6 +10,7 @@ func init() {
 		lz4Codec(),
 		brotliCodec(),
 		bzip2Codec(),
+		compressCodec(),
 		gzipCodec(),
 		xzCodec(),
 		zstdCodec(),
