@@ -1,0 +1,19 @@
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+
+package nar
+
+import (
+	"os"
+	"path/filepath"
+)
+
+func openTree(path string) (tree, error) {
+	dir, name := filepath.Split(filepath.Clean(path))
+	if name == "" || name == "." || name == ".." {
+		return &fsTree{fsys: os.DirFS(path), name: "."}, nil
+	}
+	if dir == "" {
+		dir = "."
+	}
+	return &fsTree{fsys: os.DirFS(dir), name: name}, nil
+}

@@ -1,0 +1,145 @@
+//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
+
+package nar
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// unixTree is a directory on disk, or the place where a dump begins. Names are
+// looked up relative to the open directory, so that no path is built, or
+// walked by the kernel, for a file.
+type unixTree struct {
+	fd   int      // unix.AT_FDCWD at the beginning
+	dir  *os.File // nil at the beginning
+	path string
+	file *unixFile // the one that is open, used again and again
+}
+
+func openTree(path string) (tree, error) {
+	return &unixTree{fd: unix.AT_FDCWD, path: path, file: new(unixFile)}, nil
+}
+
+// at is what the kernel calls the thing with a name.
+func (t *unixTree) at(name string) string {
+	if t.dir == nil {
+		return t.path
+	}
+	return name
+}
+
+// join is what a person calls it.
+func (t *unixTree) join(name string) string {
+	if t.dir == nil {
+		return t.path
+	}
+	return t.path + "/" + name
+}
+
+func (t *unixTree) kind(name string) (fs.FileMode, error) {
+	info, err := os.Lstat(t.join(name))
+	if err != nil {
+		return 0, err
+	}
+	return info.Mode().Type(), nil
+}
+
+func (t *unixTree) list() ([]fs.DirEntry, error) { return t.dir.ReadDir(-1) }
+
+func (t *unixTree) enter(name string) (tree, error) {
+	fd, err := t.openat(name, unix.O_DIRECTORY)
+	if err != nil {
+		return nil, err
+	}
+	path := t.join(name)
+	return &unixTree{fd: fd, dir: os.NewFile(uintptr(fd), path), path: path, file: t.file}, nil
+}
+
+func (t *unixTree) close() {
+	if t.dir != nil {
+		t.dir.Close()
+	}
+}
+
+func (t *unixTree) openat(name string, flag int) (fd int, err error) {
+	// A pipe that has taken the place of a file must not block.
+	flag |= unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+	err = retry(func() error {
+		fd, err = unix.Openat(t.fd, t.at(name), flag, 0)
+		return err
+	})
+	if err != nil {
+		return -1, &fs.PathError{Op: "open", Path: t.join(name), Err: err}
+	}
+	return fd, nil
+}
+
+func (t *unixTree) readLink(name string) (string, error) {
+	var n int
+	buf := make([]byte, maxTarget+1)
+	err := retry(func() (err error) {
+		n, err = unix.Readlinkat(t.fd, t.at(name), buf)
+		return err
+	})
+	if err != nil {
+		return "", &fs.PathError{Op: "readlink", Path: t.join(name), Err: err}
+	}
+	return string(buf[:n]), nil
+}
+
+func (t *unixTree) open(name string) (file, error) {
+	fd, err := t.openat(name, 0)
+	if err != nil {
+		return nil, err
+	}
+	f := t.file
+	f.fd, f.pos = fd, 0
+	err = retry(func() error { return unix.Fstat(fd, &f.stat) })
+	if err == nil && f.stat.Mode&unix.S_IFMT != unix.S_IFREG {
+		err = errors.New("not a regular file any more")
+	}
+	if err != nil {
+		f.close()
+		return nil, &fs.PathError{Op: "open", Path: t.join(name), Err: err}
+	}
+	return f, nil
+}
+
+// unixFile is an open regular file.
+type unixFile struct {
+	fd   int
+	stat unix.Stat_t
+	pos  int64
+}
+
+func (f *unixFile) Read(p []byte) (n int, err error) {
+	err = retry(func() error {
+		n, err = unix.Read(f.fd, p)
+		return err
+	})
+	if err != nil {
+		return 0, os.NewSyscallError("read", err)
+	}
+	f.pos += int64(n)
+	if n == 0 || n < len(p) && f.pos >= f.stat.Size {
+		return n, io.EOF // without one more call to see that there is no more
+	}
+	return n, nil
+}
+
+func (f *unixFile) size() int64      { return f.stat.Size }
+func (f *unixFile) executable() bool { return f.stat.Mode&0o100 != 0 }
+func (f *unixFile) close()           { unix.Close(f.fd) }
+
+func retry(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}

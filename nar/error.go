@@ -1,0 +1,48 @@
+package nar
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+)
+
+// FormatError says where and how bytes are not a NAR.
+type FormatError struct {
+	Offset int64  // in the NAR, of the first byte that is wrong or missing
+	Path   string // of the file system object that is being read
+	Reason string
+
+	// Err is io.ErrUnexpectedEOF where the NAR ends early, else nil.
+	Err error
+}
+
+// Error returns one line with all that is known.
+func (e *FormatError) Error() string {
+	s := "nar: offset " + strconv.FormatInt(e.Offset, 10)
+	if e.Path != "" {
+		s += ", " + strconv.Quote(e.Path)
+	}
+	return s + ": " + e.Reason
+}
+
+// Unwrap returns Err.
+func (e *FormatError) Unwrap() error { return e.Err }
+
+// quote prints bytes from outside for a message, shortened.
+func quote[S ~string | ~[]byte](s S) string {
+	const most = 64
+	if len(s) > most {
+		return fmt.Sprintf("%q… (%d bytes)", s[:most], len(s))
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// truncated is the error of a NAR that ends before it is complete.
+func (m *machine) truncated(at int64) error {
+	return &FormatError{
+		Offset: at,
+		Path:   m.trail.String(),
+		Reason: "the NAR ends early, " + m.expected() + " expected",
+		Err:    io.ErrUnexpectedEOF,
+	}
+}

@@ -1,0 +1,176 @@
+package nar
+
+import (
+	"fmt"
+	"io"
+	"iter"
+	"sort"
+	"strings"
+)
+
+// MaxListingEntries is how many file system objects a [Listing] holds, where
+// [ListingWriter.MaxEntries] does not say otherwise.
+const MaxListingEntries = 1 << 20
+
+// maxTextPerEntry bounds the names and link targets of a listing, on average.
+const maxTextPerEntry = 256
+
+// Listing is the table of contents of a NAR: all but the contents of its
+// files, and where those are. As JSON it is what binary caches keep beside a
+// NAR as <hash>.ls. It may be read from any number of goroutines at once.
+type Listing struct {
+	Root *Node
+}
+
+// Node is one file system object of a [Listing].
+type Node struct {
+	Name          string // in its directory, "" for the root
+	Type          Type
+	Executable    bool
+	Size          int64   // of the contents, in bytes
+	ContentOffset int64   // where the contents begin in the NAR
+	LinkTarget    string  // of a symbolic link
+	Entries       []*Node // of a directory, in the byte order of their names
+}
+
+// Entry returns the entry of a directory with a name, or nil.
+func (n *Node) Entry(name string) *Node {
+	i := sort.Search(len(n.Entries), func(i int) bool { return n.Entries[i].Name >= name })
+	if i < len(n.Entries) && n.Entries[i].Name == name {
+		return n.Entries[i]
+	}
+	return nil
+}
+
+// Lookup returns what has a slash-separated path, where "" is the root, or
+// nil. Symbolic links are not followed.
+func (l *Listing) Lookup(path string) *Node {
+	n := l.Root
+	for path != "" && n != nil {
+		var name string
+		name, path, _ = strings.Cut(path, "/")
+		n = n.Entry(name)
+	}
+	return n
+}
+
+// All yields every file system object with its path, in the order of the NAR.
+func (l *Listing) All() iter.Seq2[string, *Node] {
+	return func(yield func(string, *Node) bool) {
+		if l.Root != nil {
+			l.Root.walk("", yield)
+		}
+	}
+}
+
+func (n *Node) walk(path string, yield func(string, *Node) bool) bool {
+	if !yield(path, n) {
+		return false
+	}
+	if path != "" {
+		path += "/"
+	}
+	for _, e := range n.Entries {
+		if !e.walk(path+e.Name, yield) {
+			return false
+		}
+	}
+	return true
+}
+
+// List reads a NAR and returns its table of contents. It passes over contents
+// as [Reader] does. A NAR of more than [MaxListingEntries] entries is an error.
+func List(r io.Reader) (*Listing, error) {
+	nr := NewReader(r)
+	b := listingBuilder{max: MaxListingEntries}
+	for {
+		switch err := nr.advance(); err {
+		case nil:
+			if err := b.add(&nr.m); err != nil {
+				return nil, err
+			}
+		case io.EOF:
+			return &b.listing, nil
+		default:
+			return nil, err
+		}
+	}
+}
+
+// ListingWriter is an [io.Writer] that lists the NAR which is written to it,
+// and checks it as [Validator] does. The listing takes some 150 bytes of
+// memory for each entry. It is not safe for concurrent use.
+type ListingWriter struct {
+	// MaxEntries is the number of entries at which Write fails, or fails
+	// earlier where names and link targets are longer than 256 bytes on
+	// average. 0 means MaxListingEntries. It is set before the first Write.
+	MaxEntries int
+
+	validator Validator
+	builder   listingBuilder
+}
+
+// NewListingWriter returns a ListingWriter.
+func NewListingWriter() *ListingWriter {
+	w := &ListingWriter{}
+	w.validator.visit = func(m *machine) error {
+		w.builder.max = w.MaxEntries
+		if w.MaxEntries == 0 {
+			w.builder.max = MaxListingEntries
+		}
+		return w.builder.add(m)
+	}
+	return w
+}
+
+// Write lists the next bytes of the NAR. After an error every call returns the
+// same error.
+func (w *ListingWriter) Write(p []byte) (int, error) { return w.validator.Write(p) }
+
+// Close fails unless the NAR is complete.
+func (w *ListingWriter) Close() error { return w.validator.Close() }
+
+// Listing returns the listing of the NAR, which is complete once Close has
+// succeeded; before that it is nil.
+func (w *ListingWriter) Listing() *Listing {
+	if w.validator.err != nil || w.validator.m.state != atEnd {
+		return nil
+	}
+	return &w.builder.listing
+}
+
+// listingBuilder makes a Listing of the nodes of a machine.
+type listingBuilder struct {
+	listing Listing
+	max     int
+	entries int
+	text    int64           // bytes of names and targets
+	open    [maxDepth]*Node // the latest node of each depth
+}
+
+func (b *listingBuilder) add(m *machine) error {
+	n := &Node{
+		Name:          string(m.trail.name()),
+		Type:          m.node.Type,
+		Executable:    m.node.Executable,
+		Size:          m.node.Size,
+		ContentOffset: m.node.ContentOffset,
+	}
+	if n.Type == TypeSymlink {
+		n.LinkTarget = string(m.target)
+	}
+	b.entries++
+	b.text += int64(len(n.Name) + len(n.LinkTarget))
+	if b.entries > b.max || b.text/maxTextPerEntry > int64(b.max) {
+		return fmt.Errorf("nar: too many entries for a listing of at most %d, at %s", b.max, quote(m.trail.path()))
+	}
+	d := m.trail.depth
+	b.open[d] = n
+	if d == 0 {
+		b.listing.Root = n
+	} else {
+		dir := b.open[d-1]
+		dir.Entries = append(dir.Entries, n)
+	}
+	return nil
+}

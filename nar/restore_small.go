@@ -1,0 +1,134 @@
+package nar
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	maxSmallFile  = blockSize / 4 // size up to which a file goes into a batch
+	maxBatchFiles = 256           // in one batch, where they are tiny
+)
+
+// batch is small files with their contents.
+type batch struct {
+	buf   []byte
+	files []smallFile
+}
+
+type smallFile struct {
+	dir        *newDir
+	name       string
+	executable bool
+	end        int // of its contents in the batch
+}
+
+func newBatch() *batch { return &batch{buf: make([]byte, 0, blockSize)} }
+
+func (b *batch) full(size int) bool {
+	return cap(b.buf)-len(b.buf) < size || len(b.files) == maxBatchFiles
+}
+
+// writers make small files beside the goroutine that reads the NAR. Without
+// workers, and for a NAR that fits into one batch, that one makes them itself.
+type writers struct {
+	*options
+	batch *batch // being filled
+
+	todo chan *batch // nil before the workers are started
+	free chan *batch
+	wg   sync.WaitGroup
+
+	failed atomic.Bool
+	once   sync.Once
+	err    error // the first, set once
+}
+
+func newWriters(o *options) *writers { return &writers{options: o, batch: newBatch()} }
+
+// fail notes an error. From then on nothing more is made.
+func (w *writers) fail(err error) {
+	w.once.Do(func() { w.err = err })
+	w.failed.Store(true)
+}
+
+// add puts the reader's present file into the batch.
+func (w *writers) add(dir *newDir, name string, r *Reader) error {
+	size := int(r.m.node.Size)
+	if w.batch.full(size) {
+		w.send()
+	}
+	b := w.batch
+	begin, end := len(b.buf), len(b.buf)+size
+	if _, err := io.ReadFull(r, b.buf[begin:end]); err != nil {
+		return err
+	}
+	b.buf = b.buf[:end]
+	dir.pending.Add(1)
+	b.files = append(b.files, smallFile{dir, name, r.m.node.Executable, end})
+	return nil
+}
+
+// send hands the batch to a worker and goes on with an empty one.
+func (w *writers) send() {
+	if w.workers == 0 {
+		w.write(w.batch)
+		return
+	}
+	if w.todo == nil {
+		w.start()
+	}
+	w.todo <- w.batch
+	w.batch = <-w.free
+}
+
+func (w *writers) start() {
+	w.todo = make(chan *batch)
+	w.free = make(chan *batch, w.workers+1)
+	for range w.workers {
+		w.free <- newBatch()
+		w.wg.Go(func() {
+			for b := range w.todo {
+				w.write(b)
+				w.free <- b
+			}
+		})
+	}
+}
+
+// close makes what is still in the batch, waits for the workers and returns
+// the first error of all.
+func (w *writers) close() error {
+	w.write(w.batch)
+	if w.todo != nil {
+		close(w.todo)
+		w.wg.Wait()
+	}
+	return w.err
+}
+
+// write makes the files of a batch and empties it.
+func (w *writers) write(b *batch) {
+	begin := 0
+	for _, s := range b.files {
+		if !w.failed.Load() {
+			if err := w.writeFile(s, b.buf[begin:s.end]); err != nil {
+				w.fail(err)
+			}
+		}
+		begin = s.end
+		s.dir.release()
+	}
+	clear(b.files) // of directories
+	b.buf, b.files = b.buf[:0], b.files[:0]
+}
+
+func (w *writers) writeFile(s smallFile, contents []byte) error {
+	f, err := createFile(s.dir.root, s.name, s.executable)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(contents)
+	return w.finishFile(s.dir.root, s.name, f, s.executable, err)
+}

@@ -1,0 +1,64 @@
+package nar
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+const (
+	magic = "nix-archive-1"
+
+	tagRegular   = "regular"
+	tagDirectory = "directory"
+	tagSymlink   = "symlink"
+
+	// Bounds that Nix sets on what it reads.
+	maxName   = 255
+	maxTarget = 4095
+	maxDepth  = 64 // a node's number of ancestors is less
+
+	maxToken = 8 + maxTarget + 1 // the longest string but for contents, with length and padding
+)
+
+// padding is the number of zero bytes behind a string of n bytes.
+func padding(n int64) int { return int(-n & 7) }
+
+var zeros [8]byte
+
+// appendString appends str(s).
+func appendString[S ~string | ~[]byte](b []byte, s S) []byte {
+	b = binary.LittleEndian.AppendUint64(b, uint64(len(s)))
+	b = append(b, s...)
+	return append(b, zeros[:padding(int64(len(s)))]...)
+}
+
+// checkName reports what forbids a name in a directory.
+func checkName[S ~string | ~[]byte](name S) error {
+	switch {
+	case len(name) == 0:
+		return errors.New("empty name")
+	case len(name) > maxName:
+		return fmt.Errorf("name of %d bytes, at most %d are allowed", len(name), maxName)
+	case string(name) == "." || string(name) == "..":
+		return fmt.Errorf("name %q is reserved", name)
+	case strings.ContainsAny(string(name), "/\x00"):
+		return fmt.Errorf("name %s has a slash or a NUL", quote(name))
+	}
+	return nil
+}
+
+// checkTarget reports what forbids a link target.
+func checkTarget[S ~string | ~[]byte](target S) error {
+	switch {
+	case len(target) == 0:
+		return errors.New("empty link target")
+	case len(target) > maxTarget:
+		return fmt.Errorf("link target of %d bytes, at most %d are allowed", len(target), maxTarget)
+	case bytes.IndexByte([]byte(target), 0) >= 0:
+		return errors.New("link target has a NUL")
+	}
+	return nil
+}
