@@ -49,12 +49,17 @@ func AppendNix32(dst, src []byte) []byte {
 
 	// Five bytes are eight digits. The first bytes are the last digits.
 	for len(src) >= 5 {
-		bits := uint64(src[0]) | uint64(src[1])<<8 | uint64(src[2])<<16 | uint64(src[3])<<24 | uint64(src[4])<<32
-		tail := out[len(out)-8:]
-		for i := 7; i >= 0; i-- {
-			tail[i] = nix32Alphabet[bits&31]
-			bits >>= 5
-		}
+		low := uint32(src[0]) | uint32(src[1])<<8 | uint32(src[2])<<16 | uint32(src[3])<<24
+		high := uint32(src[4])<<2 | low>>30
+		tail := (*[8]byte)(out[len(out)-8:])
+		tail[7] = nix32Alphabet[low&31]
+		tail[6] = nix32Alphabet[low>>5&31]
+		tail[5] = nix32Alphabet[low>>10&31]
+		tail[4] = nix32Alphabet[low>>15&31]
+		tail[3] = nix32Alphabet[low>>20&31]
+		tail[2] = nix32Alphabet[low>>25&31]
+		tail[1] = nix32Alphabet[high&31]
+		tail[0] = nix32Alphabet[high>>5&31]
 		out, src = out[:len(out)-8], src[5:]
 	}
 	var bits uint64
@@ -90,16 +95,14 @@ func AppendDecodeNix32(dst []byte, s string) ([]byte, error) {
 	start := len(dst)
 	rest := s
 	for len(rest) >= 8 {
-		var bits uint64
-		var seen byte
-		for _, c := range []byte(rest[len(rest)-8:]) {
-			v := nix32Values[c]
-			seen |= v
-			bits = bits<<5 | uint64(v)
-		}
-		if seen > 31 {
+		group := rest[len(rest)-8:]
+		v0, v1, v2, v3 := nix32Values[group[0]], nix32Values[group[1]], nix32Values[group[2]], nix32Values[group[3]]
+		v4, v5, v6, v7 := nix32Values[group[4]], nix32Values[group[5]], nix32Values[group[6]], nix32Values[group[7]]
+		if v0|v1|v2|v3|v4|v5|v6|v7 == invalidDigit {
 			return dst[:start], nix32DigitError(s)
 		}
+		bits := uint64(v0)<<35 | uint64(v1)<<30 | uint64(v2)<<25 | uint64(v3)<<20 |
+			uint64(v4)<<15 | uint64(v5)<<10 | uint64(v6)<<5 | uint64(v7)
 		dst = append(dst, byte(bits), byte(bits>>8), byte(bits>>16), byte(bits>>24), byte(bits>>32))
 		rest = rest[:len(rest)-8]
 	}
