@@ -1,0 +1,125 @@
+// Command nixs3 works with Nix binary caches in S3 and S3-compatible stores,
+// in directories and on web servers. It is thin code over the packages of this
+// module, and meant to be read as an example of them.
+//
+// Results go to standard output, everything else to standard error. The exit
+// status is 0 when all was done, 1 when something failed, 2 when the command
+// line made no sense.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+// The exit statuses.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+type commands struct {
+	Verbose bool `short:"v" help:"Say on standard error what is done."`
+
+	Nar narCommands `cmd:"" help:"Work with NAR files, Nix's archives."`
+	Key keyCommands `cmd:"" help:"Work with signing keys."`
+	URL urlCommand  `cmd:"" name:"url" help:"Explain an s3:// URL."`
+}
+
+// console is where a command reads and writes.
+type console struct {
+	stdin    io.Reader
+	stdout   io.Writer
+	stderr   io.Writer
+	terminal bool         // stderr is a terminal
+	logger   *slog.Logger // to stderr
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], console{
+		stdin:    os.Stdin,
+		stdout:   os.Stdout,
+		stderr:   os.Stderr,
+		terminal: term.IsTerminal(int(os.Stderr.Fd())),
+	})
+	stop()
+	os.Exit(status)
+}
+
+// run carries out a command line and returns the exit status.
+func run(ctx context.Context, args []string, con console) (status int) {
+	var cmds commands
+	parser, err := kong.New(&cmds,
+		kong.Name("nixs3"),
+		kong.Description("Nix binary caches in S3 and S3-compatible stores."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(con.stdout, con.stderr),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(&con),
+		// Help ends the program in the middle of parsing.
+		kong.Exit(func(code int) { panic(exit(code)) }),
+	)
+	if err != nil {
+		panic(err) // the tags of commands are wrong
+	}
+	defer func() {
+		switch v := recover().(type) {
+		case nil:
+		case exit:
+			status = int(v)
+		default:
+			panic(v)
+		}
+	}()
+	cmd, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(con.stderr, "nixs3: %v; see nixs3%s --help\n", err, subcommand(err))
+		return exitUsage
+	}
+	level := slog.LevelWarn
+	if cmds.Verbose {
+		level = slog.LevelDebug
+	}
+	con.logger = slog.New(slog.NewTextHandler(con.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}))
+	if err := cmd.Run(); err != nil {
+		if context.Cause(ctx) != nil && errors.Is(err, context.Cause(ctx)) {
+			err = errors.New("interrupted")
+		}
+		fmt.Fprintf(con.stderr, "nixs3: %v\n", err)
+		return exitFailed
+	}
+	return exitOK
+}
+
+// withoutTime leaves the time out of log lines: a person sees when they come.
+func withoutTime(groups []string, a slog.Attr) slog.Attr {
+	if len(groups) == 0 && a.Key == slog.TimeKey {
+		return slog.Attr{}
+	}
+	return a
+}
+
+// exit is what help panics with.
+type exit int
+
+// subcommand names the command whose help tells more about a mistake.
+func subcommand(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context.Command() != "" {
+		if node := parse.Context.Selected(); node != nil {
+			return " " + node.Path()
+		}
+	}
+	return ""
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// result is what a command line left behind.
+type result struct {
+	stdout, stderr string
+	exit           int
+}
+
+// nixs3 carries out a command line in this process.
+func nixs3(t *testing.T, stdin string, args ...string) result {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	status := run(t.Context(), args, console{stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr})
+	return result{stdout.String(), stderr.String(), status}
+}
+
+// command is a row of a table of command lines.
+type command struct {
+	name   string
+	args   []string
+	stdin  string
+	stdout string // all of it
+	stderr string // part of it, empty only where nothing may be said
+	exit   int
+}
+
+func check(t *testing.T, table []command) {
+	t.Helper()
+	for _, c := range table {
+		t.Run(c.name, func(t *testing.T) {
+			got := nixs3(t, c.stdin, c.args...)
+			assert.Equal(t, c.stdout, got.stdout)
+			if c.stderr == "" {
+				assert.Empty(t, got.stderr)
+			} else {
+				assert.Contains(t, got.stderr, c.stderr)
+				assert.Equal(t, 1, strings.Count(got.stderr, "\n"), "one sentence: %s", got.stderr)
+			}
+			assert.Equal(t, c.exit, got.exit)
+		})
+	}
+}
+
+func TestUsage(t *testing.T) {
+	check(t, []command{
+		{"no command", nil, "", "", "nixs3: expected one of ", exitUsage},
+		{"unknown command", []string{"narr"}, "", "", `did you mean "nar"`, exitUsage},
+		{"unknown flag", []string{"nar", "dump", "--foo", "x"}, "", "", "see nixs3 nar dump --help", exitUsage},
+		{"missing argument", []string{"key", "generate"}, "", "", `expected "<name>"; see nixs3 key generate --help`, exitUsage},
+	})
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range []string{"", "nar", "nar dump", "nar restore", "nar ls", "nar cat", "key", "key generate", "key public", "url"} {
+		t.Run("nixs3 "+args, func(t *testing.T) {
+			got := nixs3(t, "", append(strings.Fields(args), "--help")...)
+			assert.Equal(t, exitOK, got.exit)
+			assert.Contains(t, got.stdout, strings.TrimSpace("Usage: nixs3 "+args))
+			assert.Empty(t, got.stderr)
+		})
+	}
+}

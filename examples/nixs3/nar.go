@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"example.com/nixs3/nar"
+	"example.com/nixs3/store/codec"
+)
+
+type narCommands struct {
+	Dump    narDump    `cmd:"" help:"Write a file or folder as a NAR to standard output."`
+	Restore narRestore `cmd:"" help:"Create the file or folder that a NAR holds."`
+	Ls      narLs      `cmd:"" help:"List what is in a NAR."`
+	Cat     narCat     `cmd:"" help:"Print a file in a NAR."`
+}
+
+type narDump struct {
+	Path string `arg:"" help:"File, folder or symbolic link."`
+}
+
+func (c *narDump) Run(con *console) error {
+	return nar.Dump(con.stdout, c.Path)
+}
+
+type narRestore struct {
+	Path  string `arg:"" help:"What to create. It must not exist."`
+	Nar   string `arg:"" optional:"" default:"-" help:"File with the NAR, compressed or not; - is standard input."`
+	Store bool   `help:"Give files the modes and times that they have in a Nix store."`
+}
+
+func (narRestore) Help() string {
+	return "Nothing is written outside of PATH, whatever the NAR holds, and on a failure nothing is left.\n\n" +
+		"    nixs3 nar dump ./tree | nixs3 nar restore ./copy"
+}
+
+func (c *narRestore) Run(con *console) error {
+	archive, err := openNAR(con, c.Nar)
+	if err != nil {
+		return err
+	}
+	defer archive.Close()
+	var opts []nar.Option
+	if c.Store {
+		opts = append(opts, nar.WithStoreMetadata())
+	}
+	if err := nar.Restore(archive, c.Path, opts...); err != nil {
+		return err
+	}
+	if err := expectEnd(archive); err != nil {
+		return errors.Join(err, removeTree(c.Path))
+	}
+	return nil
+}
+
+// removeTree removes what was restored, also where its folders are read-only.
+func removeTree(root string) error {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			err = os.Chmod(path, 0o755)
+		}
+		return err
+	})
+	return errors.Join(err, os.RemoveAll(root))
+}
+
+// expectEnd fails where something follows the NAR. It also lets a
+// decompressor check what comes last.
+func expectEnd(archive io.Reader) error {
+	switch n, err := io.ReadFull(archive, make([]byte, 1)); {
+	case n > 0:
+		return errors.New("there is more behind the end of the NAR")
+	case err != io.EOF:
+		return err
+	}
+	return nil
+}
+
+type narLs struct {
+	listFlags
+	Nar  string `arg:"" help:"File with the NAR, compressed or not; - is standard input."`
+	Path string `arg:"" optional:"" help:"What to list; all of the NAR by default."`
+}
+
+func (c *narLs) Run(con *console) error {
+	archive, err := openNAR(con, c.Nar)
+	if err != nil {
+		return err
+	}
+	defer archive.Close()
+	listing, err := nar.List(archive)
+	if err != nil {
+		return err
+	}
+	return c.print(con.stdout, listing, cleanMember(c.Path))
+}
+
+type narCat struct {
+	Nar  string `arg:"" help:"File with the NAR, compressed or not; - is standard input."`
+	Path string `arg:"" optional:"" help:"The file to print; without it, the one that is the whole NAR."`
+}
+
+func (c *narCat) Run(con *console) error {
+	archive, err := openNAR(con, c.Nar)
+	if err != nil {
+		return err
+	}
+	defer archive.Close()
+	return catMember(con.stdout, archive, cleanMember(c.Path))
+}
+
+// catMember writes the contents of the regular file with a path in a NAR.
+func catMember(w io.Writer, archive io.Reader, member string) error {
+	r := nar.NewReader(archive)
+	for {
+		h, err := r.Next()
+		switch {
+		case err == io.EOF:
+			return fmt.Errorf("there is no %q in the NAR", member)
+		case err != nil:
+			return err
+		case h.Path != member:
+			continue
+		case h.Type == nar.TypeSymlink:
+			return fmt.Errorf("%q is a symbolic link to %q, expected a regular file", member, h.LinkTarget)
+		case h.Type != nar.TypeRegular:
+			return fmt.Errorf("%q is a %v, expected a regular file", member, h.Type)
+		}
+		_, err = r.WriteTo(w)
+		return err
+	}
+}
+
+// cleanMember turns the many ways to write a path inside of a NAR into that of
+// nar.Header: "", "/" and "." are the root, "/bin/", "./bin" and "bin" one file.
+func cleanMember(p string) string {
+	return strings.TrimPrefix(path.Clean("/"+p), "/")
+}
+
+// openNAR opens a file, or standard input for "-", and decompresses it where
+// its first bytes tell how.
+func openNAR(con *console, name string) (io.ReadCloser, error) {
+	file := io.NopCloser(con.stdin)
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		file = f
+	}
+	r := bufio.NewReaderSize(file, 64<<10)
+	prefix, err := r.Peek(codec.DetectLen)
+	if err != nil && err != io.EOF {
+		file.Close()
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	compression := codec.Detect(prefix)
+	if compression == "" {
+		// nar says best what is wrong with it.
+		compression = codec.None
+	}
+	// A plain file can be seeked in, so that large contents are passed over.
+	if f, ok := file.(*os.File); ok && compression == codec.None {
+		if _, err := f.Seek(0, io.SeekStart); err == nil {
+			return f, nil
+		}
+	}
+	archive, err := codec.NewReader(compression, r, codec.ReaderOptions{})
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return struct {
+		io.Reader
+		io.Closer
+	}{archive, closers{archive, file}}, nil
+}
+
+// closers are closed one after the other.
+type closers []io.Closer
+
+func (cs closers) Close() error {
+	var errs []error
+	for _, c := range cs {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"example.com/nixs3/s3url"
+	"example.com/nixs3/store/blob/s3blob"
+)
+
+type urlCommand struct {
+	URL string `arg:"" name:"url" help:"s3://bucket[/prefix]?parameter=value&…"`
+}
+
+func (urlCommand) Help() string {
+	return "Prints bucket and prefix, the address at which Nix looks for nix-cache-info, and every\n" +
+		"parameter with its value and where that came from. Nothing is sent."
+}
+
+func (c *urlCommand) Run(ctx context.Context, con *console) error {
+	u, err := s3url.Parse(c.URL)
+	if err != nil {
+		return err
+	}
+	for _, warning := range u.Warnings() {
+		con.logger.Warn(warning)
+	}
+	region, err := effectiveRegion(ctx, u)
+	if err != nil {
+		return err
+	}
+	parameters := u.Parameters()
+	u.Region = region.value
+	info, err := u.ObjectURL("nix-cache-info")
+	if err != nil {
+		return err
+	}
+
+	w := tabwriter.NewWriter(con.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "bucket\t%s\n", u.Bucket)
+	fmt.Fprintf(w, "prefix\t%s\n", orNone(u.Prefix))
+	fmt.Fprintf(w, "nix-cache-info\t%s\n\n", info)
+	fmt.Fprint(w, "PARAMETER\tVALUE\tFROM\tNOTE\n")
+	for _, p := range parameters {
+		value, origin := p.Value, string(p.Origin)
+		if p.Name == "region" && p.Origin == s3url.FromDefault {
+			value, origin = region.value, region.origin
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, orNone(value), origin, parameterNote(p))
+	}
+	return w.Flush()
+}
+
+func orNone(s string) string {
+	if s == "" {
+		return "(none)"
+	}
+	return s
+}
+
+func parameterNote(p s3url.Parameter) string {
+	switch {
+	case p.Note != "":
+		return p.Note
+	case p.Extension:
+		return "of nixs3, unknown to Nix"
+	}
+	return ""
+}
+
+type setting struct{ value, origin string }
+
+// effectiveRegion is the region that requests are signed for. Where the URL
+// names none, the environment and the profile have their say.
+func effectiveRegion(ctx context.Context, u *s3url.URL) (setting, error) {
+	if u.Region != "" {
+		return setting{u.Region, string(s3url.FromURL)}, nil
+	}
+	bucket, err := s3blob.Open(ctx, u, s3blob.Options{})
+	if err != nil {
+		return setting{}, err
+	}
+	defer bucket.Close()
+	region := bucket.Client().Options().Region
+	for _, name := range []string{"AWS_REGION", "AWS_DEFAULT_REGION"} {
+		if value := os.Getenv(name); value != "" && value == region {
+			return setting{region, name}, nil
+		}
+	}
+	if region == s3url.DefaultRegion {
+		return setting{region, string(s3url.FromDefault)}, nil
+	}
+	return setting{region, "profile"}, nil
+}
