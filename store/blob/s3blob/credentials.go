@@ -14,7 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
+	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
 	"github.com/aws/aws-sdk-go-v2/feature/ec2/imds"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"example.com/nixs3/s3url"
 )
@@ -62,6 +64,7 @@ func loadConfig(ctx context.Context, u *s3url.URL, o Options) (aws.Config, error
 		config.WithRegion(u.Region),
 		config.WithDefaultRegion(s3url.DefaultRegion),
 		config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = metadata }),
+		config.WithEndpointCredentialOptions(func(o *endpointcreds.Options) { o.Retryer = impatient() }),
 		config.WithCredentialsCacheOptions(func(o *aws.CredentialsCacheOptions) {
 			o.ExpiryWindow, o.ExpiryWindowJitterFrac = expiryWindow, 0.5
 		}),
@@ -72,23 +75,26 @@ func loadConfig(ctx context.Context, u *s3url.URL, o Options) (aws.Config, error
 	if u.Anonymous {
 		load = append(load, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
 	}
-	if !u.IsAWS() {
-		load = append(load, config.WithEC2IMDSClientEnableState(imds.ClientDisabled))
-	}
 	if u.FIPS {
 		load = append(load, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
-		return aws.Config{}, &credentialsError{profile: u.Profile, aws: u.IsAWS(), err: err}
+		return aws.Config{}, &credentialsError{profile: u.Profile, err: err}
 	}
-	metadata.config = cfg
 	if u.Anonymous {
 		cfg.Credentials = aws.AnonymousCredentials{} // bare, which is how requests stay unsigned
-	} else {
-		cfg.Credentials = explained{cfg.Credentials, u}
+		return cfg, nil
 	}
+	metadata.config, metadata.off = cfg, !u.IsAWS() || !configuredIsAWS(cfg)
+	cfg.Credentials = explained{cfg.Credentials, u.Profile}
 	return cfg, nil
+}
+
+// configuredIsAWS reports whether the endpoint that the environment or the
+// profile may name for S3, where the URL does not, is Amazon's.
+func configuredIsAWS(cfg aws.Config) bool {
+	return dialectOf(value(s3.NewFromConfig(cfg).Options().BaseEndpoint)) == DialectAWS
 }
 
 // boundedMetadata is the instance metadata client with a bound on the time that
@@ -96,14 +102,18 @@ func loadConfig(ctx context.Context, u *s3url.URL, o Options) (aws.Config, error
 // configuration that says where the service is has been loaded.
 type boundedMetadata struct {
 	config aws.Config
+	off    bool // is never asked
 	once   sync.Once
 	client *imds.Client
 }
 
 func (m *boundedMetadata) GetMetadata(ctx context.Context, in *imds.GetMetadataInput, opts ...func(*imds.Options)) (*imds.GetMetadataOutput, error) {
+	if m.off {
+		return nil, errNotAsked
+	}
 	m.once.Do(func() {
 		m.client = imds.NewFromConfig(m.config, func(o *imds.Options) {
-			o.Retryer = retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 50 * time.Millisecond })
+			o.Retryer = impatient()
 		})
 	})
 	ctx, cancel := context.WithTimeoutCause(ctx, metadataTimeout, errNoMetadata)
@@ -121,7 +131,15 @@ func (m *boundedMetadata) GetMetadata(ctx context.Context, in *imds.GetMetadataI
 	return out, nil
 }
 
-var errNoMetadata = fmt.Errorf("no answer within %v", metadataTimeout)
+// impatient retries what is on the same machine or next to it.
+func impatient() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 50 * time.Millisecond })
+}
+
+var (
+	errNoMetadata = fmt.Errorf("no answer within %v", metadataTimeout)
+	errNotAsked   = errors.New("not asked: the endpoint is not Amazon's")
+)
 
 // metadataError returns the timeout's own words where it is what ended ctx.
 func metadataError(ctx context.Context, err error) error {
@@ -135,7 +153,7 @@ func metadataError(ctx context.Context, err error) error {
 // on.
 type explained struct {
 	aws.CredentialsProvider
-	url *s3url.URL
+	profile string // that the URL names
 }
 
 func (e explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
@@ -143,12 +161,7 @@ func (e explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	if err == nil || ctx.Err() != nil {
 		return c, err
 	}
-	return c, &credentialsError{
-		profile: e.url.Profile,
-		aws:     e.url.IsAWS(),
-		sources: e.ProviderSources(),
-		err:     err,
-	}
+	return c, &credentialsError{profile: e.profile, sources: e.ProviderSources(), err: err}
 }
 
 // ProviderSources passes on what the SDK puts into its User-Agent.

@@ -19,7 +19,6 @@ import (
 // fails. It is blob.ErrNoCredentials.
 type credentialsError struct {
 	profile string // that the URL names
-	aws     bool   // requests go to Amazon
 	sources []aws.CredentialSource
 	err     error // of the source that failed, the last one where there was none
 }
@@ -70,14 +69,11 @@ func (e *credentialsError) tried() []string {
 	}
 	add("profile "+e.profileName(), profileState())
 	add("container", unset("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"))
-	switch {
-	case !e.aws:
-		add("instance metadata", "not asked: the endpoint is not Amazon's")
-	case strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true"):
-		add("instance metadata", "turned off by AWS_EC2_METADATA_DISABLED")
-	default:
-		add("instance metadata", rootCause(e.err))
+	why := strings.TrimPrefix(rootCause(e.err), "no EC2 IMDS role found, ")
+	if strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true") {
+		why = "turned off by AWS_EC2_METADATA_DISABLED"
 	}
+	add("instance metadata", why)
 	return all
 }
 
@@ -142,7 +138,7 @@ func (e *credentialsError) describe() string {
 			chain = append(chain, word)
 		}
 	}
-	return strings.Join(chain, ", ")
+	return strings.Join(slices.Compact(chain), ", ")
 }
 
 func (e *credentialsError) isSSO() bool {

@@ -103,6 +103,9 @@ func (b *Bucket) fail(ctx context.Context, op, key string, err error) error {
 // cause returns the sentinel for a failure, with the server's message, or the
 // failure itself without the SDK's preamble.
 func cause(err error, code string, status int, message string) error {
+	if missing, ok := errors.AsType[*credentialsError](err); ok {
+		return missing
+	}
 	sentinel := sentinels[code]
 	if sentinel == nil {
 		sentinel = statuses[status]
@@ -112,7 +115,7 @@ func cause(err error, code string, status int, message string) error {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
 	}
 	switch {
-	case errors.Is(err, blob.ErrNoCredentials), errors.Is(err, blob.ErrRegion):
+	case errors.Is(err, blob.ErrRegion):
 		return err
 	case sentinel != nil && (message == "" || message == code):
 		return sentinel

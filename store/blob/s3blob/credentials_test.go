@@ -1,0 +1,497 @@
+package s3blob_test
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/s3url"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/s3blob"
+)
+
+// awsHome is a machine without any credentials: an empty environment and an
+// empty home directory. What a test adds is all there is.
+type awsHome struct {
+	t   *testing.T
+	dir string
+}
+
+func newAWSHome(t *testing.T) awsHome {
+	t.Helper()
+	for _, pair := range os.Environ() {
+		if name, value, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "AWS_") {
+			t.Setenv(name, value) // is put back at the end
+			require.NoError(t, os.Unsetenv(name))
+		}
+	}
+	h := awsHome{t, t.TempDir()}
+	t.Setenv("HOME", h.dir)
+	t.Setenv("USERPROFILE", h.dir)
+	// The SDK looks these up only once, when the program starts.
+	t.Setenv("AWS_CONFIG_FILE", filepath.Join(h.dir, ".aws", "config"))
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", filepath.Join(h.dir, ".aws", "credentials"))
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "true")
+	return h
+}
+
+// write stores a file of the AWS tools, by its name below ~/.aws.
+func (h awsHome) write(name, content string) string {
+	h.t.Helper()
+	name = filepath.Join(h.dir, ".aws", filepath.FromSlash(name))
+	require.NoError(h.t, os.MkdirAll(filepath.Dir(name), 0o700))
+	require.NoError(h.t, os.WriteFile(name, []byte(content), 0o600))
+	return name
+}
+
+// recorder answers every request to S3 with 404 and keeps who signed it.
+type recorder struct {
+	mu       sync.Mutex
+	requests []*http.Request
+}
+
+func (r *recorder) RoundTrip(req *http.Request) (*http.Response, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.requests = append(r.requests, req)
+	return &http.Response{StatusCode: http.StatusNotFound, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+}
+
+var credentialPattern = regexp.MustCompile(`Credential=([^/]*)/[^/]*/([^/]*)/`)
+
+// signer returns the access key and the region of a signature, both empty
+// where there is none.
+func signer(req *http.Request) (key, region string) {
+	if m := credentialPattern.FindStringSubmatch(req.Header.Get("Authorization")); m != nil {
+		return m[1], m[2]
+	}
+	return "", ""
+}
+
+// head asks for one object and returns the request that arrived at S3, nil
+// where none did.
+func head(t *testing.T, rawURL string) (*http.Request, error) {
+	t.Helper()
+	u, err := s3url.Parse(rawURL)
+	require.NoError(t, err)
+	var r recorder
+	b, err := s3blob.Open(t.Context(), u, s3blob.Options{Transport: &r})
+	if err != nil {
+		return nil, err
+	}
+	_, err = b.Head(t.Context(), "key")
+	if len(r.requests) == 0 {
+		return nil, err
+	}
+	require.Len(t, r.requests, 1)
+	require.ErrorIs(t, err, blob.ErrNotFound)
+	return r.requests[0], nil
+}
+
+const staticKeys = `
+[default]
+aws_access_key_id = KEYDEFAULT
+aws_secret_access_key = secret
+[dev]
+aws_access_key_id = KEYDEV
+aws_secret_access_key = secret
+aws_session_token = session-dev
+`
+
+func TestCredentials(t *testing.T) {
+	const keysInEnvironment = "KEYENV"
+	inEnvironment := func(h awsHome) {
+		h.t.Setenv("AWS_ACCESS_KEY_ID", keysInEnvironment)
+		h.t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+		h.t.Setenv("AWS_SESSION_TOKEN", "session-env")
+	}
+	tests := []struct {
+		name       string
+		prepare    func(h awsHome)
+		parameters string
+		key        string
+		token      string
+	}{
+		{"environment", inEnvironment, "", "KEYENV", "session-env"},
+		{"environment on a custom endpoint", inEnvironment, "endpoint=http://localhost:1", "KEYENV", "session-env"},
+		{"default profile", func(h awsHome) { h.write("credentials", staticKeys) }, "", "KEYDEFAULT", ""},
+		{"profile of the URL", func(h awsHome) { h.write("credentials", staticKeys) }, "profile=dev", "KEYDEV", "session-dev"},
+		{"profile of the environment", func(h awsHome) {
+			h.write("credentials", staticKeys)
+			h.t.Setenv("AWS_PROFILE", "dev")
+		}, "", "KEYDEV", "session-dev"},
+		{"environment goes before the default profile", func(h awsHome) {
+			h.write("credentials", staticKeys)
+			inEnvironment(h)
+		}, "", "KEYENV", "session-env"},
+		{"profile of the URL goes before the environment", func(h awsHome) {
+			h.write("credentials", staticKeys)
+			inEnvironment(h)
+		}, "profile=dev", "KEYDEV", "session-dev"},
+		{"profile of the URL goes before that of the environment", func(h awsHome) {
+			h.write("credentials", staticKeys)
+			h.t.Setenv("AWS_PROFILE", "dev")
+		}, "profile=default", "KEYDEFAULT", ""},
+		{"files elsewhere", func(h awsHome) {
+			h.t.Setenv("AWS_SHARED_CREDENTIALS_FILE", h.write("elsewhere", staticKeys))
+		}, "", "KEYDEFAULT", ""},
+		{"anonymous", func(awsHome) {}, "anonymous=true", "", ""},
+		{"anonymous in spite of keys", inEnvironment, "anonymous=true", "", ""},
+		{"assumed role", func(h awsHome) {
+			h.write("credentials", staticKeys)
+			h.write("config", "[profile role]\nrole_arn = arn:aws:iam::123456789012:role/cache\nsource_profile = dev\n")
+			fakeSTS(h.t)
+		}, "profile=role", "KEYROLE-KEYDEV", "session-role"},
+		{"web identity of the environment", func(h awsHome) {
+			h.t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", h.write("token", "jwt"))
+			h.t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/cache")
+			fakeSTS(h.t)
+		}, "", "KEYWEB-jwt", "session-web"},
+		{"web identity of a profile", func(h awsHome) {
+			h.write("config", "[profile web]\nrole_arn = arn:aws:iam::123456789012:role/cache\nweb_identity_token_file = "+h.write("token", "jwt2")+"\n")
+			fakeSTS(h.t)
+		}, "profile=web", "KEYWEB-jwt2", "session-web"},
+		{"SSO", func(h awsHome) {
+			h.ssoProfile(time.Hour)
+		}, "profile=sso", "KEYSSO-bearer", "session-sso"},
+		{"SSO goes before the environment", func(h awsHome) {
+			inEnvironment(h)
+			h.ssoProfile(time.Hour)
+		}, "profile=sso", "KEYSSO-bearer", "session-sso"},
+		{"container", func(h awsHome) {
+			fakeContainer(h.t, time.Hour)
+			h.t.Setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", "ecs")
+		}, "", "KEYCONTAINER1-ecs", "session-container"},
+		{"pod identity, whose token is in a file", func(h awsHome) {
+			fakeContainer(h.t, time.Hour)
+			h.t.Setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", h.write("pod", "eks"))
+		}, "", "KEYCONTAINER1-eks", "session-container"},
+		{"instance metadata", func(h awsHome) { fakeMetadata(h.t) }, "", "KEYIMDS", "session-imds"},
+		{"role of the instance in a profile", func(h awsHome) {
+			fakeMetadata(h.t)
+			fakeSTS(h.t)
+			h.write("config", "[profile role]\nrole_arn = arn:aws:iam::123456789012:role/cache\ncredential_source = Ec2InstanceMetadata\n")
+		}, "profile=role", "KEYROLE-KEYIMDS", "session-role"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.prepare(newAWSHome(t))
+			req, err := head(t, "s3://bucket?"+tt.parameters)
+			require.NoError(t, err)
+			require.NotNil(t, req)
+			key, _ := signer(req)
+			assert.Equal(t, tt.key, key)
+			assert.Equal(t, tt.token, req.Header.Get("X-Amz-Security-Token"))
+		})
+	}
+}
+
+func TestCredentialProcess(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a shell")
+	}
+	h := newAWSHome(t)
+	answer := h.write("answer", `{"Version":1,"AccessKeyId":"KEYPROCESS","SecretAccessKey":"secret"}`)
+	h.write("config", "[profile process]\ncredential_process = cat "+answer+"\n")
+	req, err := head(t, "s3://bucket?profile=process")
+	require.NoError(t, err)
+	key, _ := signer(req)
+	assert.Equal(t, "KEYPROCESS", key)
+}
+
+func TestNoCredentials(t *testing.T) {
+	tests := []struct {
+		name       string
+		prepare    func(h awsHome)
+		parameters string
+		want       []string
+		not        string
+	}{
+		{"nothing at all", func(awsHome) {}, "", []string{
+			"no credentials; tried environment (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not set)",
+			"web identity (AWS_WEB_IDENTITY_TOKEN_FILE is not set)",
+			"profile default (neither ", filepath.Join(".aws", "config"), filepath.Join(".aws", "credentials"), " exists)",
+			"container (AWS_CONTAINER_CREDENTIALS_RELATIVE_URI and AWS_CONTAINER_CREDENTIALS_FULL_URI are not set)",
+			"instance metadata (turned off by AWS_EC2_METADATA_DISABLED)",
+			"for a public bucket add anonymous=true",
+		}, "operation error"},
+		{"half of the keys", func(h awsHome) { h.t.Setenv("AWS_ACCESS_KEY_ID", "KEY") }, "", []string{
+			"environment (AWS_SECRET_ACCESS_KEY is not set)",
+		}, "AWS_ACCESS_KEY_ID"},
+		{"files without keys", func(h awsHome) { h.write("config", "[default]\nregion = eu-west-1\n") }, "", []string{
+			"profile default (no credentials in ", "config)",
+		}, " or "},
+		{"keys that the profile passes over", func(h awsHome) {
+			h.t.Setenv("AWS_ACCESS_KEY_ID", "KEY")
+			h.t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+			h.write("config", "[profile empty]\nregion = eu-west-1\n")
+		}, "profile=empty", []string{
+			"environment (passed over for profile=empty)", "profile empty (no credentials in",
+		}, "web identity"},
+		{"custom endpoint", func(h awsHome) {
+			h.t.Setenv("AWS_EC2_METADATA_DISABLED", "")
+			refuseMetadata(h.t)
+		}, "endpoint=http://localhost:1", []string{"instance metadata (not asked: the endpoint is not Amazon's)"}, ""},
+		{"custom endpoint of the environment", func(h awsHome) {
+			h.t.Setenv("AWS_EC2_METADATA_DISABLED", "")
+			h.t.Setenv("AWS_ENDPOINT_URL_S3", "http://localhost:1")
+			refuseMetadata(h.t)
+		}, "", []string{"instance metadata (not asked: the endpoint is not Amazon's)"}, ""},
+		{"instance without a role", func(h awsHome) {
+			server := httptest.NewServer(http.NotFoundHandler())
+			h.t.Cleanup(server.Close)
+			h.t.Setenv("AWS_EC2_METADATA_DISABLED", "")
+			h.t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.URL)
+		}, "", []string{"instance metadata (", "404"}, ""},
+		{"unknown profile", func(h awsHome) { h.write("credentials", staticKeys) }, "profile=dve", []string{
+			"no credentials: profile dve is neither in ", filepath.Join(".aws", "config"), " nor in ", filepath.Join(".aws", "credentials"),
+		}, "tried"},
+		{"SSO session over", func(h awsHome) { h.ssoProfile(-time.Hour) }, "profile=sso", []string{
+			"no credentials from the SSO session of profile sso: ", "sign in with aws sso login --profile sso",
+		}, "tried"},
+		{"role refused", func(h awsHome) {
+			h.write("credentials", staticKeys)
+			h.write("config", "[profile role]\nrole_arn = arn:aws:iam::123456789012:role/forbidden\nsource_profile = dev\n")
+			fakeSTS(h.t)
+		}, "profile=role", []string{
+			"no credentials from the source_profile of profile role", "AccessDenied", "not authorized to assume it",
+		}, "tried"},
+		{"token file missing", func(h awsHome) {
+			h.t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", filepath.Join(h.dir, "absent"))
+			h.t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/cache")
+		}, "", []string{"no credentials from the web identity of AWS_WEB_IDENTITY_TOKEN_FILE", "absent"}, "tried"},
+		{"container's endpoint gone", func(h awsHome) {
+			h.t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/")
+		}, "", []string{"no credentials from the container's endpoint", "127.0.0.1:1"}, "tried"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.prepare(newAWSHome(t))
+			start := time.Now()
+			req, err := head(t, "s3://bucket?"+tt.parameters)
+			assert.Nil(t, req, "nothing was sent to S3")
+			require.ErrorIs(t, err, blob.ErrNoCredentials)
+			for _, want := range tt.want {
+				assert.ErrorContains(t, err, want)
+			}
+			if tt.not != "" {
+				assert.NotContains(t, err.Error(), tt.not)
+			}
+			assert.Less(t, time.Since(start), 2*time.Second)
+		})
+	}
+}
+
+// TestMetadataBlackHole has an instance metadata service whose packets are
+// dropped, as in most containers and on every laptop.
+func TestMetadataBlackHole(t *testing.T) {
+	newAWSHome(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() }) // accepts, and never answers
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "")
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://"+listener.Addr().String())
+
+	start := time.Now()
+	req, err := head(t, "s3://bucket")
+	assert.Nil(t, req)
+	require.ErrorIs(t, err, blob.ErrNoCredentials)
+	assert.ErrorContains(t, err, "instance metadata (no answer within 500ms)")
+	assert.Less(t, time.Since(start), 2*time.Second)
+}
+
+// TestCredentialsAreCached and renewed before they end.
+func TestCredentialsAreCached(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lifetime time.Duration
+		want     []string
+	}{
+		"good for long": {time.Hour, []string{"KEYCONTAINER1-", "KEYCONTAINER1-", "KEYCONTAINER1-"}},
+		"about to end":  {time.Second, []string{"KEYCONTAINER1-", "KEYCONTAINER2-", "KEYCONTAINER3-"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			newAWSHome(t)
+			fakeContainer(t, tt.lifetime)
+			var r recorder
+			b, err := s3blob.Open(t.Context(), &s3url.URL{Bucket: "bucket"}, s3blob.Options{Transport: &r})
+			require.NoError(t, err)
+			var keys []string
+			for range tt.want {
+				_, err := b.Head(t.Context(), "key")
+				require.ErrorIs(t, err, blob.ErrNotFound)
+				key, _ := signer(r.requests[len(r.requests)-1])
+				keys = append(keys, key)
+			}
+			assert.Equal(t, tt.want, keys)
+		})
+	}
+}
+
+// TestRotationDuringUpload uploads in parts while every answer of the
+// container's endpoint brings other keys.
+func TestRotationDuringUpload(t *testing.T) {
+	newAWSHome(t)
+	fakeContainer(t, time.Second)
+	server := newFakeS3(t)
+	var mu sync.Mutex
+	signers := make(map[string]string) // step of the upload to access key
+	transport := roundTripFunc(func(req *http.Request) (*http.Response, error) {
+		step := req.Method
+		if req.URL.Query().Has("uploads") {
+			step = "begin"
+		}
+		mu.Lock()
+		signers[step], _ = signer(req)
+		mu.Unlock()
+		return http.DefaultTransport.RoundTrip(req)
+	})
+	u, err := s3url.Parse("s3://bucket?multipart-threshold=5M&endpoint=" + server.URL)
+	require.NoError(t, err)
+	b, err := s3blob.Open(t.Context(), u, s3blob.Options{Transport: transport})
+	require.NoError(t, err)
+	content := strings.Repeat("0123456789abcdef", 22<<16) // 22 MiB
+	_, err = b.Put(t.Context(), "big", strings.NewReader(content), blob.PutOptions{})
+	require.NoError(t, err)
+	begin, parts, end := signers["begin"], signers[http.MethodPut], signers[http.MethodPost]
+	assert.True(t, begin != parts && parts != end && begin != end, "every step has new keys: %v", signers)
+	got, _, err := blob.ReadAll(t.Context(), b, "big", 1<<30)
+	require.NoError(t, err)
+	assert.True(t, string(got) == content)
+}
+
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// fakeSTS serves AssumeRole and AssumeRoleWithWebIdentity. The keys it gives
+// tell what they were given for.
+func fakeSTS(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		action := r.FormValue("Action")
+		if strings.HasSuffix(r.FormValue("RoleArn"), "/forbidden") {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, `<ErrorResponse><Error><Type>Sender</Type><Code>AccessDenied</Code><Message>not authorized to assume it</Message></Error></ErrorResponse>`)
+			return
+		}
+		key, token := "", ""
+		switch action {
+		case "AssumeRole":
+			by, _ := signer(r)
+			key, token = "KEYROLE-"+by, "session-role"
+		case "AssumeRoleWithWebIdentity":
+			key, token = "KEYWEB-"+r.FormValue("WebIdentityToken"), "session-web"
+		default:
+			http.Error(w, "unknown action "+action, http.StatusBadRequest)
+			return
+		}
+		fmt.Fprintf(w, `<%[1]sResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><%[1]sResult><Credentials>
+<AccessKeyId>%[2]s</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>%[3]s</SessionToken><Expiration>%[4]s</Expiration>
+</Credentials></%[1]sResult></%[1]sResponse>`, action, key, token, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_ENDPOINT_URL_STS", server.URL)
+}
+
+// ssoProfile adds the profile "sso" with a cached sign-in that ends after the
+// given time, and the service that turns it into keys.
+func (h awsHome) ssoProfile(lifetime time.Duration) {
+	h.write("config", `
+[profile sso]
+sso_session = corp
+sso_account_id = 123456789012
+sso_role_name = cache
+[sso-session corp]
+sso_region = eu-west-1
+sso_start_url = https://corp.awsapps.com/start
+`)
+	name := sha1.Sum([]byte("corp"))
+	h.write("sso/cache/"+hex.EncodeToString(name[:])+".json", fmt.Sprintf(
+		`{"accessToken":"bearer","expiresAt":%q,"region":"eu-west-1","startUrl":"https://corp.awsapps.com/start"}`,
+		time.Now().Add(lifetime).UTC().Format(time.RFC3339)))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		if r.URL.Path != "/federation/credentials" || q.Get("role_name") != "cache" || q.Get("account_id") != "123456789012" {
+			http.Error(w, r.URL.String(), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"roleCredentials":{"accessKeyId":"KEYSSO-%s","secretAccessKey":"secret","sessionToken":"session-sso","expiration":%d}}`,
+			r.Header.Get("X-Amz-Sso_bearer_token"), time.Now().Add(time.Hour).UnixMilli())
+	}))
+	h.t.Cleanup(server.Close)
+	h.t.Setenv("AWS_ENDPOINT_URL_SSO", server.URL)
+}
+
+// fakeContainer serves the endpoint of ECS and of EKS pod identity. Each answer
+// has keys of its own.
+func fakeContainer(t *testing.T, lifetime time.Duration) {
+	var answers atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"AccessKeyId":"KEYCONTAINER%d-%s","SecretAccessKey":"secret","Token":"session-container","Expiration":%q}`,
+			answers.Add(1), r.Header.Get("Authorization"), time.Now().Add(lifetime).UTC().Format(time.RFC3339))
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.URL+"/creds")
+}
+
+// fakeMetadata serves the metadata of an instance with a role, to those who
+// fetch a token first.
+func fakeMetadata(t *testing.T) {
+	const base = "/latest/meta-data/iam/security-credentials/"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodPut && r.URL.Path == "/latest/api/token":
+			w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
+			io.WriteString(w, "token")
+		case r.Header.Get("X-Aws-Ec2-Metadata-Token") != "token":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.URL.Path == base:
+			io.WriteString(w, "instance-role\n")
+		case r.URL.Path == base+"instance-role":
+			fmt.Fprintf(w, `{"Code":"Success","Type":"AWS-HMAC","AccessKeyId":"KEYIMDS","SecretAccessKey":"secret","Token":"session-imds","Expiration":%q}`,
+				time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "")
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.URL)
+}
+
+// refuseMetadata fails the test when instance metadata is asked for.
+func refuseMetadata(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("instance metadata was asked: %s %s", r.Method, r.URL)
+	}))
+	t.Cleanup(server.Close)
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.URL)
+}
+
+// newFakeS3 serves an empty bucket named "bucket".
+func newFakeS3(t *testing.T) *httptest.Server {
+	backend := s3mem.New()
+	require.NoError(t, backend.CreateBucket("bucket"))
+	server := httptest.NewServer(gofakes3.New(backend).Server())
+	t.Cleanup(server.Close)
+	return server
+}
