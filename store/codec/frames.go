@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"io"
 	"runtime"
 	"sync"
@@ -26,6 +27,22 @@ func (f frameFormat) encodeFrame(src []byte) ([]byte, error) {
 	encodeSlots <- struct{}{}
 	defer func() { <-encodeSlots }()
 	return f.encode(getBuffer(len(src)), src)
+}
+
+// encodeStream appends src to dst, compressed by a writer made for it.
+func encodeStream(dst, src []byte, open func(io.Writer) (io.WriteCloser, error)) ([]byte, error) {
+	buf := bytes.NewBuffer(dst)
+	enc, err := open(buf)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := enc.Write(src); err != nil {
+		return nil, err
+	}
+	if err := enc.Close(); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), nil
 }
 
 // spareFrames is how many frames more than there are workers may be in

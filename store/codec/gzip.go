@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"bytes"
 	"io"
 	"sync"
 
@@ -49,47 +48,15 @@ func newGzipWriter(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 	}}), nil
 }
 
-// gzipEncoder goes back to its pool on Close.
-type gzipEncoder struct {
-	*gzip.Writer
-	level int
-}
-
 func newGzipEncoder(w io.Writer, level int) (io.WriteCloser, error) {
 	enc, ok := gzipEncoders[level].Get().(*gzip.Writer)
-	if !ok {
-		return newGzipEncoderLevel(w, level)
+	if ok {
+		enc.Reset(w)
+	} else {
+		var err error
+		if enc, err = gzip.NewWriterLevel(w, level); err != nil {
+			return nil, err
+		}
 	}
-	enc.Reset(w)
-	return gzipEncoder{enc, level}, nil
-}
-
-func newGzipEncoderLevel(w io.Writer, level int) (io.WriteCloser, error) {
-	enc, err := gzip.NewWriterLevel(w, level)
-	if err != nil {
-		return nil, err
-	}
-	return gzipEncoder{enc, level}, nil
-}
-
-func (e gzipEncoder) Close() error {
-	err := e.Writer.Close()
-	gzipEncoders[e.level].Put(e.Writer)
-	return err
-}
-
-// encodeStream appends src to dst, compressed by a writer made for it.
-func encodeStream(dst, src []byte, open func(io.Writer) (io.WriteCloser, error)) ([]byte, error) {
-	buf := bytes.NewBuffer(dst)
-	enc, err := open(buf)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := enc.Write(src); err != nil {
-		return nil, err
-	}
-	if err := enc.Close(); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
+	return pooledWriter{enc, &gzipEncoders[level]}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync"
 )
 
 // guardWriter makes a codec's writers keep the promises of NewWriter: an error
@@ -53,6 +54,25 @@ func (w *writer) Close() error {
 		w.err = w.cause(err)
 	}
 	return w.err
+}
+
+// resetWriter is an encoder that can begin anew.
+type resetWriter interface {
+	io.WriteCloser
+	Reset(io.Writer)
+}
+
+// pooledWriter is an encoder that goes back to its pool on Close.
+type pooledWriter struct {
+	resetWriter
+	pool *sync.Pool
+}
+
+func (p pooledWriter) Close() error {
+	err := p.resetWriter.Close()
+	p.Reset(io.Discard) // lets go of the destination
+	p.pool.Put(p.resetWriter)
+	return err
 }
 
 // cause prefers the destination's error to what the encoder made of it.

@@ -2,7 +2,6 @@ package s3blob
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -54,11 +53,14 @@ func (s encodingBlindSigner) SignHTTP(ctx context.Context, credentials aws.Crede
 	return err
 }
 
-// signPayload makes digest the payload hash of an operation's signature, so
-// that nothing reads the body to compute it.
-func signPayload(digest *[32]byte) func(*s3.Options) {
+// unsignedPayload is the payload hash of a request whose body is not signed.
+const unsignedPayload = "UNSIGNED-PAYLOAD"
+
+// payloadHash sets the payload hash of an operation's signature, so that
+// nothing reads the body to compute it.
+func payloadHash(hash string) func(*s3.Options) {
 	return withInitialize("KnownPayloadHash", func(ctx context.Context) context.Context {
-		return v4.SetPayloadHash(ctx, hex.EncodeToString(digest[:]))
+		return v4.SetPayloadHash(ctx, hash)
 	})
 }
 

@@ -103,7 +103,13 @@ func (m *multipart) CreateMultipartUpload(ctx context.Context, in *s3.CreateMult
 	return out, err
 }
 
+// UploadPart leaves the parts unsigned in the compatible dialect, over plain
+// HTTP too: hashing them would take longer than sending them, and the digest of
+// the whole says nothing of a part.
 func (m *multipart) UploadPart(ctx context.Context, in *s3.UploadPartInput, opts ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
+	if m.b.opts.Dialect == DialectCompatible {
+		opts = append(opts, payloadHash(unsignedPayload))
+	}
 	return m.b.client.UploadPart(ctx, in, opts...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"example.com/nixs3/s3url"
@@ -31,7 +32,7 @@ func Open(ctx context.Context, u *s3url.URL, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, own, err := opts.transport(&u.Transport)
+	transport, own, err := opts.transport(cfg, &u.Transport)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +99,7 @@ func (o Options) with(u *s3url.URL) Options {
 
 // transport returns what sends the requests, and the same where it belongs to
 // the bucket.
-func (o *Options) transport(t *s3url.Transport) (http.RoundTripper, *http.Transport, error) {
+func (o *Options) transport(cfg aws.Config, t *s3url.Transport) (http.RoundTripper, *http.Transport, error) {
 	if o.Transport != nil {
 		if t.TLSCertificate != "" {
 			return nil, nil, fmt.Errorf("tls-certificate=%s: has no effect on a transport of the caller's", t.TLSCertificate)
@@ -106,6 +107,11 @@ func (o *Options) transport(t *s3url.Transport) (http.RoundTripper, *http.Transp
 		return o.Transport, nil, nil
 	}
 	own := newTransport(o.MaxConcurrency)
+	if loaded, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		if tls := loaded.GetTransport().TLSClientConfig; tls != nil {
+			own.TLSClientConfig.RootCAs = tls.RootCAs // AWS_CA_BUNDLE
+		}
+	}
 	if t.TLSCertificate != "" {
 		cert, err := tls.LoadX509KeyPair(t.TLSCertificate, cmp.Or(t.TLSPrivateKey, t.TLSCertificate))
 		if err != nil {

@@ -3,6 +3,7 @@ package s3blob
 import (
 	"context"
 	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"strings"
@@ -95,7 +96,7 @@ func (u *upload) single(ctx context.Context) (string, error) {
 	in := u.input()
 	var opts []func(*s3.Options)
 	if digest := u.opts.SHA256; digest != nil {
-		opts = append(opts, signPayload(digest))
+		opts = append(opts, payloadHash(hex.EncodeToString(digest[:])))
 		if u.b.opts.Dialect == DialectAWS {
 			in.ChecksumSHA256 = aws.String(base64.StdEncoding.EncodeToString(digest[:]))
 		}

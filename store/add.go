@@ -1,0 +1,303 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/nixs3/nar"
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/nixhash"
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/codec"
+)
+
+// askFirst is the size from which on it pays to ask whether an archive is there
+// before sending it. A smaller one is sent on condition that it is not.
+const askFirst = 256 << 10
+
+// Add publishes a path. Several goroutines that add the same path do its work
+// once.
+func (c *Cache) Add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (*narinfo.NarInfo, error) {
+	unlock, err := c.adding.lock(ctx, info.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if !opts.Repair {
+		switch existing, err := c.NarInfo(ctx, info.Path); {
+		case err == nil:
+			return existing, nil
+		case !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+	}
+	if !opts.ReferencesPresent {
+		// Asked now, before anything is compressed, and again by Publish.
+		if err := c.checkReferences(ctx, info); err != nil {
+			return nil, err
+		}
+	}
+	opts.ReferencesPresent = true
+	pending, err := c.Prepare(ctx, info, archive, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := pending.Publish(ctx); err != nil {
+		return nil, err
+	}
+	return pending.NarInfo(), nil
+}
+
+// Prepare stores a path's archive without making the path visible.
+func (c *Cache) Prepare(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (Pending, error) {
+	info, err := c.checkClaims(info)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Encoded != nil && info.NarSize <= 0 {
+		return nil, fmt.Errorf("%s: an encoded archive needs its NarSize, by which decompression is bounded", info.Path)
+	}
+	if err := c.ensureDescribed(ctx); err != nil {
+		return nil, err
+	}
+	leave, err := c.transfers.enter(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	staged, err := c.stage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer staged.Close()
+
+	listing := c.settings.WriteListing || c.settings.IndexDebugInfo
+	opts.TrustNarHash = opts.TrustNarHash && !listing
+	in := newIngestion(info, staged, listing)
+	if err := c.ingest(ctx, in, archive, opts); err != nil {
+		return nil, fmt.Errorf("adding %s: %w", info.Path, err)
+	}
+	p, err := c.sign(ctx, in.narInfo(), opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.commit(ctx, staged, p.info, opts.Repair); err != nil {
+		return nil, err
+	}
+	if lw, ok := in.check.(*nar.ListingWriter); ok {
+		if err := c.putSidecars(ctx, p.info, lw.Listing()); err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+// checkClaims looks at what is claimed of a path before any byte is read.
+func (c *Cache) checkClaims(info *narinfo.PathInfo) (*narinfo.PathInfo, error) {
+	info = info.Clone()
+	if info.StoreDir == "" {
+		info.StoreDir = c.settings.StoreDir
+	}
+	switch {
+	case info.Path.IsZero():
+		return nil, errors.New("adding to a cache: the store path is missing")
+	case info.StoreDir != c.settings.StoreDir:
+		return nil, fmt.Errorf("%s: %w: the path is of %s, the cache of %s", info.Path, ErrStoreDir, info.StoreDir, c.settings.StoreDir)
+	case !info.NarHash.IsZero() && info.NarHash.Algorithm() != nixhash.SHA256:
+		return nil, fmt.Errorf("%s: NarHash is %s, wanted sha256", info.Path, info.NarHash.Algorithm())
+	}
+	slices.SortFunc(info.References, storepath.Path.Compare)
+	info.References = slices.Compact(info.References)
+	if info.NarHash.IsZero() {
+		return info, nil // its content address is checked when the hash is known
+	}
+	return info, checkContentAddress(info)
+}
+
+// ingest moves the archive into its staged object, within the memory budget.
+func (c *Cache) ingest(ctx context.Context, in *ingestion, archive io.Reader, opts AddOptions) error {
+	encoded := opts.Encoded
+	if encoded != nil && !c.keeps(encoded.Compression) {
+		claims := &narinfo.NarInfo{PathInfo: *in.info, URL: encoded.URL, Compression: encoded.Compression, FileHash: encoded.FileHash, FileSize: encoded.FileSize}
+		r, err := c.verified(ctx, claims, io.NopCloser(archive))
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		archive, encoded = r, nil
+	}
+	if encoded != nil {
+		leave, err := c.decoders.enter(ctx, decoderMemory(encoded.Compression, in.info.NarSize)+fanMemory)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		return in.encoded(ctx, archive, encoded, opts.TrustNarHash)
+	}
+	in.compression = c.settings.compression()
+	in.writer = c.settings.writerOptions()
+	leave, err := c.encoders.enter(ctx, encoderMemory(in.compression, in.writer, in.info.NarSize))
+	if err != nil {
+		return err
+	}
+	defer leave()
+	return in.plain(ctx, func(w io.Writer) error {
+		_, err := io.Copy(w, archive)
+		return err
+	})
+}
+
+// keeps reports whether an archive that is compressed so is stored as it is.
+func (c *Cache) keeps(name narinfo.Compression) bool {
+	return c.settings.Compression == "" || c.settings.Compression == name
+}
+
+// archiveKey names the object of an archive by the hash of its file.
+func archiveKey(fileHash nixhash.Hash, name narinfo.Compression) string {
+	return narDir + fileHash.Nix32() + ".nar" + codec.Extension(string(name))
+}
+
+// sign makes what is known of an archive ready to be published.
+func (c *Cache) sign(ctx context.Context, info *narinfo.NarInfo, opts AddOptions) (*pending, error) {
+	if err := info.Sign(ctx, slices.Concat(c.settings.Signers, opts.Signers)...); err != nil {
+		return nil, fmt.Errorf("signing %s: %w", info.Path, err)
+	}
+	return &pending{cache: c, opts: opts, info: info}, nil
+}
+
+// prepareCopy has the bucket's service copy an archive of another cache. It
+// returns nothing where that cannot be, and the archive has to be read.
+func (c *Cache) prepareCopy(ctx context.Context, src *Cache, file *narinfo.NarInfo, opts AddOptions) (Pending, error) {
+	copier, ok := c.bucket.Bucket.(blob.Copier)
+	if !ok || !c.keeps(file.Compression) || c.settings.WriteListing || c.settings.IndexDebugInfo ||
+		file.FileHash.Algorithm() != nixhash.SHA256 || file.FileSize <= 0 {
+		return nil, nil
+	}
+	from, err := refKey(file.URL)
+	if err != nil {
+		return nil, nil
+	}
+	if err := src.trust(&file.PathInfo); err != nil {
+		return nil, err
+	}
+	claims, err := c.checkClaims(&file.PathInfo)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.ensureDescribed(ctx); err != nil {
+		return nil, err
+	}
+	info := &narinfo.NarInfo{PathInfo: *claims, URL: archiveKey(file.FileHash, file.Compression),
+		Compression: file.Compression, FileHash: file.FileHash, FileSize: file.FileSize}
+	if attrs, err := c.bucket.Head(ctx, info.URL); err != nil || attrs.Size != info.FileSize || opts.Repair {
+		c.bucket.puts.Add(1)
+		attrs, err := copier.CopyFrom(ctx, info.URL, src.bucket.Bucket, from, blob.PutOptions{ContentType: narType})
+		if errors.Is(err, errors.ErrUnsupported) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if attrs.Size != info.FileSize {
+			return nil, &SizeMismatchError{Path: info.Path, Key: file.URL, Field: "FileSize", Wanted: info.FileSize, Got: attrs.Size}
+		}
+	}
+	p, err := c.sign(ctx, info, opts)
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// commit gives the staged file its key, unless the cache has it.
+func (c *Cache) commit(ctx context.Context, staged blob.Staged, info *narinfo.NarInfo, repair bool) error {
+	digest := [32]byte(info.FileHash.Digest())
+	opts := blob.PutOptions{ContentType: narType, SHA256: &digest}
+	if !repair && info.FileSize >= askFirst {
+		if attrs, err := c.bucket.Head(ctx, info.URL); err == nil && attrs.Size == info.FileSize {
+			return nil
+		}
+		// Any other answer is that of the Put below.
+	} else if !repair {
+		opts.IfNoneMatch = true
+	}
+	_, err := staged.Commit(info.URL, opts)
+	if !opts.IfNoneMatch || !errors.Is(err, blob.ErrPrecondition) {
+		return err
+	}
+	attrs, err := c.bucket.Head(ctx, info.URL)
+	if err == nil && attrs.Size == info.FileSize {
+		return nil
+	}
+	c.settings.Logger.WarnContext(ctx, "replacing a file of the wrong size", "bucket", c.String(), "key", info.URL,
+		"size", attrs.Size, "wanted", info.FileSize)
+	opts.IfNoneMatch = false
+	_, err = staged.Commit(info.URL, opts)
+	return err
+}
+
+// pending is a path whose archive is stored and verified.
+type pending struct {
+	cache *Cache
+	opts  AddOptions
+	info  *narinfo.NarInfo
+}
+
+func (p *pending) NarInfo() *narinfo.NarInfo { return p.info }
+
+func (p *pending) Publish(ctx context.Context) error {
+	if !p.opts.ReferencesPresent {
+		if err := p.cache.checkReferences(ctx, &p.info.PathInfo); err != nil {
+			return err
+		}
+	}
+	err := p.cache.putNarInfo(ctx, p.info, blob.PutOptions{IfNoneMatch: !p.opts.Repair})
+	if p.opts.Repair || !errors.Is(err, blob.ErrPrecondition) {
+		return err
+	}
+	// Somebody else published the path in the meantime. Theirs is as good as
+	// ours, and replacing it could take signatures away.
+	existing, err := p.cache.NarInfo(ctx, p.info.Path)
+	if err != nil {
+		return err
+	}
+	p.info = existing
+	return nil
+}
+
+// checkReferences fails with a MissingReferenceError unless the cache has all
+// references of a path.
+func (c *Cache) checkReferences(ctx context.Context, info *narinfo.PathInfo) error {
+	missing := make([]bool, len(info.References))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(c.settings.Budget.Requests)
+	for i, ref := range info.References {
+		if ref == info.Path {
+			continue
+		}
+		g.Go(func() error {
+			has, err := c.Has(gctx, ref)
+			missing[i] = !has
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	var refs []storepath.Path
+	for i, ref := range info.References {
+		if missing[i] {
+			refs = append(refs, ref)
+		}
+	}
+	if len(refs) > 0 {
+		return &MissingReferenceError{Path: info.Path, References: refs}
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"example.com/nixs3/nar"
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/nixhash"
+	"example.com/nixs3/narinfo/storepath"
+)
+
+// AddPathOptions say how AddPath names and reads what it adds.
+type AddPathOptions struct {
+	// Name of the store object; "" means the last element of the path.
+	Name string
+
+	// Method is storepath.MethodNAR, also where it is zero, for any file or
+	// tree, as "nix store add-path"; or storepath.MethodFlat for the bytes of
+	// one file, as "nix store add-file".
+	Method storepath.Method
+
+	// References that the contents are known to have.
+	References []storepath.Path
+
+	// Filter leaves out the entries for which it returns false; see
+	// nar.WithFilter.
+	Filter func(path string, d fs.DirEntry) bool
+
+	AddOptions
+}
+
+// AddPath adds a file or a tree of the disk under the content-addressed store
+// path that Nix gives it. The tree is read twice: once for its hash, and again
+// to be stored when the cache does not have it. A change in between is an error
+// and publishes nothing.
+func AddPath(ctx context.Context, dst BinaryCacheStore, path string, opts AddPathOptions) (*narinfo.NarInfo, error) {
+	if opts.Name == "" {
+		abs, err := filepath.Abs(path)
+		if err != nil {
+			return nil, err
+		}
+		opts.Name = filepath.Base(abs)
+	}
+	archive, err := newDisk(path, opts.Method == storepath.MethodFlat, opts.Filter)
+	if err != nil {
+		return nil, err
+	}
+	info, err := archive.pathInfo(ctx, dst.StoreDir(), opts)
+	if err != nil {
+		return nil, fmt.Errorf("adding %s: %w", path, err)
+	}
+	r := NewDumpReader(ctx, archive.dump)
+	defer r.Close()
+	return dst.Add(ctx, info, r, opts.AddOptions)
+}
+
+// disk is something on disk as an archive.
+type disk struct {
+	flat bool
+	path string
+	opts []nar.Option
+}
+
+func newDisk(path string, flat bool, filter func(string, fs.DirEntry) bool) (*disk, error) {
+	d := &disk{flat: flat, path: path}
+	if filter != nil {
+		d.opts = append(d.opts, nar.WithFilter(filter))
+	}
+	st, err := os.Lstat(path)
+	if err != nil {
+		return nil, err
+	}
+	if flat && !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("adding %s: the flat method takes a regular file, this is a %s", path, st.Mode().Type())
+	}
+	return d, nil
+}
+
+// dump writes the archive. A flat file loses its executable bit, which its
+// content address does not cover.
+func (d *disk) dump(w io.Writer) error {
+	if !d.flat {
+		return nar.Dump(w, d.path, d.opts...)
+	}
+	f, err := os.Open(d.path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	nw := nar.NewWriter(w)
+	if err := nw.WriteHeader(&nar.Header{Type: nar.TypeRegular, Size: st.Size()}); err != nil {
+		return err
+	}
+	if _, err := nw.ReadFrom(f); err != nil {
+		return err
+	}
+	return nw.Close()
+}
+
+// pathInfo reads the archive once and computes what is to be known of it.
+func (d *disk) pathInfo(ctx context.Context, dir storepath.Dir, opts AddPathOptions) (*narinfo.PathInfo, error) {
+	info := &narinfo.PathInfo{StoreDir: dir, References: opts.References}
+	info.CA.Method = storepath.MethodNAR
+	h, flat := sha256.New(), nixhash.New(nixhash.SHA256)
+	archive := &narSum{info: info, h: h}
+	err := spread(ctx, d.dump, func(r io.Reader) error {
+		_, err := io.Copy(archive, r)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	info.NarHash, info.NarSize = sha256Hash(h), archive.n
+	info.CA.Hash = info.NarHash
+	if d.flat {
+		info.CA.Method = storepath.MethodFlat
+		f, err := os.Open(d.path)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close()
+		if _, err := io.Copy(flat, f); err != nil {
+			return nil, err
+		}
+		info.CA.Hash = flat.Digest()
+	}
+	info.Path, err = dir.FromContentAddress(opts.Name, info.CA, storepath.References{Others: opts.References})
+	return info, err
+}
+
+// DumpReader is an archive that a function writes, as a reader. Where it is
+// copied as a whole (io.Copy), the function writes straight to the destination;
+// where it is read, it runs in a goroutine until Close.
+type DumpReader struct {
+	ctx  context.Context
+	dump func(io.Writer) error
+	pr   *io.PipeReader
+	done chan struct{}
+}
+
+// NewDumpReader returns a reader of what dump writes, such as
+//
+//	func(w io.Writer) error { return nar.Dump(w, path) }
+func NewDumpReader(ctx context.Context, dump func(io.Writer) error) *DumpReader {
+	return &DumpReader{ctx: ctx, dump: dump}
+}
+
+func (d *DumpReader) Read(p []byte) (int, error) {
+	if d.pr == nil {
+		pr, pw := io.Pipe()
+		d.pr, d.done = pr, make(chan struct{})
+		stop := context.AfterFunc(d.ctx, func() { pr.CloseWithError(context.Cause(d.ctx)) })
+		go func() {
+			defer close(d.done)
+			defer stop()
+			pw.CloseWithError(d.dump(pw))
+		}()
+	}
+	return d.pr.Read(p)
+}
+
+// WriteTo has the archive written to w.
+func (d *DumpReader) WriteTo(w io.Writer) (int64, error) {
+	if d.pr != nil {
+		return io.Copy(w, struct{ io.Reader }{d})
+	}
+	cw := &countingWriter{w: w}
+	err := d.dump(cw)
+	return cw.n, err
+}
+
+// Close ends the writing, early or not, and waits for it.
+func (d *DumpReader) Close() error {
+	if d.pr != nil {
+		d.pr.CloseWithError(errReaderGone)
+		<-d.done
+	}
+	return nil
+}
+
+type countingWriter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *countingWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n += int64(n)
+	return n, err
+}

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"example.com/nixs3/nar"
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/blob"
+)
+
+// putSidecars stores what is derived from an archive's listing, before the
+// narinfo makes it reachable.
+func (c *Cache) putSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.Listing) error {
+	if c.settings.WriteListing {
+		if err := c.putListing(ctx, info.Path, l); err != nil {
+			return err
+		}
+	}
+	if !c.settings.IndexDebugInfo {
+		return nil
+	}
+	for member, buildID := range debugFiles(l) {
+		link, err := json.Marshal(struct {
+			Archive string `json:"archive"`
+			Member  string `json:"member"`
+		}{"../" + info.URL, member})
+		if err != nil {
+			return err
+		}
+		key := "debuginfo/" + buildID + ".debug"
+		if _, err := c.bucket.Put(ctx, key, bytes.NewReader(link), blob.PutOptions{ContentType: jsonType}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cache) putListing(ctx context.Context, p storepath.Path, l *nar.Listing) error {
+	text, err := json.Marshal(l)
+	if errors.Is(err, nar.ErrNotUTF8) {
+		// JSON has no such names. The path is good without a listing, as in Lix.
+		c.settings.Logger.WarnContext(ctx, "no listing written", "path", p.String(), "reason", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = c.putSmall(ctx, p.HashPart()+listingSuffix, text, c.settings.ListingCompression, blob.PutOptions{ContentType: jsonType})
+	return err
+}
+
+// A separate debug file is named by the build ID of its program.
+var (
+	buildIDDir  = regexp.MustCompile(`^[0-9a-f]{2}$`)
+	buildIDFile = regexp.MustCompile(`^([0-9a-f]{38})\.debug$`)
+)
+
+// debugFiles returns the debug files of a listing: member to build ID.
+func debugFiles(l *nar.Listing) map[string]string {
+	const root = "lib/debug/.build-id"
+	files := map[string]string{}
+	for path, node := range l.All() {
+		rest, ok := strings.CutPrefix(path, root+"/")
+		if !ok || node.Type != nar.TypeRegular {
+			continue
+		}
+		dir, file, _ := strings.Cut(rest, "/")
+		if m := buildIDFile.FindStringSubmatch(file); m != nil && buildIDDir.MatchString(dir) {
+			files[path] = dir + m[1]
+		}
+	}
+	return files
+}
+
+// Listing returns the listing of a path's archive: the stored one, or where
+// there is none that can be read, one made from the archive, which is fetched
+// and verified for it.
+func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, error) {
+	info, err := c.NarInfo(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	text, _, err := c.getSmall(ctx, p.HashPart()+listingSuffix, listingLimit)
+	if err == nil {
+		var l nar.Listing
+		if err = json.Unmarshal(text, &l); err == nil {
+			return &l, nil
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	if !c.missing(ctx, err) {
+		c.settings.Logger.WarnContext(ctx, "listing cannot be read, the archive is", "path", p.String(), "error", err)
+	}
+	r, err := c.OpenNAR(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	l, err := nar.List(r)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p, err)
+	}
+	return l, drain(r)
+}

@@ -1,0 +1,96 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"example.com/nixs3/store/blob"
+)
+
+// spoolMemory is how much of a compressed NAR is kept in memory before it goes
+// to a temporary file.
+const spoolMemory = 512 << 10
+
+// stage opens a place for bytes whose key is not yet known: in the bucket
+// itself where it can take them, else in a spool.
+func (c *Cache) stage(ctx context.Context) (blob.Staged, error) {
+	if st, ok := c.bucket.Bucket.(blob.Stager); ok {
+		staged, err := st.Stage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &meteredStaged{Staged: staged, c: &c.bucket.counters}, nil
+	}
+	return &spool{ctx: ctx, bucket: c.bucket, dir: c.settings.SpoolDir}, nil
+}
+
+// spool is a blob.Staged for buckets that are not a blob.Stager: the beginning
+// in memory, all of it in an unlinked temporary file once it is large.
+type spool struct {
+	ctx    context.Context
+	bucket blob.Bucket
+	dir    string
+	mem    []byte
+	file   *os.File
+	size   int64
+}
+
+func (s *spool) Write(p []byte) (int, error) {
+	if s.file == nil && len(s.mem)+len(p) > spoolMemory {
+		if err := s.spill(); err != nil {
+			return 0, err
+		}
+	}
+	if s.file == nil {
+		s.mem = append(s.mem, p...)
+		s.size += int64(len(p))
+		return len(p), nil
+	}
+	n, err := s.file.Write(p)
+	s.size += int64(n)
+	return n, err
+}
+
+func (s *spool) spill() error {
+	f, err := os.CreateTemp(s.dir, "nixs3-spool-*")
+	if err != nil {
+		return fmt.Errorf("spooling a NAR: %w", err)
+	}
+	s.file = f
+	// Where a file in use cannot be removed, Close does it.
+	_ = os.Remove(f.Name())
+	if _, err := f.Write(s.mem); err != nil {
+		return fmt.Errorf("spooling a NAR: %w", err)
+	}
+	s.mem = nil
+	return nil
+}
+
+func (s *spool) content() blob.Content {
+	if s.file == nil {
+		return bytes.NewReader(s.mem)
+	}
+	return io.NewSectionReader(s.file, 0, s.size)
+}
+
+func (s *spool) Commit(key string, opts blob.PutOptions) (blob.Attrs, error) {
+	return s.bucket.Put(s.ctx, key, s.content(), opts)
+}
+
+func (s *spool) Close() error {
+	s.mem = nil
+	if s.file == nil {
+		return nil
+	}
+	f := s.file
+	s.file = nil
+	err := f.Close()
+	if rerr := os.Remove(f.Name()); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
+		err = errors.Join(err, rerr)
+	}
+	return err
+}

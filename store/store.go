@@ -1,0 +1,142 @@
+package store
+
+import (
+	"context"
+	"io"
+	"iter"
+
+	"example.com/nixs3/nar"
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+)
+
+// Source is what store paths are copied from: any BinaryCacheStore, a local
+// Nix store (package localstore), or something of the caller's own. It is safe
+// for concurrent use.
+type Source interface {
+	// String describes the source for messages, without secrets.
+	String() string
+
+	// StoreDir is the store directory that its paths are in.
+	StoreDir() storepath.Dir
+
+	// PathInfo returns what is known of a path, or an error that is
+	// ErrNotFound. The caller owns the result.
+	PathInfo(ctx context.Context, p storepath.Path) (*narinfo.PathInfo, error)
+
+	// NAR opens the path's archive, uncompressed. It is verified while it is
+	// read: contents that do not match the path's NarHash and NarSize end in
+	// an error, never in io.EOF. The caller closes it.
+	NAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error)
+
+	// AllPaths yields every valid path, in no particular order.
+	AllPaths(ctx context.Context) iter.Seq2[storepath.Path, error]
+}
+
+// BinaryCacheStore is Nix's binary cache store, whole. *Cache implements it.
+// It is safe for concurrent use.
+type BinaryCacheStore interface {
+	Source
+
+	// CacheInfo returns the cache's own description, with the settings of
+	// this store in place of what they override.
+	CacheInfo(ctx context.Context) (*narinfo.CacheInfo, error)
+
+	// Has reports whether the path is in the cache.
+	Has(ctx context.Context, p storepath.Path) (bool, error)
+
+	// NarInfo returns the narinfo of a path. A narinfo of another path under
+	// its key is an error.
+	NarInfo(ctx context.Context, p storepath.Path) (*narinfo.NarInfo, error)
+
+	// NarInfoByHash returns the narinfo with a hash part, the first 32
+	// characters of a store path's base name.
+	NarInfoByHash(ctx context.Context, hashPart string) (*narinfo.NarInfo, error)
+
+	// NarInfos yields every narinfo, read in parallel, in no particular order.
+	// A single one that cannot be read is an error that does not end the
+	// iteration; one of the listing ends it.
+	NarInfos(ctx context.Context) iter.Seq2[*narinfo.NarInfo, error]
+
+	// HashParts yields the hash part of every path in byte order. It reads
+	// only the listing of the bucket: a thousand paths a request.
+	HashParts(ctx context.Context) iter.Seq2[string, error]
+
+	// OpenNAR is NAR for a narinfo that was read before. ErrUntrusted, when
+	// the store has trusted keys, comes before anything is fetched.
+	OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error)
+
+	// OpenFile opens the archive of a narinfo as it is stored: compressed, and
+	// not verified. ErrUntrusted comes as from OpenNAR.
+	OpenFile(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error)
+
+	// Add publishes a path: Prepare and Publish in one. A path that the cache
+	// already has is left as it is, without reading the archive, unless
+	// opts.Repair.
+	Add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (*narinfo.NarInfo, error)
+
+	// Prepare stores a path's archive without making the path visible. Every
+	// claim of info is checked against the bytes; a claim that does not hold
+	// is an error. A zero NarHash or NarSize is no claim. The cache does not
+	// keep info.
+	Prepare(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (Pending, error)
+
+	// AddSignatures signs a path that is in the cache, in place.
+	AddSignatures(ctx context.Context, p storepath.Path, signers ...narinfo.Signer) (*narinfo.NarInfo, error)
+
+	// Listing returns the listing of a path's archive: the stored one, else
+	// made from the archive.
+	Listing(ctx context.Context, p storepath.Path) (*nar.Listing, error)
+
+	// Log opens the build log of a derivation; PutLog stores one.
+	Log(ctx context.Context, drv storepath.Path) (io.ReadCloser, error)
+	PutLog(ctx context.Context, drv storepath.Path, log io.Reader) error
+
+	// Realisation returns what a derivation's output was realised to;
+	// PutRealisation stores it under the key that its generation uses.
+	Realisation(ctx context.Context, id narinfo.DrvOutput) (*narinfo.Realisation, error)
+	PutRealisation(ctx context.Context, r *narinfo.Realisation) error
+
+	// Delete makes paths invisible: their narinfos and listings go, their
+	// archives stay, since other paths may share them.
+	Delete(ctx context.Context, paths ...storepath.Path) error
+
+	// Close releases the connections. No call may follow it.
+	Close() error
+}
+
+// Pending is a path whose archive is stored and verified, but that nobody sees
+// yet. One that is never published is an unreferenced object.
+type Pending interface {
+	// NarInfo is what Publish will make visible.
+	NarInfo() *narinfo.NarInfo
+
+	// Publish makes the path visible. Its references must be in the cache,
+	// else it fails with ErrMissingReference and nothing changes.
+	Publish(ctx context.Context) error
+}
+
+// AddOptions say how a path is added. The zero value compresses as the cache's
+// settings say.
+type AddOptions struct {
+	// Repair stores the archive and the narinfo even where they exist.
+	Repair bool
+
+	// Signatures by these are added to those of the cache's own signers.
+	Signers []narinfo.Signer
+
+	// Encoded says that the archive comes compressed, as this narinfo's
+	// Compression, FileHash and FileSize tell. It is stored byte for byte,
+	// unless the cache's settings ask for another compression, and
+	// decompressed beside that to verify it. Zero FileHash and FileSize are no
+	// claim.
+	Encoded *narinfo.NarInfo
+
+	// TrustNarHash believes that an Encoded archive with the FileHash has the
+	// NarHash and NarSize of info, and saves its decompression.
+	TrustNarHash bool
+
+	// ReferencesPresent promises that the caller has seen to it that all
+	// references are in the cache, and saves the requests that would check.
+	ReferencesPresent bool
+}
