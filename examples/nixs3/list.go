@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"path"
 	"strconv"
 	"unicode"
 	"unicode/utf8"
@@ -21,11 +20,15 @@ type listFlags struct {
 }
 
 // print writes what a listing has at a path: the entries of a folder, or the
-// one that is not a folder.
-func (f *listFlags) print(out io.Writer, listing *nar.Listing, member string) error {
+// one that is not a folder. root is the name for what has none in the listing.
+func (f *listFlags) print(out io.Writer, listing *nar.Listing, root, member string) error {
 	node := listing.Lookup(member)
 	if node == nil {
 		return fmt.Errorf("there is no %q in the NAR", member)
+	}
+	name := root
+	if member != "" {
+		name = node.Name
 	}
 	w := bufio.NewWriter(out)
 	if f.JSON {
@@ -33,14 +36,14 @@ func (f *listFlags) print(out io.Writer, listing *nar.Listing, member string) er
 			return err
 		}
 	} else {
-		f.printText(w, node)
+		f.printText(w, name, node)
 	}
 	return w.Flush()
 }
 
-func (f *listFlags) printText(w io.Writer, top *nar.Node) {
+func (f *listFlags) printText(w io.Writer, name string, top *nar.Node) {
 	if top.Type != nar.TypeDirectory {
-		f.printLine(w, path.Clean(top.Name), top)
+		f.printLine(w, name, top)
 		return
 	}
 	for _, entry := range top.Entries {

@@ -31,6 +31,12 @@ const (
 type commands struct {
 	Verbose bool `short:"v" help:"Say on standard error what is done."`
 
+	Add      addCommand      `cmd:"" help:"Add a file or folder to a cache."`
+	Copy     copyCommand     `cmd:"" help:"Copy closures from one cache to another."`
+	PathInfo pathInfoCommand `cmd:"" help:"Tell what a cache knows of store paths."`
+	Ls       lsCommand       `cmd:"" help:"List what is in a store path."`
+	Cat      catCommand      `cmd:"" help:"Print a file in a store path."`
+
 	Nar narCommands `cmd:"" help:"Work with NAR files, Nix's archives."`
 	Key keyCommands `cmd:"" help:"Work with signing keys."`
 	URL urlCommand  `cmd:"" name:"url" help:"Explain an s3:// URL."`

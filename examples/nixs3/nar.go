@@ -99,7 +99,7 @@ func (c *narLs) Run(con *console) error {
 	if err != nil {
 		return err
 	}
-	return c.print(con.stdout, listing, cleanMember(c.Path))
+	return c.print(con.stdout, listing, ".", cleanMember(c.Path))
 }
 
 type narCat struct {

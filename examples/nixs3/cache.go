@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store"
+)
+
+// storeFlag names the cache that a command reads.
+type storeFlag struct {
+	Store string `required:"" placeholder:"URL" help:"Binary cache: s3://bucket?…, file:///folder or https://host."`
+}
+
+// trustFlag makes a command insist on signatures.
+type trustFlag struct {
+	TrustedPublicKeys []string `placeholder:"KEY" sep:" " help:"Public keys, one of which must have signed what is read. Without any, signatures are not looked at."`
+}
+
+func (f trustFlag) keys() (narinfo.TrustedKeys, error) {
+	return narinfo.ParseTrustedKeys(strings.Join(f.TrustedPublicKeys, " "))
+}
+
+// signFlag makes a command sign what it writes.
+type signFlag struct {
+	SignWith []string `placeholder:"KEYFILE" sep:"none" help:"File with a secret key to sign with. May be repeated."`
+}
+
+func (f signFlag) signers() ([]narinfo.Signer, error) {
+	var signers []narinfo.Signer
+	for _, file := range f.SignWith {
+		key, err := narinfo.LoadSecretKey(file)
+		if err != nil {
+			return nil, err
+		}
+		signers = append(signers, key)
+	}
+	return signers, nil
+}
+
+// openCache opens a cache whose warnings go to the console.
+func openCache(ctx context.Context, con *console, url string, opts ...store.Option) (store.BinaryCacheStore, error) {
+	return store.Open(ctx, url, append(opts, store.WithLogger(con.logger))...)
+}
+
+// findPath returns the store path that an argument means, which may be a full
+// path, a base name or a bare hash part, and what is behind it: the path of a
+// file in the store object.
+func findPath(ctx context.Context, cache store.BinaryCacheStore, arg string) (p storepath.Path, member string, err error) {
+	dir := cache.StoreDir()
+	if strings.HasPrefix(arg, "/") {
+		p, member, err = dir.Split(arg)
+		return p, cleanMember(member), err
+	}
+	base, member, _ := strings.Cut(arg, "/")
+	if storepath.CheckHashPart(base) == nil {
+		info, err := cache.NarInfoByHash(ctx, base)
+		if err != nil {
+			return storepath.Path{}, "", err
+		}
+		return info.Path, cleanMember(member), nil
+	}
+	p, err = storepath.ParseBase(base)
+	return p, cleanMember(member), err
+}
+
+// findPaths is findPath for arguments that mean whole store objects.
+func findPaths(ctx context.Context, cache store.BinaryCacheStore, args []string) ([]storepath.Path, error) {
+	var paths []storepath.Path
+	for _, arg := range args {
+		p, member, err := findPath(ctx, cache, arg)
+		if err != nil {
+			return nil, err
+		}
+		if member != "" {
+			return nil, fmt.Errorf("%q is a file in a store path, expected a store path", arg)
+		}
+		paths = append(paths, p)
+	}
+	return paths, nil
+}
+
+// selection is the store paths that a command is about.
+type selection struct {
+	All   bool     `help:"All paths of the cache."`
+	Paths []string `arg:"" optional:"" name:"path" help:"Store paths: full paths, base names or hash parts."`
+}
+
+// Validate is called by kong.
+func (s *selection) Validate() error {
+	switch {
+	case s.All && len(s.Paths) > 0:
+		return fmt.Errorf("--all and %s exclude each other", s.Paths[0])
+	case !s.All && len(s.Paths) == 0:
+		return fmt.Errorf("expected store paths or --all")
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"example.com/nixs3/store"
+)
+
+type lsCommand struct {
+	storeFlag
+	listFlags
+	Path string `arg:"" help:"Store path, with the path of a file or folder in it behind."`
+}
+
+func (lsCommand) Help() string {
+	return "    nixs3 ls --store https://cache.example.org jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6/bin"
+}
+
+func (c *lsCommand) Run(ctx context.Context, con *console) (err error) {
+	cache, err := openCache(ctx, con, c.Store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cache.Close()) }()
+	p, member, err := findPath(ctx, cache, c.Path)
+	if err != nil {
+		return err
+	}
+	listing, err := cache.Listing(ctx, p)
+	if err != nil {
+		return err
+	}
+	if err := c.print(con.stdout, listing, p.String(), member); err != nil {
+		return fmt.Errorf("%s: %w", p, err)
+	}
+	return nil
+}
+
+type catCommand struct {
+	storeFlag
+	trustFlag
+	Path string `arg:"" help:"Store path, with the path of a file in it behind."`
+}
+
+func (catCommand) Help() string {
+	return "The archive is verified to its end: where the exit status is 0, the file is what the cache's\n" +
+		"description promised.\n\n" +
+		"    nixs3 cat --store https://cache.example.org jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6/bin/hello"
+}
+
+func (c *catCommand) Run(ctx context.Context, con *console) (err error) {
+	keys, err := c.keys()
+	if err != nil {
+		return err
+	}
+	cache, err := openCache(ctx, con, c.Store, store.WithTrustedKeys(keys...))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, cache.Close()) }()
+	p, member, err := findPath(ctx, cache, c.Path)
+	if err != nil {
+		return err
+	}
+	archive, err := cache.NAR(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer archive.Close()
+	if err := catMember(con.stdout, archive, member); err != nil {
+		return fmt.Errorf("%s: %w", p, err)
+	}
+	// The verdict on the hash comes behind the last byte.
+	_, err = io.Copy(io.Discard, archive)
+	return err
+}
