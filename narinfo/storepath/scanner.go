@@ -3,8 +3,6 @@ package storepath
 import (
 	"encoding/binary"
 	"slices"
-
-	"example.com/nixs3/narinfo/nixhash"
 )
 
 // Scanner finds references to store paths in what is written to it, as Nix
@@ -13,12 +11,27 @@ import (
 //
 // It is not safe for concurrent use. Write never fails.
 type Scanner struct {
+	// An occurrence of a hash part, wherever it begins, covers an aligned
+	// word that begins at one of the hash part's first eight offsets. So it
+	// is enough to look at every eighth position of the stream, and to look
+	// closer where the word there is one of those eight of some candidate.
+	// The filter knows them, and of other words one in a thousand.
+	filter []uint64 // bits, two for each word
+	shift  uint     // leaves the index of a bit of a word's product
+
 	candidates map[string][]Path // by hash part, until found
 	found      []Path
-	filter     []uint64 // bits that the first 8 bytes of a candidate set
-	shift      uint     // of the product, so that an index into filter is left
-	tail       []byte   // the last bytes written, less than a hash part
+	tail       []byte // the last bytes written, less than a hash part
 }
+
+const (
+	wordLen = 8
+
+	// A candidate has 8 words, and 64 bits of filter for each of them.
+	minFilterBits       = 12
+	maxFilterBits       = 24 // 2 MiB
+	filterBitsCandidate = wordLen * 64
+)
 
 // NewScanner returns a Scanner for references to the candidates.
 func NewScanner(candidates []Path) *Scanner {
@@ -31,25 +44,31 @@ func NewScanner(candidates []Path) *Scanner {
 			s.candidates[hash] = append(s.candidates[hash], p)
 		}
 	}
-	// 64 bits for each candidate, so that in a long run of nix32 characters
-	// one position in 64 goes to the map. At most 2 MiB.
-	bits := uint(12)
-	for bits < 24 && 1<<bits < 64*len(s.candidates) {
+	bits := uint(minFilterBits)
+	for bits < maxFilterBits && 1<<bits < filterBitsCandidate*len(s.candidates) {
 		bits++
 	}
-	s.filter = make([]uint64, 1<<(bits-6))
+	s.filter = make([]uint64, 1<<bits/64)
 	s.shift = 64 - bits
 	for hash := range s.candidates {
-		i := s.slot([]byte(hash))
-		s.filter[i/64] |= 1 << (i % 64)
+		for offset := range wordLen {
+			first, second := s.bits(binary.LittleEndian.Uint64([]byte(hash[offset:])))
+			s.filter[first/64] |= 1 << (first % 64)
+			s.filter[second/64] |= 1 << (second % 64)
+		}
 	}
 	return s
 }
 
-// slot returns the bit in the filter for the first 8 bytes of a hash part.
-func (s *Scanner) slot(b []byte) uint64 {
-	const spread = 0x9e3779b97f4a7c15 // 2⁶⁴ divided by the golden ratio
-	return binary.LittleEndian.Uint64(b) * spread >> s.shift
+// bits returns the indexes of a word's bits in the filter.
+func (s *Scanner) bits(word uint64) (first, second uint64) {
+	product := word * 0x9e3779b97f4a7c15 // 2⁶⁴ divided by the golden ratio
+	return product >> s.shift, product << 16 >> s.shift
+}
+
+func (s *Scanner) mayHave(word uint64) bool {
+	first, second := s.bits(word)
+	return s.filter[first/64]>>(first%64)&1 != 0 && s.filter[second/64]>>(second%64)&1 != 0
 }
 
 // Write looks at the next part of the stream.
@@ -58,7 +77,7 @@ func (s *Scanner) Write(p []byte) (int, error) {
 	if len(s.candidates) == 0 {
 		return n, nil
 	}
-	// What begins in the last write and ends in this one.
+	// What begins in the writes before and ends in this one.
 	if len(s.tail) > 0 {
 		var seam [2 * (HashPartLen - 1)]byte
 		k := copy(seam[:], s.tail)
@@ -67,47 +86,32 @@ func (s *Scanner) Write(p []byte) (int, error) {
 	}
 	s.scan(p)
 
-	if n >= HashPartLen-1 {
-		s.tail = append(s.tail[:0], p[n-(HashPartLen-1):]...)
-	} else {
-		keep := min(len(s.tail), HashPartLen-1-n)
-		s.tail = append(append(s.tail[:0], s.tail[len(s.tail)-keep:]...), p...)
-	}
+	keep := min(len(s.tail), max(0, HashPartLen-1-n))
+	s.tail = append(s.tail[:0], s.tail[len(s.tail)-keep:]...)
+	s.tail = append(s.tail, p[max(0, n-(HashPartLen-1)):]...)
 	return n, nil
 }
 
-// scan finds the hash parts that lie in p whole. A window of their length
-// moves over it. It is looked at from its end, because a character that is not
-// nix32 there carries the window furthest; most text and machine code has one
-// soon.
+// scan finds the hash parts that lie in p whole.
 func (s *Scanner) scan(p []byte) {
-	checked := 0 // all from the window's begin up to here are nix32
-	for i := 0; i+HashPartLen <= len(p); {
-		window := p[i : i+HashPartLen]
-		bad := -1
-		for j := HashPartLen - 1; j >= checked-i; j-- {
-			if !isNix32[window[j]] {
-				bad = j
-				break
-			}
+	// All of nix32's characters have bit 5 and lack bit 7, which alone
+	// keeps most machine code and images from the filter.
+	const mask, want = 0xa0a0a0a0a0a0a0a0, 0x2020202020202020
+	for i := 0; i+wordLen <= len(p); i += wordLen {
+		if word := binary.LittleEndian.Uint64(p[i:]); word&mask == want && s.mayHave(word) {
+			s.look(p, i)
 		}
-		if bad >= 0 {
-			i += bad + 1
-			checked = i
-			continue
-		}
-		checked = i + HashPartLen
-		if bit := s.slot(window); s.filter[bit/64]&(1<<(bit%64)) != 0 {
-			s.match(window)
-		}
-		i++
 	}
 }
 
-func (s *Scanner) match(hash []byte) {
-	if paths, ok := s.candidates[string(hash)]; ok {
-		s.found = append(s.found, paths...)
-		delete(s.candidates, string(hash))
+// look finds the hash parts of which the word at i is the first aligned one.
+func (s *Scanner) look(p []byte, i int) {
+	for start := max(0, i-wordLen+1); start <= i && start+HashPartLen <= len(p); start++ {
+		hash := p[start : start+HashPartLen]
+		if paths, ok := s.candidates[string(hash)]; ok {
+			s.found = append(s.found, paths...)
+			delete(s.candidates, string(hash))
+		}
 	}
 }
 
@@ -115,10 +119,3 @@ func (s *Scanner) match(hash []byte) {
 func (s *Scanner) Found() []Path {
 	return slices.SortedFunc(slices.Values(s.found), Path.Compare)
 }
-
-var isNix32 = func() (table [256]bool) {
-	for i := range table {
-		table[i] = nixhash.IsNix32(string([]byte{byte(i)}))
-	}
-	return table
-}()
