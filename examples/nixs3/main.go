@@ -39,7 +39,9 @@ type commands struct {
 
 	Nar narCommands `cmd:"" help:"Work with NAR files, Nix's archives."`
 	Key keyCommands `cmd:"" help:"Work with signing keys."`
-	URL urlCommand  `cmd:"" name:"url" help:"Explain an s3:// URL."`
+
+	URL    urlCommand    `cmd:"" name:"url" help:"Explain an s3:// URL."`
+	Policy policyCommand `cmd:"" help:"Print the bucket or IAM policy that a cache needs."`
 }
 
 // console is where a command reads and writes.

@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+
+	"example.com/nixs3/s3url"
+	"example.com/nixs3/store/blob/s3blob"
+)
+
+type policyCommand struct {
+	URL       string `arg:"" name:"url" help:"s3://bucket[/prefix]?parameter=value&…"`
+	Anonymous bool   `required:"" xor:"access" help:"For the bucket: anybody reads."`
+	Read      bool   `required:"" xor:"access" help:"For a user or role: reads and lists."`
+	Write     bool   `required:"" xor:"access" help:"For a user or role: also adds paths."`
+	GC        bool   `required:"" xor:"access" name:"gc" help:"For a user or role: also deletes paths."`
+}
+
+func (policyCommand) Help() string {
+	return "Prints the bucket policy (--anonymous) or IAM policy that a cache needs, as JSON. Nothing is sent.\n\n" +
+		"    nixs3 policy 's3://cache?region=eu-west-1' --anonymous > policy.json\n" +
+		"    aws s3api put-bucket-policy --bucket cache --policy file://policy.json"
+}
+
+func (c *policyCommand) Run(ctx context.Context, con *console) error {
+	u, err := s3url.Parse(c.URL)
+	if err != nil {
+		return err
+	}
+	region, err := effectiveRegion(ctx, u)
+	if err != nil {
+		return err
+	}
+	u.Region = region.value // which decides the partition
+	policy, err := s3blob.NewPolicy(u, c.access())
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(con.stdout)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(policy)
+}
+
+func (c *policyCommand) access() s3blob.Access {
+	switch {
+	case c.GC:
+		return s3blob.AccessCollect
+	case c.Write:
+		return s3blob.AccessWrite
+	case c.Read:
+		return s3blob.AccessRead
+	}
+	return s3blob.AccessAnonymous
+}
