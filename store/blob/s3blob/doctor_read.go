@@ -1,0 +1,137 @@
+package s3blob
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"example.com/nixs3/store/blob"
+)
+
+const (
+	cacheInfoKey = "nix-cache-info"
+	maxCacheInfo = 64 << 10
+)
+
+func (d *doctor) open(ctx context.Context) (detail, remedy string, err error) {
+	d.bucket, err = Open(ctx, d.url, d.opts)
+	if err != nil {
+		return "", "", err
+	}
+	first, err := d.url.ObjectURL(cacheInfoKey)
+	if err != nil {
+		return "", "", err
+	}
+	return first.String(), strings.Join(d.url.Warnings(), "; "), nil
+}
+
+func (d *doctor) credentials(ctx context.Context) (detail, remedy string, err error) {
+	if d.url.Anonymous {
+		return "none: requests are not signed", "", nil
+	}
+	c, err := d.bucket.client.Options().Credentials.Retrieve(ctx)
+	if err != nil {
+		return "", "profile=, keys in the environment, or anonymous=true for a public bucket", err
+	}
+	detail = fmt.Sprintf("access key %s from %s", c.AccessKeyID, c.Source)
+	if c.CanExpire {
+		detail += ", good until " + c.Expires.UTC().Format(time.RFC3339)
+	}
+	return detail, "", nil
+}
+
+// reach asks for the bucket's region. That it is not told is no failure: only
+// other tools want to know.
+func (d *doctor) reach(ctx context.Context) (detail, remedy string, err error) {
+	b := d.bucket
+	_, err = b.client.GetBucketLocation(ctx, &s3.GetBucketLocationInput{Bucket: &b.name})
+	options := b.client.Options()
+	detail = "in " + options.Region
+	if follower, ok := options.EndpointResolverV2.(*regionFollower); ok && follower.region() != options.Region {
+		detail = fmt.Sprintf("in %s, not in %s", follower.region(), options.Region)
+		remedy = "region=" + follower.region()
+	}
+	if err == nil {
+		return detail, remedy, nil
+	}
+	err = b.fail(ctx, "GetBucketLocation", "", err)
+	switch {
+	case denied(err):
+		if remedy == "" {
+			remedy = d.onBucket("s3:GetBucketLocation")
+		}
+		return "its region is not told", remedy, nil
+	case isNotImplemented(err):
+		return "the server knows no regions", remedy, nil
+	}
+	return "", "", err
+}
+
+func (d *doctor) readCacheInfo(ctx context.Context) (detail, remedy string, err error) {
+	data, _, err := blob.ReadAll(ctx, d.bucket, cacheInfoKey, maxCacheInfo)
+	switch {
+	case err == nil:
+		d.cacheInfo = data
+		first, _, _ := bytes.Cut(data, []byte("\n"))
+		return fmt.Sprintf("%q", first), "", nil
+	case errors.Is(err, blob.ErrNotFound) && d.access >= AccessWrite:
+		return "there is no cache yet; the first write begins it", "", nil
+	case errors.Is(err, blob.ErrNotFound):
+		return "", "the right bucket and prefix", err
+	}
+	return "", permission(err, d.onObjects("s3:GetObject")), err
+}
+
+func (d *doctor) readRange(ctx context.Context) (detail, remedy string, err error) {
+	if len(d.cacheInfo) == 0 {
+		return "nothing to read from", "", nil
+	}
+	middle := int64(len(d.cacheInfo) / 2)
+	object, err := d.bucket.Get(ctx, cacheInfoKey, blob.GetOptions{Offset: middle})
+	if err != nil {
+		return "", permission(err, d.onObjects("s3:GetObject")), err
+	}
+	defer object.Body.Close()
+	var rest bytes.Buffer
+	if _, err := rest.ReadFrom(object.Body); err != nil {
+		return "", "", err
+	}
+	if !bytes.Equal(rest.Bytes(), d.cacheInfo[middle:]) {
+		return "", "a server or proxy that heeds Range", errors.New("the server sent something else than the part that was asked for")
+	}
+	return fmt.Sprintf("the last %d bytes", rest.Len()), "", nil
+}
+
+// headMissing asks for a narinfo that nobody has.
+func (d *doctor) headMissing(ctx context.Context) (detail, remedy string, err error) {
+	key := "nixs3-doctor-" + rand.Text() + ".narinfo"
+	_, err = d.bucket.Head(ctx, key)
+	switch {
+	case err == nil:
+		return "", "endpoint=, of a server for S3", fmt.Errorf("the server says that it has %q", key)
+	case errors.Is(err, blob.ErrNotFound):
+		return "404", "", nil
+	case denied(err):
+		return "403, which counts as missing for narinfos", d.onBucket("s3:ListBucket"), nil
+	}
+	return "", "", err
+}
+
+func (d *doctor) list(ctx context.Context) (detail, remedy string, err error) {
+	for _, err = range d.bucket.List(ctx, blob.ListOptions{}) {
+		break
+	}
+	switch {
+	case err == nil:
+		return "allowed", "", nil
+	case denied(err) && d.access < AccessCollect:
+		return "not allowed; only needed to see all paths at once", d.onBucket("s3:ListBucket"), nil
+	}
+	return "", permission(err, d.onBucket("s3:ListBucket")), err
+}

@@ -1,0 +1,149 @@
+package s3blob
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"example.com/nixs3/store/blob"
+)
+
+// probeKey is the object that is stored to see whether that can be done. It has
+// one name only, so that those who may not delete leave no more than one.
+const probeKey = "nixs3-doctor"
+
+func (d *doctor) put(ctx context.Context) (detail, remedy string, err error) {
+	d.probe = []byte("nixs3 doctor was here: " + rand.Text() + "\n")
+	digest := sha256.Sum256(d.probe)
+	_, err = d.bucket.Put(ctx, probeKey, bytes.NewReader(d.probe), blob.PutOptions{ContentType: "text/plain", SHA256: &digest})
+	if err != nil {
+		return "", permission(err, d.writeRemedy()), err
+	}
+	return probeKey, "", nil
+}
+
+// writeRemedy names the actions that PutObject needs with the URL's parameters.
+func (d *doctor) writeRemedy() string {
+	actions := []string{"s3:PutObject"}
+	if len(d.url.Tags) > 0 {
+		actions = append(actions, "s3:PutObjectTagging")
+	}
+	remedy := d.onObjects(strings.Join(actions, " and "))
+	if strings.HasPrefix(d.url.SSE, "aws:kms") {
+		remedy += ", kms:GenerateDataKey and kms:Decrypt on the key"
+	}
+	return remedy
+}
+
+func (d *doctor) readBack(ctx context.Context) (detail, remedy string, err error) {
+	got, _, err := blob.ReadAll(ctx, d.bucket, probeKey, maxCacheInfo)
+	switch {
+	case err != nil:
+		return "", permission(err, d.onObjects("s3:GetObject")), err
+	case !bytes.Equal(got, d.probe):
+		return "", "an endpoint without a proxy that rewrites bodies", fmt.Errorf("what was stored came back as something else: %.80q", got)
+	}
+	return fmt.Sprintf("%d bytes, the same", len(got)), "", nil
+}
+
+// putConditionally asks the server itself, around what Bucket does for servers
+// that have no conditional writes.
+func (d *doctor) putConditionally(ctx context.Context) (detail, remedy string, err error) {
+	b := d.bucket
+	u := &upload{b: b, full: b.prefix + probeKey, content: bytes.NewReader(d.probe), opts: blob.PutOptions{IfNoneMatch: true}}
+	_, err = b.client.PutObject(ctx, u.input())
+	err = b.fail(ctx, "Put", probeKey, err)
+	switch {
+	case errors.Is(err, blob.ErrPrecondition):
+		return "refused, as it must be", "", nil
+	case err == nil:
+		return "the server ignores conditions: of several writers at once more than one may succeed", "", nil
+	case isNotImplemented(errors.Unwrap(err)) || isCode(err, "NotImplemented"):
+		return "the server has no conditions: of several writers at once more than one may succeed", "", nil
+	}
+	return "", permission(err, d.writeRemedy()), err
+}
+
+// putParts begins an upload, sends a part, lists it and aborts.
+func (d *doctor) putParts(ctx context.Context) (detail, remedy string, err error) {
+	b, key := d.bucket, d.bucket.prefix+probeKey
+	if b.opts.NoMultipart {
+		return "turned off, so that objects above 5 GiB cannot be stored", "multipart-upload=true", nil
+	}
+	begun, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &b.name, Key: &key,
+		StorageClass:         types.StorageClass(b.opts.StorageClass),
+		ServerSideEncryption: types.ServerSideEncryption(b.opts.SSE),
+		SSEKMSKeyId:          optional(b.opts.SSEKMSKeyID),
+		Tagging:              optional(b.opts.tagging()),
+		RequestPayer:         b.opts.requestPayer(),
+	})
+	if err = b.fail(ctx, "Put", probeKey, err); err != nil {
+		return "", permission(err, d.writeRemedy()), err
+	}
+	err = d.sendPart(ctx, key, begun.UploadId)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	defer cancel()
+	abortErr := b.fail(ctx, "AbortUpload", probeKey, b.abort(ctx, key, value(begun.UploadId)))
+	switch {
+	case err != nil:
+		return "", permission(err, d.onObjects("s3:PutObject and s3:ListMultipartUploadParts")), err
+	case abortErr != nil:
+		return "", permission(abortErr, d.onObjects("s3:AbortMultipartUpload")), abortErr
+	}
+	return "begun, listed and aborted", "", nil
+}
+
+func (d *doctor) sendPart(ctx context.Context, key string, id *string) error {
+	b := d.bucket
+	_, err := b.client.UploadPart(ctx, &s3.UploadPartInput{
+		Bucket: &b.name, Key: &key, UploadId: id, PartNumber: aws.Int32(1),
+		Body: bytes.NewReader(d.probe), RequestPayer: b.opts.requestPayer(),
+	})
+	if err != nil {
+		return b.fail(ctx, "UploadPart", probeKey, err)
+	}
+	_, err = b.client.ListParts(ctx, &s3.ListPartsInput{Bucket: &b.name, Key: &key, UploadId: id, RequestPayer: b.opts.requestPayer()})
+	return b.fail(ctx, "ListParts", probeKey, err)
+}
+
+func (d *doctor) listUploads(ctx context.Context) (detail, remedy string, err error) {
+	open := 0
+	for _, err = range d.bucket.Uploads(ctx, "") {
+		if err != nil || open == 1000 {
+			break
+		}
+		open++
+	}
+	if err != nil {
+		return "", permission(err, d.onBucket("s3:ListBucketMultipartUploads")), err
+	}
+	return fmt.Sprintf("%d open", open), "", nil
+}
+
+// delete removes the probe, by the request that takes many keys.
+func (d *doctor) delete(ctx context.Context) (detail, remedy string, err error) {
+	err = d.bucket.Delete(ctx, probeKey, probeKey+"-absent")
+	if err == nil {
+		_, err = d.bucket.Head(ctx, probeKey)
+		if errors.Is(err, blob.ErrNotFound) || denied(err) {
+			return probeKey, "", nil
+		}
+		if err == nil {
+			err = errors.New("the server said that it was deleted, but it is still there")
+		}
+		return "", "", err
+	}
+	if denied(err) && d.access < AccessCollect {
+		return "not allowed, so that " + probeKey + " stays; only needed to collect garbage", "", nil
+	}
+	return "", permission(err, d.onObjects("s3:DeleteObject")), err
+}

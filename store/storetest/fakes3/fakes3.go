@@ -1,0 +1,239 @@
+// Package fakes3 is an S3 server in this process that is as strict as the real
+// ones, and as ill-mannered when told to be. Tests use it through
+// storetest.NewS3, programs that need a throw-away bucket through [Start].
+//
+// gofakes3 speaks the protocol to a store in memory. In front of it stands what
+// it leaves out, and what breaks clients in practice:
+//
+//   - every signature (SigV4, in headers, presigned URLs and chunks) is
+//     verified, also as it arrives behind a proxy that rewrites headers;
+//   - payload digests, checksums, trailers and Content-MD5 are verified, or
+//     refused as servers do that do not know them;
+//   - conditional writes, part sizes, ETags, pages and the 403 for missing keys
+//     of a bucket that may not be listed are those of S3;
+//   - [Fault] fails the N-th request of a kind: an error, a reset, a body cut
+//     short, an answer that gets lost after the work was done.
+//
+// Every request is logged and counted, for assertions. Objects live in memory
+// and are gone with the server.
+package fakes3
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/johannesboyne/gofakes3"
+)
+
+// Options are the settings of a server. The zero value is an empty AWS S3 in
+// us-east-1 over plain HTTP, with the credentials [DefaultCredentials].
+type Options struct {
+	Buckets     []string      // exist from the start, in Region
+	Region      string        // default "us-east-1"
+	Credentials []Credentials // that are known; default DefaultCredentials
+	Anonymous   Access        // what requests without a signature may do
+
+	TLS   bool // serve https with a certificate of its own, see CertPool
+	HTTP2 bool // offer HTTP/2 on TLS, which S3 does not but others do
+
+	// Domain is the name below which buckets are virtual hosts:
+	// <bucket>.<Domain>. Default "localhost". Nothing need resolve it, since
+	// Client dials the server whatever the host.
+	Domain      string
+	NoPathStyle bool // refuse requests that name the bucket in the path
+
+	// ProxyAcceptEncoding is appended to the Accept-Encoding of each request
+	// before its signature is verified, as Google's front end does with
+	// "gzip(gfe)". Clients that sign that header then fail.
+	ProxyAcceptEncoding string
+
+	NoChunked         bool // refuse aws-chunked bodies
+	NoChecksums       bool // refuse x-amz-checksum-*, x-amz-sdk-checksum-algorithm and trailers, but on DeleteObjects
+	RequireContentMD5 bool // DeleteObjects needs Content-MD5, no other checksum will do
+
+	// Unlistable denies listing, so that a missing key answers 403.
+	Unlistable bool
+
+	// RedirectRegion answers requests signed for another region than the
+	// bucket's with 301, not with 400.
+	RedirectRegion bool
+
+	Conditions Conditions // what becomes of conditional writes
+
+	MinPartSize int64 // of all parts but the last; default 5 MiB
+	PageSize    int   // most keys of one page of a listing; default 1,000
+	MaxInFlight int   // more requests at a time answer 503 SlowDown; 0 means no limit
+
+	Latency time.Duration // added to every request
+
+	// Now is the server's clock, nil is time.Now.
+	Now func() time.Time
+}
+
+// Access is what somebody may do.
+type Access uint8
+
+const (
+	NoAccess Access = iota
+	ReadAccess
+	FullAccess
+)
+
+// Conditions is what a server makes of If-Match and If-None-Match on writes.
+type Conditions uint8
+
+const (
+	HonourConditions Conditions = iota
+	IgnoreConditions            // as if they were not there
+	RefuseConditions            // 501 NotImplemented
+)
+
+// Server is a running fake S3. All methods may be called at any time and by
+// any number of goroutines.
+type Server struct {
+	opts     Options
+	store    *store
+	protocol http.Handler // gofakes3
+	http     *http.Server
+	listener net.Listener
+	cert     *tls.Certificate
+	roots    *x509.CertPool
+
+	closing  chan struct{}
+	handlers sync.WaitGroup
+
+	mu          sync.Mutex
+	credentials []Credentials
+	faults      []*armed
+	requests    []*Request
+	connections int
+	inFlight    int
+	maxInFlight int
+}
+
+// Start starts a server on a free port of 127.0.0.1.
+func Start(opts Options) (*Server, error) {
+	opts.Region = cmp.Or(opts.Region, "us-east-1")
+	opts.Domain = cmp.Or(opts.Domain, "localhost")
+	opts.MinPartSize = cmp.Or(opts.MinPartSize, 5<<20)
+	opts.PageSize = cmp.Or(opts.PageSize, 1000)
+	if opts.Credentials == nil {
+		opts.Credentials = []Credentials{DefaultCredentials}
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
+	s := &Server{
+		opts:        opts,
+		store:       newStore(opts),
+		credentials: opts.Credentials,
+		closing:     make(chan struct{}),
+	}
+	for _, name := range opts.Buckets {
+		if err := s.AddBucket(name, opts.Region); err != nil {
+			return nil, err
+		}
+	}
+	s.protocol = gofakes3.New(s.store,
+		gofakes3.WithTimeSkewLimit(0),
+		gofakes3.WithMetadataSizeLimit(0),
+		gofakes3.WithIntegrityCheck(false), // done in front, for all operations
+	).Server()
+
+	var err error
+	if s.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return nil, fmt.Errorf("fake S3: %w", err)
+	}
+	s.http = &http.Server{
+		Handler:  s,
+		ErrorLog: log.New(io.Discard, "", 0), // resets are on purpose
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				s.mu.Lock()
+				s.connections++
+				s.mu.Unlock()
+			}
+		},
+		Protocols: new(http.Protocols),
+	}
+	s.http.Protocols.SetHTTP1(true)
+	if !opts.TLS {
+		go s.http.Serve(s.listener)
+		return s, nil
+	}
+	s.http.Protocols.SetHTTP2(opts.HTTP2)
+	if s.cert, s.roots, err = newCertificate(opts.Domain); err != nil {
+		s.listener.Close()
+		return nil, fmt.Errorf("fake S3: %w", err)
+	}
+	s.http.TLSConfig = &tls.Config{Certificates: []tls.Certificate{*s.cert}}
+	go s.http.ServeTLS(s.listener, "", "")
+	return s, nil
+}
+
+// Close ends all connections, and returns when no handler runs any more.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	select {
+	case <-s.closing:
+	default:
+		close(s.closing)
+	}
+	s.mu.Unlock()
+	err := s.http.Close()
+	s.handlers.Wait()
+	return err
+}
+
+// Addr returns the address that the server listens on, "127.0.0.1:port".
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Endpoint returns the URL of the server: "http://127.0.0.1:port" or https.
+func (s *Server) Endpoint() string {
+	if s.opts.TLS {
+		return "https://" + s.Addr()
+	}
+	return "http://" + s.Addr()
+}
+
+// Region returns the region that the server takes signatures for.
+func (s *Server) Region() string { return s.opts.Region }
+
+// Client returns a new client that reaches the server under every host name
+// and trusts its certificate. Close its idle connections when done.
+func (s *Server) Client() *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Proxy = nil
+	t.MaxIdleConnsPerHost = 256
+	t.DialContext = s.DialContext
+	if s.opts.TLS {
+		t.TLSClientConfig = &tls.Config{RootCAs: s.roots}
+	}
+	return &http.Client{Transport: t}
+}
+
+// DialContext connects to the server whatever the address, for transports of
+// a test's own.
+func (s *Server) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, network, s.Addr())
+}
+
+// CertPool returns what to trust for TLS, nil without it.
+func (s *Server) CertPool() *x509.CertPool { return s.roots }
+
+// SetCredentials replaces the credentials that are known, as a rotation does.
+func (s *Server) SetCredentials(c ...Credentials) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.credentials = c
+}

@@ -1,0 +1,84 @@
+package fakes3
+
+import (
+	"bytes"
+	"crypto/md5"
+	"maps"
+	"net/http"
+	"slices"
+
+	"github.com/johannesboyne/gofakes3"
+)
+
+// Object is a stored object, as the server knows it.
+type Object struct {
+	Body   []byte // not to be changed
+	ETag   string
+	Header http.Header // Content-Type, Cache-Control, X-Amz-Storage-Class and so on
+}
+
+// AddBucket makes a bucket in a region, which may be another than the
+// server's.
+func (s *Server) AddBucket(name, region string) error {
+	return s.store.addBucket(name, region)
+}
+
+// Object returns an object without asking for permission.
+func (s *Server) Object(bucket, key string) (Object, bool) {
+	o := s.store.find(bucket, key)
+	if o == nil {
+		return Object{}, false
+	}
+	header := make(http.Header)
+	for name, value := range o.header {
+		header.Set(name, value)
+	}
+	return Object{Body: o.body, ETag: o.etag, Header: header}, true
+}
+
+// PutObject stores an object without asking for permission, over what is there.
+func (s *Server) PutObject(bucket, key string, body []byte, header http.Header) error {
+	request := make(map[string]string)
+	for name := range header {
+		request[name] = header.Get(name)
+		if name == "Cache-Control" {
+			request[cacheHeader] = header.Get(name)
+		}
+	}
+	sum := md5.Sum(body)
+	o := &object{body: bytes.Clone(body), etag: gofakes3.FormatETag(sum[:]), modified: s.opts.Now(), header: objectHeader(request)}
+	return s.store.replace(bucket, key, o, nil)
+}
+
+// DeleteObject removes an object without asking for permission.
+func (s *Server) DeleteObject(bucket, key string) error {
+	_, err := s.store.DeleteMulti(bucket, key)
+	return err
+}
+
+// Keys returns the keys of a bucket in byte order.
+func (s *Server) Keys(bucket string) []string {
+	s.store.mu.RLock()
+	defer s.store.mu.RUnlock()
+	b := s.store.buckets[bucket]
+	if b == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(b.objects))
+}
+
+// Uploads returns the keys of the multipart uploads in a bucket that are
+// neither completed nor aborted.
+func (s *Server) Uploads(bucket string) []string {
+	s.store.mu.RLock()
+	defer s.store.mu.RUnlock()
+	b := s.store.buckets[bucket]
+	if b == nil {
+		return nil
+	}
+	var keys []string
+	for _, u := range b.sortedUploads() {
+		keys = append(keys, u.key)
+	}
+	return keys
+}

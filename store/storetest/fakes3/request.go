@@ -1,0 +1,196 @@
+package fakes3
+
+import (
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Op is an operation by its name in the S3 API.
+type Op string
+
+const (
+	PutObject               Op = "PutObject"
+	GetObject               Op = "GetObject"
+	HeadObject              Op = "HeadObject"
+	CopyObject              Op = "CopyObject"
+	DeleteObject            Op = "DeleteObject"
+	DeleteObjects           Op = "DeleteObjects"
+	ListObjects             Op = "ListObjects"
+	ListObjectsV2           Op = "ListObjectsV2"
+	CreateMultipartUpload   Op = "CreateMultipartUpload"
+	UploadPart              Op = "UploadPart"
+	UploadPartCopy          Op = "UploadPartCopy"
+	CompleteMultipartUpload Op = "CompleteMultipartUpload"
+	AbortMultipartUpload    Op = "AbortMultipartUpload"
+	ListParts               Op = "ListParts"
+	ListMultipartUploads    Op = "ListMultipartUploads"
+	ListBuckets             Op = "ListBuckets"
+	HeadBucket              Op = "HeadBucket"
+	CreateBucket            Op = "CreateBucket"
+	DeleteBucket            Op = "DeleteBucket"
+	GetBucketLocation       Op = "GetBucketLocation"
+	Unsupported             Op = "Unsupported" // what the server does not know
+)
+
+// Request is one request as the server saw it.
+type Request struct {
+	Index  int // from 0, in the order of arrival
+	Time   time.Time
+	Op     Op
+	Method string
+	Host   string
+	Bucket string
+	Key    string
+	Query  url.Values
+	Header http.Header // as it arrived
+	Length int64       // of the body as announced, -1 where it was not
+	Proto  string      // "HTTP/1.1" or "HTTP/2.0"
+	Remote string      // the client's end of the connection
+
+	virtual bool // the bucket is in the host, not in the path
+
+	// Set when the request is done.
+	Done   bool
+	Status int    // 0 where no answer was begun
+	Code   string // S3's name of the error, where the answer is one
+	Sent   int64  // bytes of the answer's body that were handed on
+	Fault  *Fault // that was injected, nil for none
+}
+
+// Requests returns a copy of the log, in the order of arrival.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	log := make([]Request, len(s.requests))
+	for i, r := range s.requests {
+		log[i] = *r
+	}
+	return log
+}
+
+// Count returns how many requests of the operations there were; of all without
+// an argument.
+func (s *Server) Count(ops ...Op) int {
+	n := 0
+	for _, r := range s.Requests() {
+		if len(ops) == 0 || slices.Contains(ops, r.Op) {
+			n++
+		}
+	}
+	return n
+}
+
+// Counts returns how many requests there were of each operation.
+func (s *Server) Counts() map[Op]int {
+	counts := make(map[Op]int)
+	for _, r := range s.Requests() {
+		counts[r.Op]++
+	}
+	return counts
+}
+
+// ResetLog forgets all requests. Indexes and the other counts begin again.
+func (s *Server) ResetLog() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = nil
+	s.connections = 0
+	s.maxInFlight = s.inFlight
+}
+
+// Connections returns how many connections were opened.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connections
+}
+
+// MaxInFlight returns how many requests there were at most at one time.
+func (s *Server) MaxInFlight() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.maxInFlight
+}
+
+// newRequest describes r, with bucket and key from the host or the path.
+func (s *Server) newRequest(r *http.Request) *Request {
+	req := &Request{
+		Time:   s.opts.Now(),
+		Method: r.Method,
+		Host:   r.Host,
+		Query:  r.URL.Query(),
+		Header: maps.Clone(r.Header),
+		Length: r.ContentLength,
+		Proto:  r.Proto,
+		Remote: r.RemoteAddr,
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	path := strings.TrimPrefix(r.URL.Path, "/")
+	if bucket, ok := strings.CutSuffix(host, "."+s.opts.Domain); ok {
+		req.Bucket, req.Key, req.virtual = bucket, path, true
+	} else {
+		req.Bucket, req.Key, _ = strings.Cut(path, "/")
+	}
+	req.Op = operation(req)
+	return req
+}
+
+// operation tells what is asked for.
+func operation(r *Request) Op {
+	has := r.Query.Has
+	for name := range r.Query {
+		if !knownQuery(name) {
+			return Unsupported
+		}
+	}
+	switch {
+	case r.Bucket == "":
+		return pick(r, map[string]Op{"GET": ListBuckets})
+	case r.Key == "" && has("uploads"):
+		return pick(r, map[string]Op{"GET": ListMultipartUploads})
+	case r.Key == "" && has("location"):
+		return pick(r, map[string]Op{"GET": GetBucketLocation})
+	case r.Key == "" && has("delete"):
+		return pick(r, map[string]Op{"POST": DeleteObjects})
+	case r.Key == "" && r.Query.Get("list-type") == "2":
+		return pick(r, map[string]Op{"GET": ListObjectsV2})
+	case r.Key == "":
+		return pick(r, map[string]Op{"GET": ListObjects, "HEAD": HeadBucket, "PUT": CreateBucket, "DELETE": DeleteBucket})
+	case has("uploads"):
+		return pick(r, map[string]Op{"POST": CreateMultipartUpload})
+	case has("uploadId") && r.Method == "PUT" && r.Header.Get("X-Amz-Copy-Source") != "":
+		return UploadPartCopy
+	case has("uploadId"):
+		return pick(r, map[string]Op{"PUT": UploadPart, "POST": CompleteMultipartUpload, "DELETE": AbortMultipartUpload, "GET": ListParts})
+	case r.Method == "PUT" && r.Header.Get("X-Amz-Copy-Source") != "":
+		return CopyObject
+	}
+	return pick(r, map[string]Op{"GET": GetObject, "HEAD": HeadObject, "PUT": PutObject, "DELETE": DeleteObject})
+}
+
+func pick(r *Request, byMethod map[string]Op) Op {
+	if op, ok := byMethod[r.Method]; ok {
+		return op
+	}
+	return Unsupported
+}
+
+// knownQuery tells whether a parameter is one that the server understands. A
+// subresource that it does not would otherwise read as another operation.
+func knownQuery(name string) bool {
+	switch strings.ToLower(name) {
+	case "uploads", "uploadid", "partnumber", "location", "delete", "x-id",
+		"list-type", "prefix", "delimiter", "start-after", "continuation-token", "marker", "max-keys", "encoding-type", "fetch-owner",
+		"key-marker", "upload-id-marker", "max-uploads", "max-parts", "part-number-marker":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Amz-") || strings.HasPrefix(name, "response-")
+}

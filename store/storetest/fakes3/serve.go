@@ -1,0 +1,275 @@
+package fakes3
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/johannesboyne/gofakes3"
+)
+
+// ServeHTTP answers one request. It is exported so that a server can stand
+// behind a test's own listener or proxy.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	req, fault, fail := s.begin(r)
+	if req == nil {
+		panic(http.ErrAbortHandler) // the server is closed
+	}
+	rw := &response{w: w, r: r, limit: -1}
+	defer s.end(req, rw)
+	rw.Header().Set("Server", "AmazonS3")
+	if fail != nil {
+		fail.write(rw, r)
+		return
+	}
+	if !s.wait(r, s.opts.Latency) {
+		return
+	}
+	if fault != nil && s.apply(fault, rw, r) {
+		return
+	}
+	s.answer(rw, r, req)
+	if fault != nil && fault.Kind == LoseResponse {
+		reset(w)
+	}
+	rw.finish()
+}
+
+// begin logs a request, and decides what happens to it.
+func (s *Server) begin(r *http.Request) (*Request, *Fault, *apiError) {
+	req := s.newRequest(r)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-s.closing:
+		return nil, nil, nil
+	default:
+	}
+	s.handlers.Add(1)
+	req.Index = len(s.requests)
+	s.requests = append(s.requests, req)
+	s.inFlight++
+	s.maxInFlight = max(s.maxInFlight, s.inFlight)
+	if s.opts.MaxInFlight > 0 && s.inFlight > s.opts.MaxInFlight {
+		return req, nil, errSlowDown
+	}
+	req.Fault = s.strike(req)
+	return req, req.Fault, nil
+}
+
+func (s *Server) end(req *Request, rw *response) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inFlight--
+	req.Done, req.Status, req.Code, req.Sent = true, rw.status, rw.code, rw.sent
+	s.handlers.Done()
+}
+
+// wait waits, and tells whether the client is still there then.
+func (s *Server) wait(r *http.Request, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.Context().Done():
+	case <-s.closing:
+	}
+	return false
+}
+
+// apply lets a fault strike, and tells whether that is all the answer.
+func (s *Server) apply(f *Fault, rw *response, r *http.Request) bool {
+	if !s.wait(r, f.Delay) {
+		return true
+	}
+	switch f.Kind {
+	case Fail:
+		fail := f.error()
+		rw.code = fail.Code
+		fail.write(rw, r)
+		return true
+	case FailIn200:
+		fail := f.error()
+		rw.code = fail.Code
+		rw.Header().Set("Content-Type", "application/xml")
+		io.Copy(io.Discard, r.Body)
+		writeXML(rw, fail)
+		return true
+	case Reset:
+		reset(rw.w)
+	case ResetUpload:
+		io.CopyN(io.Discard, r.Body, f.After)
+		reset(rw.w)
+	case ResetBody:
+		rw.limit, rw.cut = f.After, reset
+	case Truncate:
+		rw.limit, rw.cut = f.After, func(http.ResponseWriter) { panic(http.ErrAbortHandler) }
+	case LoseResponse:
+		rw.lost = true
+	case Hang:
+		select {
+		case <-r.Context().Done():
+		case <-s.closing:
+		}
+		return true
+	}
+	return false
+}
+
+// answer does the work.
+func (s *Server) answer(rw *response, r *http.Request, req *Request) {
+	if err := s.handle(rw, r, req); err != nil {
+		fail := asAPIError(err)
+		rw.code = fail.Code
+		fail.write(rw, r)
+	}
+}
+
+func (s *Server) handle(rw *response, r *http.Request, req *Request) error {
+	if accept := s.opts.ProxyAcceptEncoding; accept != "" {
+		r.Header.Set("Accept-Encoding", strings.TrimPrefix(r.Header.Get("Accept-Encoding")+","+accept, ","))
+	}
+	g, access, fail := s.authenticate(r)
+	if fail != nil {
+		return fail
+	}
+	if fail := s.route(r, req); fail != nil {
+		return fail
+	}
+	if fail := s.authorize(req, g, access); fail != nil {
+		return fail
+	}
+	if fail := s.checkConditions(r); fail != nil {
+		return fail
+	}
+	if r.Method == http.MethodPut || r.Method == http.MethodPost {
+		if fail := s.readPayload(r, req.Op, g); fail != nil {
+			return fail
+		}
+	}
+	switch req.Op {
+	case CompleteMultipartUpload:
+		return s.completeUpload(rw, r, req)
+	case CopyObject:
+		return s.copyObject(rw, r, req)
+	case UploadPartCopy:
+		return s.copyPart(rw, r, req)
+	case GetBucketLocation:
+		return s.bucketLocation(rw, req)
+	case HeadBucket:
+		rw.Header().Set("X-Amz-Bucket-Region", s.store.region(req.Bucket))
+	case PutObject, CreateMultipartUpload:
+		if v := r.Header.Get("Cache-Control"); v != "" {
+			r.Header.Set(cacheHeader, v)
+		}
+	case GetObject, HeadObject:
+		rw.ifMatch = r.Header.Get("If-Match")
+	}
+	s.protocol.ServeHTTP(rw, r)
+	return nil
+}
+
+// route makes the path what gofakes3 takes: /bucket/key.
+func (s *Server) route(r *http.Request, req *Request) *apiError {
+	if req.virtual {
+		r.URL.Path = "/" + req.Bucket + "/" + req.Key
+		r.URL.RawPath = ""
+	} else if s.opts.NoPathStyle && req.Bucket != "" {
+		return newError(http.StatusForbidden, "SecondLevelDomainForbidden", "Please use virtual hosted style to access.")
+	}
+	if req.Op == Unsupported {
+		return errNotImplemented
+	}
+	return nil
+}
+
+// authorize tells whether a request may do what it asks for, here.
+func (s *Server) authorize(req *Request, g *signature, access Access) *apiError {
+	region := s.store.region(req.Bucket)
+	if req.Bucket != "" && region == "" && req.Op != CreateBucket && access != NoAccess {
+		return errNoSuchBucket
+	}
+	if fail := s.checkRegion(g, region); fail != nil {
+		return fail
+	}
+	if access == NoAccess {
+		return errAccessDenied
+	}
+	switch req.Op {
+	case GetObject, HeadObject:
+		if s.opts.Unlistable && s.store.find(req.Bucket, req.Key) == nil {
+			return errAccessDenied
+		}
+	case ListObjects, ListObjectsV2, HeadBucket:
+		if s.opts.Unlistable {
+			return errAccessDenied
+		}
+	case GetBucketLocation:
+	default:
+		if access != FullAccess {
+			return errAccessDenied
+		}
+	}
+	return nil
+}
+
+// checkRegion fails where a request is signed for another region than that of
+// its bucket.
+func (s *Server) checkRegion(g *signature, region string) *apiError {
+	if region == "" {
+		region = s.opts.Region
+	}
+	if g == nil || g.region == region {
+		return nil
+	}
+	fail := malformedAuthorization("the region '" + g.region + "' is wrong; expecting '" + region + "'")
+	if s.opts.RedirectRegion {
+		fail = newError(http.StatusMovedPermanently, "PermanentRedirect", "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint.")
+	}
+	fail.Region = region
+	fail.header = http.Header{"X-Amz-Bucket-Region": {region}}
+	return fail
+}
+
+// checkConditions does with the conditions of a write what the server is told
+// to.
+func (s *Server) checkConditions(r *http.Request) *apiError {
+	if s.opts.Conditions == HonourConditions || r.Method == http.MethodGet || r.Method == http.MethodHead || conditions(r.Header) == nil {
+		return nil
+	}
+	if s.opts.Conditions == RefuseConditions {
+		return errNotImplemented
+	}
+	r.Header.Del("If-Match")
+	r.Header.Del("If-None-Match")
+	return nil
+}
+
+func (s *Server) bucketLocation(w http.ResponseWriter, req *Request) error {
+	region := s.store.region(req.Bucket)
+	if region == "us-east-1" {
+		region = "" // as S3 calls it
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	writeXML(w, gofakes3.GetBucketLocation{Xmlns: "http://s3.amazonaws.com/doc/2006-03-01/", LocationConstraint: region})
+	return nil
+}
+
+// asAPIError returns err as an answer.
+func asAPIError(err error) *apiError {
+	var fail *apiError
+	if errors.As(err, &fail) {
+		return fail
+	}
+	var e gofakes3.Error
+	if errors.As(err, &e) {
+		return newError(e.ErrorCode().Status(), string(e.ErrorCode()), e.Error())
+	}
+	return newError(http.StatusInternalServerError, "InternalError", err.Error())
+}
