@@ -1,5 +1,6 @@
-# Starts S3 servers on free ports of the loopback interface. Each start_…
-# function adds what it offers to NIXS3_TEST_S3 and is undone at exit.
+# Starts S3 servers on free ports of the loopback interface, each with an empty
+# bucket named nixs3. Each start_… function adds what it offers to
+# NIXS3_TEST_S3 and is undone at exit.
 
 export LAB_ACCESS_KEY=lab LAB_SECRET_KEY=labsecret123
 export NIXS3_TEST_S3=''
@@ -41,6 +42,7 @@ offer() {
 		status=$(curl -s -o /dev/null -w '%{http_code}' --noproxy '*' --cacert "$LAB_TLS/ca.pem" "$2" || true)
 		case $status in
 		2?? | 4??)
+			make_bucket "$2" || die "$1 makes no bucket at $2"
 			NIXS3_TEST_S3="${NIXS3_TEST_S3:+$NIXS3_TEST_S3 }$1=$2"
 			return 0
 			;;
@@ -50,6 +52,14 @@ offer() {
 	done
 	tail -n 30 "$3" >&2
 	die "$1 does not answer at $2"
+}
+
+EMPTY_SHA256=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+
+make_bucket() {
+	curl -s -f -o /dev/null --noproxy '*' --cacert "$LAB_TLS/ca.pem" -X PUT \
+		--aws-sigv4 aws:amz:us-east-1:s3 -u "$LAB_ACCESS_KEY:$LAB_SECRET_KEY" \
+		-H "x-amz-content-sha256: $EMPTY_SHA256" "$1/nixs3"
 }
 
 start_versitygw() {

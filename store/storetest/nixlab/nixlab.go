@@ -21,6 +21,8 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"example.com/nixs3/store/storetest/internal/need"
 )
 
 // Nix is an installation of Nix with a scratch store. Its commands may run at
@@ -39,7 +41,7 @@ func New(t testing.TB) *Nix {
 	t.Helper()
 	for _, program := range []string{"nix", "nix-store", "nix-build"} {
 		if _, err := exec.LookPath(program); err != nil {
-			missing(t, program+" is not installed")
+			need.Missing(t, program+" is not installed")
 		}
 	}
 	dir, err := filepath.EvalSymlinks(t.TempDir())
@@ -58,14 +60,6 @@ func New(t testing.TB) *Nix {
 	}
 	t.Cleanup(func() { makeRemovable(dir) })
 	return n
-}
-
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("NIXS3_REQUIRE") == "1" {
-		t.Fatal(what + ", and NIXS3_REQUIRE=1 asks for it")
-	}
-	t.Skip(what)
 }
 
 func conf() string {
