@@ -122,7 +122,13 @@ func (d *doctor) try(ctx context.Context, s step) Check {
 // opposed to wrong or outdated credentials.
 func denied(err error) bool {
 	e, ok := errors.AsType[*blob.Error](err)
-	return ok && e.Status == http.StatusForbidden && hints[e.Code] == ""
+	return ok && errors.Is(e, blob.ErrAccessDenied) && hints[e.Code] == ""
+}
+
+// unknown reports whether the server does not have what it was asked for.
+func unknown(err error) bool {
+	e, ok := errors.AsType[*blob.Error](err)
+	return ok && (e.Status == http.StatusNotImplemented || e.Status == http.StatusMethodNotAllowed)
 }
 
 // onBucket and onObjects are remedies: an IAM action and where it is missing.

@@ -67,7 +67,7 @@ func (d *doctor) reach(ctx context.Context) (detail, remedy string, err error) {
 			remedy = d.onBucket("s3:GetBucketLocation")
 		}
 		return "its region is not told", remedy, nil
-	case isNotImplemented(err):
+	case unknown(err):
 		return "the server knows no regions", remedy, nil
 	}
 	return "", "", err

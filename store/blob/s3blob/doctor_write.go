@@ -66,7 +66,7 @@ func (d *doctor) putConditionally(ctx context.Context) (detail, remedy string, e
 		return "refused, as it must be", "", nil
 	case err == nil:
 		return "the server ignores conditions: of several writers at once more than one may succeed", "", nil
-	case isNotImplemented(errors.Unwrap(err)) || isCode(err, "NotImplemented"):
+	case unknown(err):
 		return "the server has no conditions: of several writers at once more than one may succeed", "", nil
 	}
 	return "", permission(err, d.writeRemedy()), err

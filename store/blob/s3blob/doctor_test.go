@@ -1,0 +1,337 @@
+package s3blob_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/s3url"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/s3blob"
+)
+
+// operation returns the name that S3 has for a request.
+func operation(r *http.Request) string {
+	q := r.URL.Query()
+	object := strings.Count(strings.Trim(r.URL.Path, "/"), "/") > 0
+	switch {
+	case q.Has("location"):
+		return "GetBucketLocation"
+	case q.Has("delete"):
+		return "DeleteObjects"
+	case q.Has("uploads") && r.Method == http.MethodPost:
+		return "CreateMultipartUpload"
+	case q.Has("uploads"):
+		return "ListMultipartUploads"
+	case q.Has("uploadId"):
+		return map[string]string{http.MethodPut: "UploadPart", http.MethodGet: "ListParts", http.MethodDelete: "AbortMultipartUpload"}[r.Method]
+	case !object:
+		return "ListObjects"
+	case r.Header.Get("If-None-Match") != "":
+		return "PutObjectIfNoneMatch"
+	case r.Header.Get("Range") != "":
+		return "GetObjectRange"
+	}
+	return map[string]string{http.MethodGet: "GetObject", http.MethodHead: "HeadObject", http.MethodPut: "PutObject", http.MethodDelete: "DeleteObject"}[r.Method]
+}
+
+// refuse is a server in which some operations answer with an error.
+func refuse(next http.Handler, status int, code string, operations ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, op := range operations {
+			if op == operation(r) {
+				w.WriteHeader(status)
+				fmt.Fprintf(w, "<Error><Code>%s</Code><Message>refused by the test</Message></Error>", code)
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// noKeys, for parameters, is a machine without credentials.
+const noKeys = "no keys"
+
+// examine runs Doctor against a server with one cache in the bucket "bucket",
+// below the prefix "stable", that answers through wrap.
+func examine(t *testing.T, access s3blob.Access, parameters string, wrap func(http.Handler) http.Handler) []s3blob.Check {
+	t.Helper()
+	newAWSHome(t)
+	t.Setenv("AWS_ACCESS_KEY_ID", "KEY")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	fake := newFakeS3(t)
+	plain := openURL(t, "s3://bucket/stable?endpoint="+fake.URL, s3blob.Options{})
+	_, err := plain.Put(t.Context(), "nix-cache-info", strings.NewReader("StoreDir: /nix/store\nPriority: 30\n"), blob.PutOptions{})
+	require.NoError(t, err)
+	server := httptest.NewServer(wrap(fake.Config.Handler))
+	t.Cleanup(server.Close)
+	if parameters == noKeys {
+		t.Setenv("AWS_ACCESS_KEY_ID", "")
+		parameters = ""
+	}
+	u, err := s3url.Parse("s3://bucket/stable?retry-delay=1&endpoint=" + server.URL + parameters)
+	require.NoError(t, err)
+	return s3blob.Doctor(t.Context(), u, access, s3blob.Options{})
+}
+
+func openURL(t *testing.T, rawURL string, opts s3blob.Options) *s3blob.Bucket {
+	t.Helper()
+	u, err := s3url.Parse(rawURL)
+	require.NoError(t, err)
+	b, err := s3blob.Open(t.Context(), u, opts)
+	require.NoError(t, err)
+	return b
+}
+
+func unchanged(next http.Handler) http.Handler { return next }
+
+var readerSteps = []string{
+	"understand the URL", "find credentials", "reach the bucket", "read nix-cache-info", "read a part of it", "tell what is missing", "list the bucket",
+}
+
+var writerSteps = append(readerSteps[:len(readerSteps):len(readerSteps)],
+	"store an object", "read it back", "store only what is not there", "store in parts", "list unfinished uploads", "delete the object")
+
+func TestDoctorOfHealthyCache(t *testing.T) {
+	tests := []struct {
+		name   string
+		access s3blob.Access
+		steps  []string
+	}{
+		{"anonymous", s3blob.AccessAnonymous, readerSteps},
+		{"read", s3blob.AccessRead, readerSteps},
+		{"write", s3blob.AccessWrite, writerSteps},
+		{"collect", s3blob.AccessCollect, writerSteps},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var requests []string
+			checks := examine(t, tt.access, "", func(next http.Handler) http.Handler {
+				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					requests = append(requests, operation(r)+" "+r.URL.Path)
+					if key, _ := signer(r); (key == "") != (tt.access == s3blob.AccessAnonymous) {
+						t.Errorf("signed by %q: %s", key, r.URL)
+					}
+					next.ServeHTTP(w, r)
+				})
+			})
+			var steps []string
+			for _, c := range checks {
+				steps = append(steps, c.Step)
+				assert.True(t, c.OK, "%+v", c)
+				assert.NotEmpty(t, c.Detail, c.Step)
+				assert.Empty(t, c.Remedy, c.Step)
+			}
+			assert.Equal(t, tt.steps, steps)
+			for _, r := range requests {
+				if tt.access < s3blob.AccessWrite {
+					assert.Regexp(t, "^(Get|Head|List)", r, "readers store nothing")
+				} else if strings.HasPrefix(r, "Put") {
+					assert.Equal(t, "/bucket/stable/nixs3-doctor", strings.Fields(r)[1])
+				}
+			}
+		})
+	}
+}
+
+func TestDoctorLeavesNothing(t *testing.T) {
+	var server http.Handler
+	examine(t, s3blob.AccessCollect, "", func(next http.Handler) http.Handler { server = next; return next })
+	ts := httptest.NewServer(server)
+	t.Cleanup(ts.Close)
+	b := openURL(t, "s3://bucket?endpoint="+ts.URL, s3blob.Options{})
+	for o, err := range b.List(t.Context(), blob.ListOptions{}) {
+		require.NoError(t, err)
+		assert.Equal(t, "stable/nix-cache-info", o.Key)
+	}
+	for up, err := range b.Uploads(t.Context(), "") {
+		t.Errorf("open upload %v, %v", up, err)
+	}
+}
+
+// TestDoctorFindsWhatIsMissing refuses one operation at a time.
+func TestDoctorFindsWhatIsMissing(t *testing.T) {
+	const bucket, objects = " on arn:aws:s3:::bucket", " on arn:aws:s3:::bucket/stable/*"
+	tests := []struct {
+		refused    string
+		access     s3blob.Access
+		parameters string
+		step       string
+		ok         bool
+		remedy     string
+	}{
+		{"GetBucketLocation", s3blob.AccessRead, "", "reach the bucket", true, "s3:GetBucketLocation" + bucket},
+		{"GetObject", s3blob.AccessRead, "", "read nix-cache-info", false, "s3:GetObject" + objects},
+		{"GetObjectRange", s3blob.AccessRead, "", "read a part of it", false, "s3:GetObject" + objects},
+		{"HeadObject", s3blob.AccessRead, "", "tell what is missing", true, "s3:ListBucket" + bucket},
+		{"ListObjects", s3blob.AccessRead, "", "list the bucket", true, "s3:ListBucket" + bucket},
+		{"ListObjects", s3blob.AccessCollect, "", "list the bucket", false, "s3:ListBucket" + bucket},
+		{"PutObject", s3blob.AccessWrite, "", "store an object", false, "s3:PutObject" + objects},
+		{"PutObject", s3blob.AccessWrite, "&tags=a=b&sse=aws:kms", "store an object", false, "s3:PutObject and s3:PutObjectTagging" + objects + ", kms:GenerateDataKey and kms:Decrypt on the key"},
+		{"PutObjectIfNoneMatch", s3blob.AccessWrite, "", "store only what is not there", false, "s3:PutObject" + objects},
+		{"CreateMultipartUpload", s3blob.AccessWrite, "", "store in parts", false, "s3:PutObject" + objects},
+		{"UploadPart", s3blob.AccessWrite, "", "store in parts", false, "s3:PutObject and s3:ListMultipartUploadParts" + objects},
+		{"ListParts", s3blob.AccessWrite, "", "store in parts", false, "s3:PutObject and s3:ListMultipartUploadParts" + objects},
+		{"AbortMultipartUpload", s3blob.AccessWrite, "", "store in parts", false, "s3:AbortMultipartUpload" + objects},
+		{"ListMultipartUploads", s3blob.AccessWrite, "", "list unfinished uploads", false, "s3:ListBucketMultipartUploads" + bucket},
+		{"DeleteObjects", s3blob.AccessWrite, "", "delete the object", true, ""},
+		{"DeleteObjects", s3blob.AccessCollect, "", "delete the object", false, "s3:DeleteObject" + objects},
+	}
+	for _, tt := range tests {
+		t.Run(tt.refused+" of "+tt.step, func(t *testing.T) {
+			checks := examine(t, tt.access, tt.parameters, func(next http.Handler) http.Handler {
+				return refuse(next, http.StatusForbidden, "AccessDenied", tt.refused)
+			})
+			found := false
+			for _, c := range checks {
+				switch {
+				case c.Step == tt.step:
+					found = true
+					assert.Equal(t, tt.ok, c.OK, "%+v", c)
+					assert.Equal(t, tt.remedy, c.Remedy)
+				case tt.refused == "PutObject" && strings.HasPrefix(c.Detail, "not tried"):
+					assert.False(t, c.OK)
+				default:
+					assert.True(t, c.OK, "only one step fails: %+v", c)
+				}
+			}
+			assert.True(t, found)
+		})
+	}
+}
+
+func TestDoctorOfOddServers(t *testing.T) {
+	tests := []struct {
+		name       string
+		access     s3blob.Access
+		parameters string
+		wrap       func(http.Handler) http.Handler
+		step       string
+		ok         bool
+		detail     string
+		remedy     string
+		rest       bool // the later steps are tried
+	}{
+		{"unknown profile", s3blob.AccessRead, "&profile=absent", unchanged, "understand the URL", false, "profile absent is neither in", "", false},
+		{"deprecated parameter", s3blob.AccessRead, "&scheme=http", unchanged, "understand the URL", true, "/bucket/stable/nix-cache-info", "scheme is deprecated", true},
+		{"no credentials", s3blob.AccessRead, noKeys, unchanged, "find credentials", false, "no credentials; tried", "anonymous=true", false},
+		{"wrong key", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+			return refuse(h, http.StatusForbidden, "InvalidAccessKeyId", "GetBucketLocation")
+		}, "reach the bucket", false, "refused by the test", "check profile=", false},
+		{"no such bucket", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+			return refuse(h, http.StatusNotFound, "NoSuchBucket", "GetBucketLocation")
+		}, "reach the bucket", false, "no such bucket", "check the bucket's name", false},
+		{"regions unknown", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+			return refuse(h, http.StatusNotImplemented, "NotImplemented", "GetBucketLocation")
+		}, "reach the bucket", true, "the server knows no regions", "", true},
+		{"another region", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if _, region := signer(r); region != "eu-central-1" {
+					w.Header().Set("X-Amz-Bucket-Region", "eu-central-1")
+					w.WriteHeader(http.StatusBadRequest)
+					return
+				}
+				h.ServeHTTP(w, r)
+			})
+		}, "reach the bucket", true, "in eu-central-1, not in us-east-1", "region=eu-central-1", true},
+		{"no cache for a reader", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+			return refuse(h, http.StatusNotFound, "NoSuchKey", "GetObject")
+		}, "read nix-cache-info", false, "not found", "the right bucket and prefix", true},
+		{"no cache for a writer", s3blob.AccessWrite, "", func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/nix-cache-info") {
+					w.WriteHeader(http.StatusNotFound)
+					return
+				}
+				h.ServeHTTP(w, r)
+			})
+		}, "read nix-cache-info", true, "the first write begins it", "", true},
+		{"everything is there", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if operation(r) == "HeadObject" {
+					w.Header().Set("Content-Length", "1")
+					return
+				}
+				h.ServeHTTP(w, r)
+			})
+		}, "tell what is missing", false, "the server says that it has", "endpoint=", true},
+		{"conditions ignored", s3blob.AccessWrite, "", func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				r.Header.Del("If-None-Match")
+				h.ServeHTTP(w, r)
+			})
+		}, "store only what is not there", true, "the server ignores conditions", "", true},
+		{"no conditions", s3blob.AccessWrite, "", func(h http.Handler) http.Handler {
+			return refuse(h, http.StatusNotImplemented, "NotImplemented", "PutObjectIfNoneMatch")
+		}, "store only what is not there", true, "the server has no conditions", "", true},
+		{"bodies rewritten", s3blob.AccessWrite, "", func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if operation(r) == "GetObject" && strings.HasSuffix(r.URL.Path, "/nixs3-doctor") {
+					w.Write([]byte("21\r\nnixs3 doctor was here"))
+					return
+				}
+				h.ServeHTTP(w, r)
+			})
+		}, "read it back", false, "what was stored came back as something else", "without a proxy", true},
+		{"multipart turned off", s3blob.AccessWrite, "&multipart-upload=false", unchanged, "store in parts", true, "turned off", "multipart-upload=true", true},
+		{"deletes that do nothing", s3blob.AccessCollect, "", func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if operation(r) == "DeleteObjects" {
+					fmt.Fprint(w, "<DeleteResult></DeleteResult>")
+					return
+				}
+				h.ServeHTTP(w, r)
+			})
+		}, "delete the object", false, "it is still there", "", true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			passed := false
+			for _, c := range examine(t, tt.access, tt.parameters, tt.wrap) {
+				switch {
+				case c.Step == tt.step:
+					passed = true
+					assert.Equal(t, tt.ok, c.OK, "%+v", c)
+					assert.Contains(t, c.Detail, tt.detail)
+					assert.Contains(t, c.Remedy, tt.remedy)
+				case passed && !tt.rest:
+					assert.Equal(t, "not tried: without the step "+tt.step+" it fails too", c.Detail)
+					assert.False(t, c.OK)
+				default:
+					assert.True(t, c.OK, "%+v", c)
+				}
+			}
+			assert.True(t, passed)
+		})
+	}
+}
+
+func TestDoctorOfNoServer(t *testing.T) {
+	newAWSHome(t)
+	server := httptest.NewServer(nil)
+	server.Close()
+	u, err := s3url.Parse("s3://bucket?retry-attempts=1&endpoint=" + url.QueryEscape(server.URL))
+	require.NoError(t, err)
+	checks := s3blob.Doctor(t.Context(), u, s3blob.AccessAnonymous, s3blob.Options{})
+	require.Len(t, checks, len(readerSteps))
+	assert.False(t, checks[2].OK)
+	assert.Equal(t, "no server listens there: check endpoint=", checks[2].Remedy)
+	assert.NotContains(t, checks[2].Detail, checks[2].Remedy, "it is said once")
+}
+
+func TestDoctorIsCancelled(t *testing.T) {
+	newAWSHome(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, c := range s3blob.Doctor(ctx, &s3url.URL{Bucket: "bucket"}, s3blob.AccessCollect, s3blob.Options{}) {
+		assert.False(t, c.OK)
+		assert.Equal(t, "not tried: context canceled", c.Detail)
+	}
+}
