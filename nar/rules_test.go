@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -195,6 +196,9 @@ func TestEveryTruncationIsAnError(t *testing.T) {
 				if n > 1300 && n < len(data)-300 && n%97 != 0 {
 					continue // inside the large file
 				}
+				if c.name == "Restore" && n%7 != 0 {
+					continue // it is slow
+				}
 				err := c.consume(t, data[:n])
 				require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%d bytes", n)
 				var fe *nar.FormatError
@@ -264,19 +268,15 @@ func TestValidatorEndsWithTheVisitorsError(t *testing.T) {
 	assert.Equal(t, io.ErrClosedPipe, v.Close())
 }
 
-// A directory of 64 levels that goes on with siblings must not take quadratic
-// time or memory.
 func TestMemoryDoesNotFollowWhatANARClaims(t *testing.T) {
 	huge := archive(strs("(", "type", "regular", "contents")) + "\xff\xff\xff\xff\xff\xff\xff\x7f" + "only this"
 	for _, c := range consumers {
 		t.Run(c.name, func(t *testing.T) {
-			allocated := testing.Benchmark(func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					assert.ErrorIs(t, c.consume(t, huge), io.ErrUnexpectedEOF)
-				}
-			}).AllocedBytesPerOp()
-			assert.Less(t, allocated, int64(1<<20))
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			assert.ErrorIs(t, c.consume(t, huge), io.ErrUnexpectedEOF)
+			runtime.ReadMemStats(&after)
+			assert.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(1<<20))
 		})
 	}
 }
