@@ -107,6 +107,7 @@ func (m *multipart) CreateMultipartUpload(ctx context.Context, in *s3.CreateMult
 // HTTP too: hashing them would take longer than sending them, and the digest of
 // the whole says nothing of a part.
 func (m *multipart) UploadPart(ctx context.Context, in *s3.UploadPartInput, opts ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
+	opts = append(opts, m.content.guard)
 	if m.b.opts.Dialect == DialectCompatible {
 		opts = append(opts, payloadHash(unsignedPayload))
 	}

@@ -26,8 +26,7 @@ func (b *Bucket) Put(ctx context.Context, key string, content blob.Content, opts
 	if err != nil {
 		return blob.Attrs{}, b.fail(ctx, "Put", key, err)
 	}
-	u := &upload{b: b, key: key, full: full, content: content, opts: opts}
-	out, err := u.run(ctx)
+	out, err := b.newUpload(ctx, key, full, content, opts).run(ctx)
 	if err != nil {
 		return blob.Attrs{}, b.fail(ctx, "Put", key, err)
 	}
@@ -39,8 +38,12 @@ type upload struct {
 	b       *Bucket
 	key     string
 	full    string
-	content blob.Content
+	content *source
 	opts    blob.PutOptions
+}
+
+func (b *Bucket) newUpload(ctx context.Context, key, full string, content blob.Content, opts blob.PutOptions) *upload {
+	return &upload{b: b, key: key, full: full, content: &source{Content: content, ctx: ctx}, opts: opts}
 }
 
 func (u *upload) run(ctx context.Context) (blob.Attrs, error) {
@@ -94,15 +97,15 @@ func (u *upload) single(ctx context.Context) (string, error) {
 		}
 	}
 	in := u.input()
-	var opts []func(*s3.Options)
+	attempts := 0
+	opts := []func(*s3.Options){u.content.guard, countAttempts(&attempts)}
 	if digest := u.opts.SHA256; digest != nil {
 		opts = append(opts, payloadHash(hex.EncodeToString(digest[:])))
 		if u.b.opts.Dialect == DialectAWS {
 			in.ChecksumSHA256 = aws.String(base64.StdEncoding.EncodeToString(digest[:]))
 		}
 	}
-	attempts := 0
-	out, err := u.b.client.PutObject(ctx, in, append(opts, countAttempts(&attempts))...)
+	out, err := u.b.client.PutObject(ctx, in, opts...)
 	if err != nil {
 		if attempts > 1 && u.opts.IfNoneMatch && statusOf(err) == http.StatusPreconditionFailed {
 			return u.ours(ctx, err)
