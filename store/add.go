@@ -19,7 +19,7 @@ import (
 
 // askFirst is the size from which on it pays to ask whether an archive is there
 // before sending it. A smaller one is sent on condition that it is not.
-const askFirst = 256 << 10
+const askFirst = 64 << 10
 
 // Add publishes a path. Several goroutines that add the same path do its work
 // once.

@@ -58,7 +58,7 @@ func (d *doctor) readBack(ctx context.Context) (detail, remedy string, err error
 // that have no conditional writes.
 func (d *doctor) putConditionally(ctx context.Context) (detail, remedy string, err error) {
 	b := d.bucket
-	u := &upload{b: b, full: b.prefix + probeKey, content: bytes.NewReader(d.probe), opts: blob.PutOptions{IfNoneMatch: true}}
+	u := b.newUpload(ctx, probeKey, b.prefix+probeKey, bytes.NewReader(d.probe), blob.PutOptions{IfNoneMatch: true})
 	_, err = b.client.PutObject(ctx, u.input())
 	err = b.fail(ctx, "Put", probeKey, err)
 	switch {
