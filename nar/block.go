@@ -53,20 +53,20 @@ func (s *blockSink) get() ([]byte, error) {
 
 // inBackground runs produce in a goroutine, with a sink and a first buffer for
 // it, and writes what comes out of it to w. When it returns the goroutine has
-// ended.
+// ended; a panic of produce goes on in the calling one.
 func inBackground(w io.Writer, produce func(sink, []byte) error) (err error) {
 	s := &blockSink{
 		full: make(chan []byte, maxBlocks),
 		free: make(chan []byte, maxBlocks),
 		stop: make(chan struct{}),
 	}
-	var produced error
+	produced := errStopped // should produce end by runtime.Goexit
+	var panicked any
 	go func() {
 		defer close(s.full)
-		var b []byte
-		if b, produced = s.get(); produced == nil {
-			produced = produce(s, b)
-		}
+		defer func() { panicked = recover() }()
+		b, _ := s.get()
+		produced = produce(s, b)
 	}()
 	defer func() { // also when w panics
 		close(s.stop)
@@ -74,6 +74,9 @@ func inBackground(w io.Writer, produce func(sink, []byte) error) (err error) {
 		}
 		for _, b := range s.taken {
 			blockPool.Put(b)
+		}
+		if panicked != nil {
+			panic(panicked)
 		}
 		if err == nil {
 			err = produced

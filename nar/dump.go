@@ -137,11 +137,11 @@ func (d *dumper) directory(t tree, name string) error {
 		if i > 0 && d.caseHack && narName(entries[i-1]) == narName(e) {
 			return d.fail(fmt.Errorf("%q and %q have the same name without the case hack", entries[i-1].Name(), e.Name()))
 		}
-		if !d.wanted(narName(e), e) {
-			continue
-		}
 		if err := d.w.closeTo(depth); err != nil {
 			return err
+		}
+		if !d.wanted(narName(e), e) {
+			continue
 		}
 		if err := d.w.enter("", narName(e)); err != nil {
 			return err

@@ -35,9 +35,9 @@ type SecretKey struct {
 	private func() ed25519.PrivateKey
 }
 
-// GenerateKey makes a key from 32 bytes of rand, or of crypto/rand when that
-// is nil. Nix's manual suggests the host name of the cache with a number behind
-// it as name, so that the key can be replaced some day.
+// GenerateKey makes a key from 32 random bytes, of crypto/rand where random is
+// nil. Nix's manual suggests the host name of the cache with a number behind it
+// as name, so that the key can be replaced some day.
 func GenerateKey(name string, random io.Reader) (SecretKey, error) {
 	if err := checkKeyName(name); err != nil {
 		return SecretKey{}, fmt.Errorf("generate key: %w", err)

@@ -1,6 +1,7 @@
 package narinfo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -146,15 +147,27 @@ func (n *NarInfo) checkFile() error {
 	return nil
 }
 
-// Equal reports whether n and m say the same, as in [PathInfo.Equal]. The
-// order of Extra matters.
+// Equal reports whether n and m say the same, as in [PathInfo.Equal]. Where
+// the lines of Extra stand does not matter.
 func (n *NarInfo) Equal(m *NarInfo) bool {
 	return n.PathInfo.Equal(&m.PathInfo) &&
 		n.URL == m.URL &&
 		n.Compression == m.Compression &&
 		n.FileHash == m.FileHash &&
 		n.FileSize == m.FileSize &&
-		slices.Equal(n.Extra, m.Extra)
+		slices.Equal(extraLines(n.Extra), extraLines(m.Extra))
+}
+
+// extraLines returns the fields without their places, sorted.
+func extraLines(extra []Field) []Field {
+	lines := slices.Clone(extra)
+	for i := range lines {
+		lines[i].Before = ""
+	}
+	slices.SortFunc(lines, func(a, b Field) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Value, b.Value))
+	})
+	return lines
 }
 
 // Clone returns a copy that shares nothing with n that can be changed.

@@ -1,12 +1,10 @@
 package narinfo
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"example.com/nixs3/narinfo/nixhash"
@@ -52,18 +50,19 @@ func ParseDrvOutput(s string) (DrvOutput, error) {
 
 // ParseRealisationKey reads what [DrvOutput.Key] returns.
 func ParseRealisationKey(key string) (DrvOutput, error) {
-	if rest, ok := strings.CutSuffix(key, realisationSuffix); ok {
-		if s, ok := strings.CutPrefix(rest, realisationPrefix); ok && strings.Contains(s, "!") {
-			return ParseDrvOutput(s)
-		}
-		if s, ok := strings.CutPrefix(rest, buildTracePrefix); ok {
-			if drv, output, ok := strings.Cut(s, "/"); ok {
-				return ParseDrvOutput(drv + "^" + output)
-			}
-		}
+	name := strings.TrimSuffix(key, realisationSuffix)
+	if s, ok := strings.CutPrefix(name, buildTracePrefix); ok {
+		name = strings.Replace(s, "/", "^", 1)
+	} else {
+		name = strings.TrimPrefix(name, realisationPrefix)
 	}
-	return DrvOutput{}, fmt.Errorf("key %q is not that of a realisation, expected %s<hash>!<output>%s or %s<derivation>/<output>%s",
-		clip(key), realisationPrefix, realisationSuffix, buildTracePrefix, realisationSuffix)
+	// Only one text of a name is its key.
+	id, err := ParseDrvOutput(name)
+	if err != nil || id.Key() != key {
+		return DrvOutput{}, fmt.Errorf("key %q is not that of a realisation, expected %s<algorithm>:<base16>!<output>%s or %s<derivation>/<output>%s",
+			clip(key), realisationPrefix, realisationSuffix, buildTracePrefix, realisationSuffix)
+	}
+	return id, nil
 }
 
 // check says what is wrong with the name: not exactly one of hash and path, or
@@ -311,79 +310,4 @@ func (keys TrustedKeys) VerifyRealisation(r *Realisation) error {
 		return nil
 	}
 	return keys.untrusted("realisation "+r.ID.String(), r.Signatures, nil)
-}
-
-// signatureList is the two JSON forms of signatures: "<name>:<base64>", and
-// {"keyName":…,"sig":…}. It reads both, mixed.
-type signatureList struct {
-	list    []Signature
-	objects bool // the form to write
-}
-
-type signatureJSON struct {
-	KeyName string `json:"keyName"`
-	Sig     string `json:"sig"`
-}
-
-// IsZero leaves the list out where encoding/json's omitzero asks. An empty list
-// that is not nil is written.
-func (l signatureList) IsZero() bool { return l.list == nil }
-
-func (l signatureList) MarshalJSON() ([]byte, error) {
-	if !l.objects {
-		return encodeJSON(l.list)
-	}
-	objects := make([]signatureJSON, len(l.list))
-	for i, sig := range l.list {
-		_, text, _ := strings.Cut(sig.String(), ":")
-		objects[i] = signatureJSON{sig.KeyName, text}
-	}
-	return encodeJSON(objects)
-}
-
-func (l *signatureList) UnmarshalJSON(data []byte) error {
-	var raw []json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return err
-	}
-	if len(raw) > defaultMaxSignatures {
-		return fmt.Errorf("%d signatures, at most %d are read", len(raw), defaultMaxSignatures)
-	}
-	for _, item := range raw {
-		sig, err := decodeSignature(item)
-		if err != nil {
-			return err
-		}
-		if !slices.Contains(l.list, sig) {
-			l.list = append(l.list, sig)
-		}
-	}
-	return nil
-}
-
-func decodeSignature(data []byte) (Signature, error) {
-	if bytes.HasPrefix(data, []byte("{")) {
-		var object signatureJSON
-		if err := json.Unmarshal(data, &object); err != nil {
-			return Signature{}, err
-		}
-		return newSignature(object.KeyName, object.Sig)
-	}
-	var text string
-	if err := json.Unmarshal(data, &text); err != nil {
-		return Signature{}, err
-	}
-	return ParseSignature(text)
-}
-
-// encodeJSON is json.Marshal without the escapes for HTML, which Nix does not
-// write.
-func encodeJSON(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	encoder := json.NewEncoder(&buf)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }

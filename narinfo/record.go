@@ -17,7 +17,7 @@ import (
 // the store is not a binary cache. Where NarHash is zero too, only the path
 // is known: the store does not have the object.
 type Record struct {
-	NarInfo
+	NarInfo             NarInfo
 	RegistrationTime    int64 // seconds since 1970, 0 where unknown
 	Ultimate            bool  // built by the store that says so, not copied to it
 	ClosureSize         int64 // sum of NarSize over the closure, 0 where not asked for
@@ -136,6 +136,7 @@ func (j *recordJSON) record(path string, dir storepath.Dir) (*Record, error) {
 }
 
 func (j *recordJSON) fill(r *Record, path string, dir storepath.Dir) (err error) {
+	n := &r.NarInfo
 	if j.Version < 0 || j.Version > maxJSONFormat {
 		return fmt.Errorf("version is %d, at most %d is read", j.Version, maxJSONFormat)
 	}
@@ -151,14 +152,14 @@ func (j *recordJSON) fill(r *Record, path string, dir storepath.Dir) (err error)
 	if err := dir.Check(); err != nil {
 		return err
 	}
-	r.StoreDir = dir
-	if r.Path, err = parseEither(path, dir); err != nil {
+	n.StoreDir = dir
+	if n.Path, err = parseEither(path, dir); err != nil {
 		return err
 	}
 	if j.Valid != nil && !*j.Valid {
 		return nil
 	}
-	if r.NarHash = j.NarHash.Hash; r.NarHash.Algorithm() != nixhash.SHA256 {
+	if n.NarHash = j.NarHash.Hash; n.NarHash.Algorithm() != nixhash.SHA256 {
 		return errors.New("narHash: expected a hash of sha256")
 	}
 	for _, size := range []int64{j.NarSize, j.DownloadSize, j.ClosureSize, j.ClosureDownloadSize} {
@@ -171,20 +172,20 @@ func (j *recordJSON) fill(r *Record, path string, dir storepath.Dir) (err error)
 		if err != nil {
 			return fmt.Errorf("references: %w", err)
 		}
-		r.References = append(r.References, ref)
+		n.References = append(n.References, ref)
 	}
 	if j.Deriver != "" && j.Deriver != noDeriver {
-		if r.Deriver, err = parseEither(j.Deriver, dir); err != nil {
+		if n.Deriver, err = parseEither(j.Deriver, dir); err != nil {
 			return fmt.Errorf("deriver: %w", err)
 		}
 	}
-	r.NarSize = j.NarSize
-	r.CA = j.CA.ContentAddress
-	r.Signatures = j.Signatures.list
-	r.URL = j.URL
-	r.Compression = j.Compression
-	r.FileHash = j.DownloadHash.Hash
-	r.FileSize = j.DownloadSize
+	n.NarSize = j.NarSize
+	n.CA = j.CA.ContentAddress
+	n.Signatures = j.Signatures.list
+	n.URL = j.URL
+	n.Compression = j.Compression
+	n.FileHash = j.DownloadHash.Hash
+	n.FileSize = j.DownloadSize
 	r.RegistrationTime = j.RegistrationTime
 	r.Ultimate = j.Ultimate
 	r.ClosureSize = j.ClosureSize
@@ -198,60 +199,4 @@ func parseEither(s string, dir storepath.Dir) (storepath.Path, error) {
 		return dir.Parse(s)
 	}
 	return storepath.ParseBase(s)
-}
-
-// contentAddressJSON is a string, or in format 2 and later an object.
-type contentAddressJSON struct{ storepath.ContentAddress }
-
-type contentAddressObject struct {
-	Hash   hashJSON `json:"hash"`
-	Method string   `json:"method"`
-}
-
-func (ca *contentAddressJSON) UnmarshalJSON(data []byte) error {
-	if !bytes.HasPrefix(data, []byte("{")) {
-		// The decoder calls UnmarshalJSON for null too.
-		if string(data) == "null" {
-			return nil
-		}
-		return json.Unmarshal(data, &ca.ContentAddress)
-	}
-	var object contentAddressObject
-	err := json.Unmarshal(data, &object)
-	if err != nil {
-		return err
-	}
-	ca.Hash = object.Hash.Hash
-	if ca.Method, err = storepath.ParseMethod(object.Method); err != nil {
-		return err
-	}
-	return ca.Check()
-}
-
-// hashJSON is a string, or as Nix 2.33 writes format 2 an object. It is
-// written as SRI.
-type hashJSON struct{ nixhash.Hash }
-
-func (h hashJSON) MarshalJSON() ([]byte, error) { return json.Marshal(h.SRI()) }
-
-func (h *hashJSON) UnmarshalJSON(data []byte) (err error) {
-	if !bytes.HasPrefix(data, []byte("{")) {
-		if string(data) == "null" {
-			return nil
-		}
-		return json.Unmarshal(data, &h.Hash)
-	}
-	var object struct {
-		Algorithm string `json:"algorithm"`
-		Hash      string `json:"hash"`
-	}
-	if err := json.Unmarshal(data, &object); err != nil {
-		return err
-	}
-	algorithm, err := nixhash.ParseAlgorithm(object.Algorithm)
-	if err != nil {
-		return err
-	}
-	h.Hash, err = nixhash.ParseDigest(algorithm, object.Hash)
-	return err
 }

@@ -33,7 +33,7 @@ func AppendRecords(dst []byte, format JSONFormat, records ...*Record) ([]byte, e
 	dir := storepath.Default
 	if format >= JSONFormat2 {
 		if len(records) > 0 {
-			dir = records[0].StoreDir
+			dir = records[0].NarInfo.StoreDir
 		}
 		out = append(out, `{"info":`...)
 	}
@@ -62,25 +62,26 @@ func AppendRecords(dst []byte, format JSONFormat, records ...*Record) ([]byte, e
 }
 
 func (r *Record) appendJSON(dst []byte, format JSONFormat, dir storepath.Dir) ([]byte, error) {
-	if r.Path.IsZero() {
+	n := &r.NarInfo
+	if n.Path.IsZero() {
 		return dst, errors.New("a record has no path")
 	}
-	if err := r.StoreDir.Check(); err != nil {
-		return dst, fmt.Errorf("%v: %w", r.Path, err)
+	if err := n.StoreDir.Check(); err != nil {
+		return dst, fmt.Errorf("%v: %w", n.Path, err)
 	}
 	var entry any
 	switch {
 	case format == JSONArray:
 		entry = r.array()
-	case format >= JSONFormat2 && r.StoreDir != dir:
-		return dst, fmt.Errorf("%v is of the store directory %q, another record of %q", r.Path, r.StoreDir, dir)
-	case r.NarHash.IsZero():
+	case format >= JSONFormat2 && n.StoreDir != dir:
+		return dst, fmt.Errorf("%v is of the store directory %q, another record of %q", n.Path, n.StoreDir, dir)
+	case n.NarHash.IsZero():
 		entry = nil
 	default:
 		entry = r.object(format)
 	}
 	if format != JSONArray {
-		key, err := encodeJSON(r.path(r.Path, format))
+		key, err := encodeJSON(format.path(n.StoreDir, n.Path))
 		if err != nil {
 			return dst, err
 		}
@@ -90,18 +91,18 @@ func (r *Record) appendJSON(dst []byte, format JSONFormat, dir storepath.Dir) ([
 	return append(dst, text...), err
 }
 
-// path returns p as the format has it.
-func (r *Record) path(p storepath.Path, format JSONFormat) string {
-	if format >= JSONFormat2 {
+// path returns a path as the format has it.
+func (f JSONFormat) path(dir storepath.Dir, p storepath.Path) string {
+	if f >= JSONFormat2 {
 		return p.String()
 	}
-	return r.StoreDir.Join(p)
+	return dir.Join(p)
 }
 
-func (r *Record) references(format JSONFormat) []string {
+func (f JSONFormat) references(p *PathInfo) []string {
 	refs := []string{}
-	for _, ref := range r.sortedReferences() {
-		refs = append(refs, r.path(ref, format))
+	for _, ref := range p.sortedReferences() {
+		refs = append(refs, f.path(p.StoreDir, ref))
 	}
 	return refs
 }
@@ -134,31 +135,32 @@ type arrayEntry struct {
 }
 
 func (r *Record) array() any {
-	if r.NarHash.IsZero() {
+	n := &r.NarInfo
+	if n.NarHash.IsZero() {
 		return struct {
 			Path  string `json:"path"`
 			Valid bool   `json:"valid"`
-		}{r.StoreDir.Join(r.Path), false}
+		}{n.StoreDir.Join(n.Path), false}
 	}
 	entry := arrayEntry{
-		Path:                r.StoreDir.Join(r.Path),
-		NarHash:             hashJSON{r.NarHash},
-		NarSize:             r.NarSize,
-		References:          r.references(JSONArray),
-		CA:                  r.CA.String(),
+		Path:                n.StoreDir.Join(n.Path),
+		NarHash:             hashJSON{n.NarHash},
+		NarSize:             n.NarSize,
+		References:          JSONArray.references(&n.PathInfo),
+		CA:                  n.CA.String(),
 		ClosureSize:         r.ClosureSize,
 		RegistrationTime:    r.RegistrationTime,
 		Ultimate:            r.Ultimate,
-		URL:                 r.URL,
-		DownloadHash:        optional(hashJSON{r.FileHash}),
-		DownloadSize:        r.FileSize,
+		URL:                 n.URL,
+		DownloadHash:        optional(hashJSON{n.FileHash}),
+		DownloadSize:        n.FileSize,
 		ClosureDownloadSize: r.ClosureDownloadSize,
 	}
-	if !r.Deriver.IsZero() {
-		entry.Deriver = r.StoreDir.Join(r.Deriver)
+	if !n.Deriver.IsZero() {
+		entry.Deriver = n.StoreDir.Join(n.Deriver)
 	}
-	if len(r.Signatures) > 0 {
-		entry.Signatures.list = inNixOrder(r.Signatures)
+	if len(n.Signatures) > 0 {
+		entry.Signatures.list = inNixOrder(n.Signatures)
 	}
 	return entry
 }
@@ -185,33 +187,34 @@ type objectEntry struct {
 }
 
 func (r *Record) object(format JSONFormat) any {
+	n := &r.NarInfo
 	entry := objectEntry{
 		ClosureDownloadSize: r.ClosureDownloadSize,
 		ClosureSize:         r.ClosureSize,
-		Compression:         r.Compression,
-		DownloadHash:        optional(hashJSON{r.FileHash}),
-		DownloadSize:        r.FileSize,
-		NarHash:             hashJSON{r.NarHash},
-		NarSize:             r.NarSize,
-		References:          r.references(format),
+		Compression:         n.Compression,
+		DownloadHash:        optional(hashJSON{n.FileHash}),
+		DownloadSize:        n.FileSize,
+		NarHash:             hashJSON{n.NarHash},
+		NarSize:             n.NarSize,
+		References:          format.references(&n.PathInfo),
 		RegistrationTime:    optional(r.RegistrationTime),
 		Signatures: signatureList{
-			list:    append([]Signature{}, inNixOrder(r.Signatures)...),
+			list:    append([]Signature{}, inNixOrder(n.Signatures)...),
 			objects: format == JSONFormat3,
 		},
-		StoreDir: r.StoreDir,
+		StoreDir: n.StoreDir,
 		Ultimate: r.Ultimate,
-		URL:      r.URL,
+		URL:      n.URL,
 		Version:  format,
 	}
-	if !r.CA.IsZero() {
-		entry.CA = r.CA.String()
+	if !n.CA.IsZero() {
+		entry.CA = n.CA.String()
 		if format >= JSONFormat2 {
-			entry.CA = contentAddressObject{hashJSON{r.CA.Hash}, r.CA.Method.String()}
+			entry.CA = contentAddressObject{hashJSON{n.CA.Hash}, n.CA.Method.String()}
 		}
 	}
-	if !r.Deriver.IsZero() {
-		entry.Deriver = new(r.path(r.Deriver, format))
+	if !n.Deriver.IsZero() {
+		entry.Deriver = new(format.path(n.StoreDir, n.Deriver))
 	}
 	return entry
 }

@@ -174,7 +174,7 @@ func (c *Cache) sign(ctx context.Context, info *narinfo.NarInfo, opts AddOptions
 // prepareCopy has the bucket's service copy an archive of another cache. It
 // returns nothing where that cannot be, and the archive has to be read.
 func (c *Cache) prepareCopy(ctx context.Context, src *Cache, file *narinfo.NarInfo, opts AddOptions) (Pending, error) {
-	copier, ok := c.bucket.Bucket.(blob.Copier)
+	copier, ok := blob.As[blob.Copier](c.bucket.Bucket)
 	if !ok || !c.keeps(file.Compression) || c.settings.WriteListing || c.settings.IndexDebugInfo ||
 		file.FileHash.Algorithm() != nixhash.SHA256 || file.FileSize <= 0 {
 		return nil, nil

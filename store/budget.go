@@ -94,7 +94,7 @@ func (m *metered) Get(ctx context.Context, key string, opts blob.GetOptions) (*b
 
 // GetRef opens what a narinfo's URL refers to.
 func (m *metered) GetRef(ctx context.Context, ref string, opts blob.GetOptions) (*blob.Object, error) {
-	if r, ok := m.Bucket.(blob.Referrer); ok {
+	if r, ok := blob.As[blob.Referrer](m.Bucket); ok {
 		return m.open(ctx, func() (*blob.Object, error) { return r.GetRef(ctx, ref, opts) })
 	}
 	key, err := refKey(ref)

@@ -1,18 +1,22 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/fileblob"
+	"example.com/nixs3/store/blob/httpblob"
 	"example.com/nixs3/store/blob/memblob"
 	"example.com/nixs3/store/blob/s3blob"
 )
@@ -155,7 +159,43 @@ func fileBucket(rawURL string) (blob.Bucket, Settings, error) {
 }
 
 func (o *opening) httpBucket(rawURL string) (blob.Bucket, Settings, error) {
-	return nil, Settings{}, fmt.Errorf("%s: %w", rawURL, errors.ErrUnsupported)
+	u, err := url.Parse(rawURL)
+	if err != nil {
+		return nil, Settings{}, err
+	}
+	t, rest, err := s3url.ParseTransport(u.Query())
+	if err != nil {
+		return nil, Settings{}, err
+	}
+	s, err := SettingsFromQuery(rest)
+	if err != nil {
+		return nil, s, err
+	}
+	opts := httpblob.Options{Logger: o.s3.Logger, Retry: httpblob.Retry{
+		Attempts:         t.RetryAttempts,
+		Delay:            orZero(t.RetryDelay),
+		MaxDelay:         orZero(t.RetryMaxDelay),
+		RateLimitedDelay: orZero(t.RetryDelayRateLimited),
+	}}
+	if t.TLSCertificate != "" {
+		cert, err := tls.LoadX509KeyPair(t.TLSCertificate, cmp.Or(t.TLSPrivateKey, t.TLSCertificate))
+		if err != nil {
+			return nil, s, fmt.Errorf("tls-certificate=%s: %w", t.TLSCertificate, err)
+		}
+		opts.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+	}
+	u.RawQuery = ""
+	b, err := httpblob.Open(u.String(), opts)
+	return b, s, err
+}
+
+// orZero lets the driver choose where the URL is silent. A delay of nothing is
+// the shortest that there is.
+func orZero(d *time.Duration) time.Duration {
+	if d == nil {
+		return 0
+	}
+	return max(*d, time.Nanosecond)
 }
 
 // memory holds the named mem:// buckets of this process.

@@ -18,7 +18,7 @@ const spoolMemory = 512 << 10
 // stage opens a place for bytes whose key is not yet known: in the bucket
 // itself where it can take them, else in a spool.
 func (c *Cache) stage(ctx context.Context) (blob.Staged, error) {
-	if st, ok := c.bucket.Bucket.(blob.Stager); ok {
+	if st, ok := blob.As[blob.Stager](c.bucket.Bucket); ok {
 		staged, err := st.Stage(ctx)
 		if err != nil {
 			return nil, err

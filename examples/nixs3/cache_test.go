@@ -67,11 +67,11 @@ func TestPathInfoJSON(t *testing.T) {
 			require.NoError(t, err)
 			require.Len(t, records, 2)
 			for _, r := range records {
-				text, err := os.ReadFile("testdata/cache/" + r.Path.HashPart() + ".narinfo")
+				text, err := os.ReadFile("testdata/cache/" + r.NarInfo.Path.HashPart() + ".narinfo")
 				require.NoError(t, err)
 				info, err := narinfo.Parse(text)
 				require.NoError(t, err)
-				assert.True(t, info.PathInfo.Equal(&r.PathInfo))
+				assert.True(t, info.PathInfo.Equal(&r.NarInfo.PathInfo))
 			}
 		})
 	}

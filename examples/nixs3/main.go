@@ -41,6 +41,7 @@ type commands struct {
 	Key keyCommands `cmd:"" help:"Work with signing keys."`
 
 	URL    urlCommand    `cmd:"" name:"url" help:"Explain an s3:// URL."`
+	Doctor doctorCommand `cmd:"" help:"Try what a reader, writer or collector of a cache needs."`
 	Policy policyCommand `cmd:"" help:"Print the bucket or IAM policy that a cache needs."`
 }
 

@@ -202,7 +202,7 @@ func testDelete(t *testing.T, s *suite) {
 
 func testStage(t *testing.T, s *suite) {
 	stage := func(t *testing.T, b blob.Bucket) blob.Staged {
-		stager, ok := b.(blob.Stager)
+		stager, ok := blob.As[blob.Stager](b)
 		if !ok {
 			t.Skip("the driver is no blob.Stager")
 		}
@@ -255,7 +255,7 @@ func testStage(t *testing.T, s *suite) {
 
 func testCopy(t *testing.T, s *suite) {
 	s.run(t, "an object", func(t *testing.T, b blob.Bucket) {
-		copier, ok := b.(blob.Copier)
+		copier, ok := blob.As[blob.Copier](b)
 		if !ok {
 			t.Skip("the driver is no blob.Copier")
 		}

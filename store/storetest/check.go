@@ -207,7 +207,7 @@ func (c *checker) name(key string) error {
 }
 
 func (c *checker) uploads() error {
-	uploader, ok := c.b.(blob.Uploader)
+	uploader, ok := blob.As[blob.Uploader](c.b)
 	if !ok || c.opts.Uploads {
 		return nil
 	}

@@ -216,7 +216,7 @@ func (b *Bucket) open(key string) (*os.File, blob.Attrs, error) {
 // CopyFrom copies an object of another bucket of this package, on file systems
 // that can without duplicating its blocks.
 func (b *Bucket) CopyFrom(ctx context.Context, key string, src blob.Bucket, srcKey string, opts blob.PutOptions) (blob.Attrs, error) {
-	from, ok := src.(*Bucket)
+	from, ok := blob.As[*Bucket](src)
 	if !ok {
 		return blob.Attrs{}, b.error("Copy", key, errors.ErrUnsupported)
 	}

@@ -171,7 +171,7 @@ func (b *Bucket) CopyFrom(ctx context.Context, key string, src blob.Bucket, srcK
 	if err := blob.CheckKey(key); err != nil {
 		return blob.Attrs{}, b.error("Copy", key, err)
 	}
-	from, ok := src.(*Bucket)
+	from, ok := blob.As[*Bucket](src)
 	if !ok {
 		return blob.Attrs{}, b.error("Copy", key, errors.ErrUnsupported)
 	}

@@ -23,7 +23,7 @@ const copyPartSize = 512 << 20
 // copied too, except that a ContentType, ContentEncoding or CacheControl in the
 // options replaces all three.
 func (b *Bucket) CopyFrom(ctx context.Context, key string, src blob.Bucket, srcKey string, opts blob.PutOptions) (blob.Attrs, error) {
-	from, ok := src.(*Bucket)
+	from, ok := blob.As[*Bucket](src)
 	if !ok || from.endpoint != b.endpoint {
 		return blob.Attrs{}, b.fail(ctx, "Copy", key, fmt.Errorf("%w: %s is not at the same S3 endpoint", errors.ErrUnsupported, src))
 	}

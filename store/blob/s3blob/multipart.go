@@ -25,6 +25,10 @@ const (
 	// cleanupTime is how long the end of a failed upload may take: what
 	// cancelled the upload must not keep it from being aborted.
 	cleanupTime = 10 * time.Second
+
+	// answerTime is how long a cancelled upload waits to hear its ID. Without
+	// it, the upload has to be looked for.
+	answerTime = 50 * time.Millisecond
 )
 
 // parts stores the object by a multipart upload and returns its ETag.
@@ -91,8 +95,8 @@ func (m *multipart) PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.O
 	return nil, errors.New("s3blob: an object of one part is no multipart upload")
 }
 
-// CreateMultipartUpload waits for the answer to a request under way even when
-// the upload is cancelled, for an upload whose ID is unknown cannot be aborted.
+// CreateMultipartUpload notes the ID of the upload, and whether there may be
+// others that were begun by a request without an answer.
 func (m *multipart) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, opts ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
 	attempts := 0
 	out, err := m.b.client.CreateMultipartUpload(ctx, in, append(opts, countAttempts(&attempts), answered)...)
@@ -187,7 +191,7 @@ func answered(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 		return stack.Finalize.Add(middleware.FinalizeMiddlewareFunc("Answered",
 			func(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
-				ctx, cancel := outlive(ctx, cleanupTime)
+				ctx, cancel := outlive(ctx, answerTime)
 				defer cancel()
 				return next.HandleFinalize(ctx, in)
 			}), middleware.After)

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"example.com/nixs3/s3url"
+	"example.com/nixs3/store/blob/s3blob"
+)
+
+type doctorCommand struct {
+	URL       string `arg:"" name:"url" help:"s3://bucket[/prefix]?parameter=value&…"`
+	Anonymous bool   `xor:"access" help:"Try what a reader without credentials needs."`
+	Write     bool   `xor:"access" help:"Also try what a writer needs, with a small object."`
+	GC        bool   `xor:"access" name:"gc" help:"Also try what a collector of garbage needs."`
+}
+
+func (doctorCommand) Help() string {
+	return "Tries each step that a reader of the cache needs, and prints what works, what does not, and the\n" +
+		"IAM action or the parameter that mends it. The exit status is 0 when all that was asked for works."
+}
+
+func (c *doctorCommand) Run(ctx context.Context, con *console) error {
+	u, err := s3url.Parse(c.URL)
+	if err != nil {
+		return err
+	}
+	checks := s3blob.Doctor(ctx, u, c.access(), s3blob.Options{Logger: con.logger})
+	if err := printChecks(con, checks); err != nil {
+		return err
+	}
+	failed := 0
+	for _, check := range checks {
+		if !check.OK {
+			failed++
+		}
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d of %d steps do not work", failed, len(checks))
+	}
+	return nil
+}
+
+func printChecks(con *console, checks []s3blob.Check) error {
+	w := tabwriter.NewWriter(con.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprint(w, "STEP\t\tWHAT CAME OF IT\n")
+	for _, check := range checks {
+		verdict, remedy := "ok", "advice"
+		if !check.OK {
+			verdict, remedy = "FAILED", "mend it"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", check.Step, verdict, oneLine(check.Detail))
+		if check.Remedy != "" {
+			fmt.Fprintf(w, "\t\t  %s: %s\n", remedy, oneLine(check.Remedy))
+		}
+	}
+	return w.Flush()
+}
+
+func (c *doctorCommand) access() s3blob.Access {
+	switch {
+	case c.GC:
+		return s3blob.AccessCollect
+	case c.Write:
+		return s3blob.AccessWrite
+	case c.Anonymous:
+		return s3blob.AccessAnonymous
+	}
+	return s3blob.AccessRead
+}
+
+// oneLine keeps text from outside in its cell of a table.
+func oneLine(text string) string { return visible(strings.Join(strings.Fields(text), " ")) }

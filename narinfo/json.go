@@ -1,0 +1,136 @@
+package narinfo
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"example.com/nixs3/narinfo/nixhash"
+	"example.com/nixs3/narinfo/storepath"
+)
+
+// signatureList is the two JSON forms of signatures: "<name>:<base64>", and
+// {"keyName":…,"sig":…}. It reads both, mixed.
+type signatureList struct {
+	list    []Signature
+	objects bool // the form to write
+}
+
+type signatureJSON struct {
+	KeyName string `json:"keyName"`
+	Sig     string `json:"sig"`
+}
+
+// IsZero leaves the list out where encoding/json's omitzero asks. An empty list
+// that is not nil is written.
+func (l signatureList) IsZero() bool { return l.list == nil }
+
+func (l signatureList) MarshalJSON() ([]byte, error) {
+	if !l.objects {
+		return encodeJSON(l.list)
+	}
+	objects := make([]signatureJSON, len(l.list))
+	for i, sig := range l.list {
+		_, text, _ := strings.Cut(sig.String(), ":")
+		objects[i] = signatureJSON{sig.KeyName, text}
+	}
+	return encodeJSON(objects)
+}
+
+func (l *signatureList) UnmarshalJSON(data []byte) error {
+	var raw []json.RawMessage
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	if len(raw) > defaultMaxSignatures {
+		return fmt.Errorf("%d signatures, at most %d are read", len(raw), defaultMaxSignatures)
+	}
+	for _, item := range raw {
+		sig, err := decodeSignature(item)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(l.list, sig) {
+			l.list = append(l.list, sig)
+		}
+	}
+	return nil
+}
+
+func decodeSignature(data []byte) (Signature, error) {
+	if bytes.HasPrefix(data, []byte("{")) {
+		var object signatureJSON
+		if err := json.Unmarshal(data, &object); err != nil {
+			return Signature{}, err
+		}
+		return newSignature(object.KeyName, object.Sig)
+	}
+	var text string
+	if err := json.Unmarshal(data, &text); err != nil {
+		return Signature{}, err
+	}
+	return ParseSignature(text)
+}
+
+// encodeJSON is json.Marshal without the escapes for HTML, which Nix does not
+// write.
+func encodeJSON(v any) ([]byte, error) {
+	var buf bytes.Buffer
+	encoder := json.NewEncoder(&buf)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
+}
+
+// contentAddressJSON is a string, or in format 2 and later an object.
+type contentAddressJSON struct{ storepath.ContentAddress }
+
+type contentAddressObject struct {
+	Hash   hashJSON `json:"hash"`
+	Method string   `json:"method"`
+}
+
+func (ca *contentAddressJSON) UnmarshalJSON(data []byte) error {
+	if !bytes.HasPrefix(data, []byte("{")) {
+		return json.Unmarshal(data, &ca.ContentAddress)
+	}
+	var object contentAddressObject
+	err := json.Unmarshal(data, &object)
+	if err != nil {
+		return err
+	}
+	ca.Hash = object.Hash.Hash
+	if ca.Method, err = storepath.ParseMethod(object.Method); err != nil {
+		return err
+	}
+	return ca.Check()
+}
+
+// hashJSON is a string, or as Nix 2.33 writes format 2 an object. It is
+// written as SRI.
+type hashJSON struct{ nixhash.Hash }
+
+func (h hashJSON) MarshalJSON() ([]byte, error) { return json.Marshal(h.SRI()) }
+
+func (h *hashJSON) UnmarshalJSON(data []byte) (err error) {
+	if !bytes.HasPrefix(data, []byte("{")) {
+		return json.Unmarshal(data, &h.Hash)
+	}
+	var object struct {
+		Algorithm string `json:"algorithm"`
+		Hash      string `json:"hash"`
+	}
+	if err := json.Unmarshal(data, &object); err != nil {
+		return err
+	}
+	algorithm, err := nixhash.ParseAlgorithm(object.Algorithm)
+	if err != nil {
+		return err
+	}
+	h.Hash, err = nixhash.ParseDigest(algorithm, object.Hash)
+	return err
+}

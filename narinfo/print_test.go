@@ -1,0 +1,136 @@
+package narinfo_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/nixhash"
+	"example.com/nixs3/narinfo/storepath"
+)
+
+func TestUnknownFieldsComeBackInPlace(t *testing.T) {
+	lines := strings.SplitAfter(strings.TrimSuffix(fromCorpus(t, wrapperBase), "\n"), "\n")
+	lines[len(lines)-1] += "\n"
+	for i := range len(lines) + 1 {
+		text := strings.Join(slices.Insert(slices.Clone(lines), i, "System: x86_64-linux\n", "Other: \n"), "")
+		out, err := parse(t, text).MarshalText()
+		require.NoError(t, err)
+		assert.Equal(t, text, string(out))
+	}
+}
+
+func TestUnknownFieldStaysWhereItsNeighbourIsRemoved(t *testing.T) {
+	n := parse(t, strings.Replace(fromCorpus(t, wrapperBase), "Deriver", "System: x86_64-linux\nDeriver", 1))
+	n.Deriver = storepath.Path{}
+	out, err := n.MarshalText()
+	require.NoError(t, err)
+	assert.Contains(t, string(out), "-hello-1.0\nSystem: x86_64-linux\nSig: ")
+}
+
+func TestFieldsInAnyOrderComeOutInNixOrder(t *testing.T) {
+	want := fromCorpus(t, "284qavhf4n0k160prrhxm22hxkxxlsb8-ca-user")
+	lines := strings.SplitAfter(strings.TrimSuffix(want, "\n"), "\n")
+	lines[len(lines)-1] += "\n"
+	slices.Reverse(lines)
+	out, err := parse(t, strings.Join(lines, "")).MarshalText()
+	require.NoError(t, err)
+	assert.Equal(t, want, string(out))
+}
+
+func TestReferencesComeOutAsASet(t *testing.T) {
+	a, b := storePath(t, wrapperBase), storePath(t, helloBase)
+	n := parse(t, minimal)
+	n.References = []storepath.Path{b, a, b}
+	out, err := n.MarshalText()
+	require.NoError(t, err)
+	assert.Contains(t, string(out), "References: "+a.String()+" "+b.String()+"\n")
+	assert.Equal(t, []storepath.Path{b, a, b}, n.References, "not sorted in place")
+}
+
+func TestSignaturesComeOutSorted(t *testing.T) {
+	sig := func(name string, first byte) narinfo.Signature {
+		return narinfo.Signature{KeyName: name, Data: [64]byte{first}}
+	}
+	for _, test := range []struct {
+		name     string
+		in, want []narinfo.Signature
+	}{
+		{"by name", []narinfo.Signature{sig("b", 0), sig("a", 0)}, []narinfo.Signature{sig("a", 0), sig("b", 0)}},
+		// In base64, 0xf8 begins with "+", which is less than "A".
+		{"by text", []narinfo.Signature{sig("a", 4), sig("b", 0), sig("a", 0xf8)}, []narinfo.Signature{sig("a", 0xf8), sig("a", 4), sig("b", 0)}},
+		{"a colon is greater than a hyphen", []narinfo.Signature{sig("b", 0), sig("a", 0), sig("a-1", 0)}, []narinfo.Signature{sig("a-1", 0), sig("a", 0), sig("b", 0)}},
+		{"the order of newer Nix stays", []narinfo.Signature{sig("a", 4), sig("a", 0xf8), sig("a-1", 0)}, []narinfo.Signature{sig("a", 4), sig("a", 0xf8), sig("a-1", 0)}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := parse(t, minimal)
+			n.Signatures = test.in
+			before := slices.Clone(test.in)
+			out, err := n.MarshalText()
+			require.NoError(t, err)
+			assert.Equal(t, test.want, parse(t, string(out)).Signatures)
+			assert.Equal(t, before, n.Signatures, "not sorted in place")
+		})
+	}
+}
+
+func TestMarshalTextRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		break_  func(n *narinfo.NarInfo)
+		message string
+	}{
+		{"no path", func(n *narinfo.NarInfo) { n.Path = storepath.Path{} }, "store object has no path"},
+		{"no store directory", func(n *narinfo.NarInfo) { n.StoreDir = "" }, "store directory is empty"},
+		{"line end in the store directory", func(n *narinfo.NarInfo) { n.StoreDir = "/nix\nURL: x" }, "control character"},
+		{"no URL", func(n *narinfo.NarInfo) { n.URL = "" }, "URL is missing"},
+		{"line end in the URL", func(n *narinfo.NarInfo) { n.URL = "x\nSig: y" }, "URL \"x\\nSig: y\" has a line end"},
+		{"no Compression", func(n *narinfo.NarInfo) { n.Compression = "" }, "Compression is missing"},
+		{"line end in Compression", func(n *narinfo.NarInfo) { n.Compression = "xz\n" }, "has a line end"},
+		{"no NarHash", func(n *narinfo.NarInfo) { n.NarHash = nixhash.Hash{} }, "NarHash is missing"},
+		{"NarHash of sha512", func(n *narinfo.NarInfo) { n.NarHash = nixhash.Sum(nixhash.SHA512, nil) }, "NarHash is of sha512"},
+		{"no NarSize", func(n *narinfo.NarInfo) { n.NarSize = 0 }, "NarSize is 0"},
+		{"negative FileSize", func(n *narinfo.NarInfo) { n.FileSize = -1 }, "FileSize is -1"},
+		{"zero reference", func(n *narinfo.NarInfo) { n.References = []storepath.Path{{}} }, "a reference is the zero path"},
+		{"signature without a name", func(n *narinfo.NarInfo) { n.Signatures = []narinfo.Signature{{}} }, "key name is empty"},
+		{"signature with a line end", func(n *narinfo.NarInfo) { n.Signatures = []narinfo.Signature{{KeyName: "a\nCA"}} }, `key name "a\nCA" has '\n'`},
+		{"half a CA", func(n *narinfo.NarInfo) { n.CA.Method = storepath.MethodNAR }, "content address has no hash"},
+		{"extra field with a colon", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "a:b"}} }, "has a colon or a line end"},
+		{"extra field with a line end", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "a", Value: "b\nSig: c"}} }, "has a colon or a line end"},
+		{"extra field with a known name", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "Sig", Value: "x"}} }, "has a name of its own"},
+		{"extra field with no place", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "a", Before: "Nowhere"}} }, `before "Nowhere"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := parse(t, fromCorpus(t, wrapperBase))
+			test.break_(n)
+			dst, err := n.AppendText([]byte("before"))
+			require.ErrorContains(t, err, test.message)
+			assert.Equal(t, "before", string(dst))
+			assert.Error(t, n.Validate())
+		})
+	}
+}
+
+func TestAppendText(t *testing.T) {
+	text := fromCorpus(t, wrapperBase)
+	n := parse(t, text)
+	out, err := n.AppendText([]byte("before"))
+	require.NoError(t, err)
+	assert.Equal(t, "before"+text, string(out))
+}
+
+func TestAllocations(t *testing.T) {
+	info := narInfoWith(t, 50)
+	slices.SortFunc(info.References, storepath.Path.Compare)
+	text, err := info.MarshalText()
+	require.NoError(t, err)
+	buf := make([]byte, 0, 2*len(text))
+	// The text, the NarInfo, the references, the signatures.
+	assert.LessOrEqual(t, testing.AllocsPerRun(100, func() { narinfo.Parse(text) }), 4.0, "Parse")
+	assert.Zero(t, testing.AllocsPerRun(100, func() { info.AppendText(buf) }), "AppendText")
+	assert.Zero(t, testing.AllocsPerRun(100, func() { info.AppendFingerprint(buf) }), "AppendFingerprint")
+}
