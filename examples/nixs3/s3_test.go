@@ -71,9 +71,11 @@ func TestDoctor(t *testing.T) {
 		assert.Regexp(t, `(?m)^store an object +ok `, got.stdout)
 	})
 	t.Run("a reader that may not write", func(t *testing.T) {
-		reader := fakes3.DefaultCredentials
-		reader.Access = fakes3.ReadAccess
-		url := fakeURL(t, fakes3.Options{Credentials: []fakes3.Credentials{reader}})
+		reader := fakes3.Credentials{AccessKey: "READER", SecretKey: "secret", Access: fakes3.ReadAccess}
+		url := fakeURL(t, fakes3.Options{Credentials: []fakes3.Credentials{fakes3.DefaultCredentials, reader}})
+		require.Equal(t, exitOK, nixs3(t, "", "add", "--to", url, "testdata").exit)
+		t.Setenv("AWS_ACCESS_KEY_ID", reader.AccessKey)
+		t.Setenv("AWS_SECRET_ACCESS_KEY", reader.SecretKey)
 		got := nixs3(t, "", "doctor", url)
 		assert.Equal(t, exitOK, got.exit, got.stdout)
 
