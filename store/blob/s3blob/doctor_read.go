@@ -50,12 +50,22 @@ func (d *doctor) credentials(ctx context.Context) (detail, remedy string, err er
 // other tools want to know.
 func (d *doctor) reach(ctx context.Context) (detail, remedy string, err error) {
 	b := d.bucket
-	_, err = b.client.GetBucketLocation(ctx, &s3.GetBucketLocationInput{Bucket: &b.name})
-	options := b.client.Options()
-	detail = "in " + options.Region
-	if follower, ok := options.EndpointResolverV2.(*regionFollower); ok && follower.region() != options.Region {
-		detail = fmt.Sprintf("in %s, not in %s", follower.region(), options.Region)
-		remedy = "region=" + follower.region()
+	configured := b.client.Options().Region
+	region := configured
+	out, err := b.client.GetBucketLocation(ctx, &s3.GetBucketLocationInput{Bucket: &b.name})
+	if follower, ok := b.client.Options().EndpointResolverV2.(*regionFollower); ok {
+		region = follower.region()
+	}
+	if err == nil && out.LocationConstraint != "" {
+		region = string(out.LocationConstraint)
+	}
+	if region == "EU" {
+		region = "eu-west-1" // as it was called in the beginning
+	}
+	detail = "in " + region
+	if region != configured {
+		detail += ", not in " + configured
+		remedy = "region=" + region
 	}
 	if err == nil {
 		return detail, remedy, nil

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 
@@ -241,6 +240,8 @@ func TestDoctorOfOddServers(t *testing.T) {
 				h.ServeHTTP(w, r)
 			})
 		}, "reach the bucket", true, "in eu-central-1, not in us-east-1", "region=eu-central-1", true},
+		{"region told", s3blob.AccessRead, "", tellRegion("eu-west-3"), "reach the bucket", true, "in eu-west-3, not in us-east-1", "region=eu-west-3", true},
+		{"region of old", s3blob.AccessRead, "&region=eu-west-1", tellRegion("EU"), "reach the bucket", true, "in eu-west-1", "", true},
 		{"no cache for a reader", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
 			return refuse(h, http.StatusNotFound, "NoSuchKey", "GetObject")
 		}, "read nix-cache-info", false, "not found", "the right bucket and prefix", true},
@@ -313,17 +314,38 @@ func TestDoctorOfOddServers(t *testing.T) {
 	}
 }
 
+func tellRegion(region string) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if operation(r) == "GetBucketLocation" {
+				fmt.Fprintf(w, "<LocationConstraint>%s</LocationConstraint>", region)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
 func TestDoctorOfNoServer(t *testing.T) {
-	newAWSHome(t)
-	server := httptest.NewServer(nil)
-	server.Close()
-	u, err := s3url.Parse("s3://bucket?retry-attempts=1&endpoint=" + url.QueryEscape(server.URL))
-	require.NoError(t, err)
-	checks := s3blob.Doctor(t.Context(), u, s3blob.AccessAnonymous, s3blob.Options{})
-	require.Len(t, checks, len(readerSteps))
-	assert.False(t, checks[2].OK)
-	assert.Equal(t, "no server listens there: check endpoint=", checks[2].Remedy)
-	assert.NotContains(t, checks[2].Detail, checks[2].Remedy, "it is said once")
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(plain.Close)
+	for name, tt := range map[string]struct{ endpoint, remedy string }{
+		"nothing listens":   {closed.URL, "no server listens there: check endpoint="},
+		"TLS to plain HTTP": {strings.Replace(plain.URL, "http:", "https:", 1), "the server speaks plain HTTP: use endpoint=http://…"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			newAWSHome(t)
+			u, err := s3url.Parse("s3://bucket?retry-attempts=1&endpoint=" + tt.endpoint)
+			require.NoError(t, err)
+			checks := s3blob.Doctor(t.Context(), u, s3blob.AccessAnonymous, s3blob.Options{})
+			require.Len(t, checks, len(readerSteps))
+			assert.False(t, checks[2].OK)
+			assert.Equal(t, tt.remedy, checks[2].Remedy)
+			assert.NotContains(t, checks[2].Detail, checks[2].Remedy, "it is said once")
+		})
+	}
 }
 
 func TestDoctorIsCancelled(t *testing.T) {

@@ -1,9 +1,11 @@
 package s3blob
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/http"
 	"strings"
 	"syscall"
 
@@ -80,6 +82,7 @@ func (b *Bucket) networkHint(err error) string {
 	var dns *net.DNSError
 	var authority x509.UnknownAuthorityError
 	var hostname x509.HostnameError
+	var record tls.RecordHeaderError
 	switch {
 	case b.endpoint == "":
 		return ""
@@ -93,7 +96,7 @@ func (b *Bucket) networkHint(err error) string {
 		return "the server's certificate is not signed by a known authority: set SSL_CERT_FILE"
 	case errors.As(err, &hostname):
 		return "the server's certificate is for another name: check endpoint="
-	case strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/", errors.Is(err, http.ErrSchemeMismatch):
 		return "the server speaks plain HTTP: use endpoint=http://…"
 	}
 	return ""
