@@ -151,12 +151,12 @@ func requireFinishes(t testing.TB, b *memblob.Bucket, src store.Source, objects 
 		require.NoError(t, err)
 		before[attrs.Key] = true
 	}
-	log := storetest.NewFaulty(b, nil)
+	log := storetest.NewFaultBucket(b, nil)
 	_, err := store.Copy(t.Context(), newCache(t, log, store.Settings{}), src, paths(objects), store.CopyOptions{})
 	require.NoError(t, err)
 	require.Equal(t, len(objects), requireSound(t, b).Paths)
 	for _, op := range log.Log() {
-		if op.Name == "Put" && before[op.Key] {
+		if op.Op == "Put" && before[op.Key] {
 			// A small archive is sent on condition that it is not there.
 			require.ErrorIs(t, op.Err, blob.ErrPrecondition, op.Key)
 			require.Less(t, op.Size, int64(64<<10), op.Key)
@@ -165,7 +165,14 @@ func requireFinishes(t testing.TB, b *memblob.Bucket, src store.Source, objects 
 }
 
 var faults = map[string]storetest.Fault{
-	"refused": storetest.Refused, "lost": storetest.Lost, "hung": storetest.Hung, "killed": storetest.Killed,
+	"refused":   {Kind: storetest.FaultError},
+	"lost":      {Kind: storetest.FaultLost},
+	"reset":     {Kind: storetest.FaultReset, After: 30},
+	"truncated": {Kind: storetest.FaultTruncate, After: 30},
+	"cut short": {Kind: storetest.FaultLie, After: 30},
+	"corrupt":   {Kind: storetest.FaultCorrupt, After: 30},
+	"hung":      {Kind: storetest.FaultHang},
+	"killed":    {Kind: storetest.FaultError},
 }
 
 // TestCopySurvivesFaults copies random graphs with a fault at each operation in
@@ -182,17 +189,21 @@ func TestCopySurvivesFaults(t *testing.T) {
 					for index := 0; ; index++ {
 						// What hangs does so until somebody cancels.
 						ctx, cancel := context.WithCancel(t.Context())
-						at := func(i int, op storetest.Operation) storetest.Fault {
-							if i == index && fault == storetest.Hung {
+						plan := storetest.FailAt(index, fault)
+						if name == "killed" {
+							plan = storetest.FailFrom(index, fault)
+						}
+						at := func(op storetest.Operation) storetest.Fault {
+							if op.Index == index && fault.Kind == storetest.FaultHang {
 								cancel()
 							}
-							return storetest.FaultAt(index, fault)(i, op)
+							return plan(op)
 						}
 						dst, from := memblob.New(), src
-						faulty := storetest.NewFaulty(dst, at)
+						faulty := storetest.NewFaultBucket(dst, at)
 						target := newCache(t, faulty, store.Settings{})
 						if side == "source" {
-							faulty = storetest.NewFaulty(srcBucket, at)
+							faulty = storetest.NewFaultBucket(srcBucket, at)
 							from, target = newCache(t, faulty, store.Settings{}), newCache(t, dst, store.Settings{})
 						}
 						_, err := store.Copy(ctx, target, from, paths(objects), store.CopyOptions{KeepGoing: index%2 == 1})
@@ -223,11 +234,11 @@ func TestWritersRace(t *testing.T) {
 			var wg sync.WaitGroup
 			errs := make([]error, 3)
 			for i := range errs {
-				fault := storetest.FaultAt(kill, storetest.Killed)
+				plan := storetest.FailFrom(kill, storetest.Fault{Kind: storetest.FaultError})
 				if i > 0 {
-					fault = nil
+					plan = nil
 				}
-				target := newCache(t, storetest.NewFaulty(dst, fault), store.Settings{})
+				target := newCache(t, storetest.NewFaultBucket(dst, plan), store.Settings{})
 				wg.Go(func() {
 					_, errs[i] = store.Copy(t.Context(), target, src, paths(objects), store.CopyOptions{})
 				})

@@ -16,6 +16,7 @@ import (
 type abilities struct {
 	conditional   atomic.Bool // has refused a write whose condition did not hold
 	unconditional atomic.Bool // answers 501 to conditional writes
+	probed        atomic.Bool // learnCondition has asked
 	noBatchDelete atomic.Bool // has no DeleteObjects
 }
 
@@ -37,6 +38,22 @@ func (b *Bucket) precheck(ctx context.Context, key string, opts blob.PutOptions)
 		return nil // may write and not read: the server's own check will do
 	}
 	return err
+}
+
+// probeSize is the largest object that learnCondition sends twice.
+const probeSize = 64 << 10
+
+// learnCondition finds out, once for a bucket, whether the server honours
+// conditions: it sends again, under the same condition, what has just been
+// created, and the server must refuse it. One that does not has stored the same
+// bytes once more. Knowing it saves a Head before every conditional write.
+func (u *upload) learnCondition(ctx context.Context) {
+	if !u.opts.IfNoneMatch || u.content.Size() > probeSize || u.b.honoursConditions() || !u.b.probed.CompareAndSwap(false, true) {
+		return
+	}
+	if _, err := u.b.client.PutObject(ctx, u.input()); statusOf(err) == http.StatusPreconditionFailed {
+		u.b.conditional.Store(true)
+	}
 }
 
 // afterCondition deals with the failure of a conditional write: it notes what

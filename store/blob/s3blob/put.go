@@ -72,6 +72,7 @@ func (u *upload) run(ctx context.Context) (blob.Attrs, error) {
 	if err != nil {
 		return blob.Attrs{}, err
 	}
+	u.learnCondition(ctx)
 	return blob.Attrs{
 		Key:             u.key,
 		Size:            u.content.Size(),
