@@ -46,9 +46,13 @@ func (n *Node) Entry(name string) *Node {
 // nil. Symbolic links are not followed.
 func (l *Listing) Lookup(path string) *Node {
 	n := l.Root
-	for path != "" && n != nil {
-		var name string
-		name, path, _ = strings.Cut(path, "/")
+	if path == "" {
+		return n
+	}
+	for name := range strings.SplitSeq(path, "/") {
+		if n == nil {
+			break
+		}
 		n = n.Entry(name)
 	}
 	return n
