@@ -73,7 +73,6 @@ var steps = []step{
 	{"find credentials", AccessAnonymous, true, (*doctor).credentials},
 	{"reach the bucket", AccessAnonymous, true, (*doctor).reach},
 	{"read nix-cache-info", AccessAnonymous, false, (*doctor).readCacheInfo},
-	{"read a part of it", AccessAnonymous, false, (*doctor).readRange},
 	{"tell what is missing", AccessAnonymous, false, (*doctor).headMissing},
 	{"list the bucket", AccessAnonymous, false, (*doctor).list},
 	{"store an object", AccessWrite, true, (*doctor).put},
@@ -90,9 +89,8 @@ type doctor struct {
 	opts   Options
 	access Access
 
-	bucket    *Bucket // after the first step
-	cacheInfo []byte  // where it could be read
-	probe     []byte  // the content of the object that was stored
+	bucket *Bucket // after the first step
+	probe  []byte  // the content of the object that was stored
 }
 
 func (d *doctor) close() {

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -83,39 +84,36 @@ func (d *doctor) reach(ctx context.Context) (detail, remedy string, err error) {
 	return "", "", err
 }
 
+// readCacheInfo reads the object whole and then the second half of it.
 func (d *doctor) readCacheInfo(ctx context.Context) (detail, remedy string, err error) {
 	data, _, err := blob.ReadAll(ctx, d.bucket, cacheInfoKey, maxCacheInfo)
 	switch {
-	case err == nil:
-		d.cacheInfo = data
-		first, _, _ := bytes.Cut(data, []byte("\n"))
-		return fmt.Sprintf("%q", first), "", nil
 	case errors.Is(err, blob.ErrNotFound) && d.access >= AccessWrite:
 		return "there is no cache yet; the first write begins it", "", nil
 	case errors.Is(err, blob.ErrNotFound):
 		return "", "the right bucket and prefix", err
+	case err != nil:
+		return "", permission(err, d.onObjects("s3:GetObject")), err
 	}
-	return "", permission(err, d.onObjects("s3:GetObject")), err
-}
-
-func (d *doctor) readRange(ctx context.Context) (detail, remedy string, err error) {
-	if len(d.cacheInfo) == 0 {
-		return "nothing to read from", "", nil
-	}
-	middle := int64(len(d.cacheInfo) / 2)
-	object, err := d.bucket.Get(ctx, cacheInfoKey, blob.GetOptions{Offset: middle})
+	middle := len(data) / 2
+	half, err := d.readFrom(ctx, cacheInfoKey, int64(middle))
 	if err != nil {
 		return "", permission(err, d.onObjects("s3:GetObject")), err
 	}
-	defer object.Body.Close()
-	var rest bytes.Buffer
-	if _, err := rest.ReadFrom(object.Body); err != nil {
-		return "", "", err
-	}
-	if !bytes.Equal(rest.Bytes(), d.cacheInfo[middle:]) {
+	if !bytes.Equal(half, data[middle:]) {
 		return "", "a server or proxy that heeds Range", errors.New("the server sent something else than the part that was asked for")
 	}
-	return fmt.Sprintf("the last %d bytes", rest.Len()), "", nil
+	first, _, _ := bytes.Cut(data, []byte("\n"))
+	return fmt.Sprintf("%q, whole and in part", first), "", nil
+}
+
+func (d *doctor) readFrom(ctx context.Context, key string, offset int64) ([]byte, error) {
+	object, err := d.bucket.Get(ctx, key, blob.GetOptions{Offset: offset})
+	if err != nil {
+		return nil, err
+	}
+	defer object.Body.Close()
+	return io.ReadAll(io.LimitReader(object.Body, maxCacheInfo))
 }
 
 // headMissing asks for a narinfo that nobody has.

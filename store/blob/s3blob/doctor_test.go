@@ -92,7 +92,7 @@ func openURL(t *testing.T, rawURL string, opts s3blob.Options) *s3blob.Bucket {
 func unchanged(next http.Handler) http.Handler { return next }
 
 var readerSteps = []string{
-	"understand the URL", "find credentials", "reach the bucket", "read nix-cache-info", "read a part of it", "tell what is missing", "list the bucket",
+	"understand the URL", "find credentials", "reach the bucket", "read nix-cache-info", "tell what is missing", "list the bucket",
 }
 
 var writerSteps = append(readerSteps[:len(readerSteps):len(readerSteps)],
@@ -168,7 +168,7 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 	}{
 		{"GetBucketLocation", s3blob.AccessRead, "", "reach the bucket", true, "s3:GetBucketLocation" + bucket},
 		{"GetObject", s3blob.AccessRead, "", "read nix-cache-info", false, "s3:GetObject" + objects},
-		{"GetObjectRange", s3blob.AccessRead, "", "read a part of it", false, "s3:GetObject" + objects},
+		{"GetObjectRange", s3blob.AccessRead, "", "read nix-cache-info", false, "s3:GetObject" + objects},
 		{"HeadObject", s3blob.AccessRead, "", "tell what is missing", true, "s3:ListBucket" + bucket},
 		{"ListObjects", s3blob.AccessRead, "", "list the bucket", true, "s3:ListBucket" + bucket},
 		{"ListObjects", s3blob.AccessCollect, "", "list the bucket", false, "s3:ListBucket" + bucket},
@@ -254,6 +254,17 @@ func TestDoctorOfOddServers(t *testing.T) {
 				h.ServeHTTP(w, r)
 			})
 		}, "read nix-cache-info", true, "the first write begins it", "", true},
+		{"ranges ignored", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if operation(r) == "GetObjectRange" {
+					w.Header().Set("Content-Range", "bytes 17-33/34")
+					w.WriteHeader(http.StatusPartialContent)
+					fmt.Fprint(w, "StoreDir: /nix/st")
+					return
+				}
+				h.ServeHTTP(w, r)
+			})
+		}, "read nix-cache-info", false, "something else than the part", "heeds Range", true},
 		{"everything is there", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if operation(r) == "HeadObject" {

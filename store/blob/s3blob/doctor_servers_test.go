@@ -1,0 +1,108 @@
+package s3blob_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/s3url"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/storetest/s3lab"
+)
+
+// TestPoliciesSuffice lets real servers judge: what NewPolicy allows for an
+// access is all that Doctor finds to need, and what it leaves out is missed.
+// The policies are given to anonymous users, who have nothing else.
+func TestPoliciesSuffice(t *testing.T) {
+	for _, server := range s3lab.Servers(t) {
+		t.Run(server.Name, func(t *testing.T) {
+			server.URL(t) // for the environment
+			for _, prefix := range []string{"", "/stable"} {
+				bucket := newBucket(t, server)
+				u, err := s3url.Parse("s3://" + bucket.name + prefix + "?anonymous=true&endpoint=" + url.QueryEscape(server.Endpoint))
+				require.NoError(t, err)
+				kinds := []string{"anonymous", "read", "write", "collect"}
+				// Some things are not for the anonymous, whatever the policy:
+				// parts on versitygw, batch deletes on Ceph.
+				switch {
+				case strings.HasPrefix(server.Name, "versitygw"):
+					kinds = kinds[:2]
+				case strings.HasPrefix(server.Name, "radosgw"):
+					kinds = kinds[:3]
+				}
+				for access, wanted := range kinds {
+					t.Run(wanted+prefix, func(t *testing.T) {
+						bucket.allow(t, u, s3blob.Access(access))
+						for _, c := range s3blob.Doctor(t.Context(), u, s3blob.Access(access), s3blob.Options{}) {
+							assert.True(t, c.OK, "%+v", c)
+						}
+						if wanted != "write" {
+							return
+						}
+						for _, c := range s3blob.Doctor(t.Context(), u, s3blob.AccessCollect, s3blob.Options{}) {
+							if c.Step == "delete the object" {
+								assert.Contains(t, c.Remedy, "s3:DeleteObject on arn:aws:s3:::"+bucket.name+prefix+"/*")
+							}
+							assert.Equal(t, c.Step != "delete the object", c.OK, "%+v", c)
+						}
+					})
+				}
+			}
+		})
+	}
+}
+
+// labBucket is a bucket that a test has for itself.
+type labBucket struct {
+	name   string
+	client *s3.Client
+}
+
+func newBucket(t *testing.T, server s3lab.Server) labBucket {
+	t.Helper()
+	name := "nixs3-" + strings.ToLower(rand.Text())
+	u, err := s3url.Parse("s3://" + name + "?endpoint=" + url.QueryEscape(server.Endpoint))
+	require.NoError(t, err)
+	b, err := s3blob.Open(t.Context(), u, s3blob.Options{})
+	require.NoError(t, err)
+	_, err = b.Client().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: &name})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		for o, err := range b.List(ctx, blob.ListOptions{}) {
+			require.NoError(t, err)
+			require.NoError(t, b.Delete(ctx, o.Key))
+		}
+		_, err := b.Client().DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &name})
+		assert.NoError(t, err)
+		assert.NoError(t, b.Close())
+	})
+	for _, prefix := range []string{"", "stable/"} {
+		_, err = b.Put(t.Context(), prefix+"nix-cache-info", strings.NewReader("StoreDir: /nix/store\n"), blob.PutOptions{})
+		require.NoError(t, err)
+	}
+	return labBucket{name, b.Client()}
+}
+
+// allow makes the policy for an access that of everybody.
+func (b labBucket) allow(t *testing.T, u *s3url.URL, access s3blob.Access) {
+	t.Helper()
+	policy, err := s3blob.NewPolicy(u, access)
+	require.NoError(t, err)
+	for i := range policy.Statement {
+		policy.Statement[i].Principal = "*"
+	}
+	document, err := json.Marshal(policy)
+	require.NoError(t, err)
+	_, err = b.client.PutBucketPolicy(t.Context(), &s3.PutBucketPolicyInput{Bucket: &b.name, Policy: aws.String(string(document))})
+	require.NoError(t, err)
+}
