@@ -111,7 +111,7 @@ func TestListingUnmarshal(t *testing.T) {
 		json string
 		want *nar.Node
 	}{
-		"today's Nix": {`{"root":{"entries":{"f":{"executable":false,"narOffset":96,"size":3,"type":"regular"}},"type":"directory"},"version":1}`, dir(file)},
+		"today's Nix":             {`{"root":{"entries":{"f":{"executable":false,"narOffset":96,"size":3,"type":"regular"}},"type":"directory"},"version":1}`, dir(file)},
 		"spaces and unknown keys": {` { "version" : 1, "x": [1, {"y": null}], "root": {"type":"directory", "z":{}, "entries":{"f":{"type":"regular","size":3,"narOffset":96,"mtime":[[]]}}} } `, dir(file)},
 		"entries in any order": {`{"version":1,"root":{"type":"directory","entries":{"g":{"type":"directory","entries":{}},"f":{"type":"regular","size":3,"narOffset":96}}}}`,
 			dir(file, &nar.Node{Name: "g", Type: nar.TypeDirectory})},
