@@ -94,5 +94,5 @@ func newBrotliWriter(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 	default:
 		enc = brotli.NewWriterLevel(w, level)
 	}
-	return pooledWriter{enc, &brotliEncoders[level]}, nil
+	return &pooledWriter{enc: enc, pool: &brotliEncoders[level]}, nil
 }

@@ -37,6 +37,21 @@ func decode(name string, data []byte, o codec.ReaderOptions) ([]byte, error) {
 	return out, errors.Join(err, r.Close())
 }
 
+// TestSlowFrames writes more than one frame of the slow formats.
+func TestSlowFrames(t *testing.T) {
+	data := append(make([]byte, 8<<20), text(10_000)...)
+	for _, name := range []string{"xz", "lzip"} {
+		t.Run(name, func(t *testing.T) {
+			out := encode(t, name, data, codec.WriterOptions{Level: 1, Parallel: true, Workers: 2})
+			back, err := decode(name, out, codec.ReaderOptions{})
+			require.NoError(t, err)
+			assert.True(t, bytes.Equal(data, back))
+			one := encode(t, name, data, codec.WriterOptions{Level: 1, Parallel: true, Workers: 1})
+			assert.True(t, bytes.Equal(out, one), "one worker writes something else")
+		})
+	}
+}
+
 // text returns n bytes that compress about as well as source code does.
 func text(n int) []byte {
 	rnd := rand.New(rand.NewPCG(1, 2))
@@ -67,6 +82,9 @@ func TestRoundTrip(t *testing.T) {
 	}
 	for _, name := range writable {
 		for input, data := range inputs {
+			if len(data) > 1<<20 && slow[name] {
+				continue // TestSlowFrames has as much as is needed
+			}
 			for _, parallel := range []bool{false, true} {
 				t.Run(fmt.Sprintf("%s/%s/parallel=%v", name, input, parallel), func(t *testing.T) {
 					out := encode(t, name, data, codec.WriterOptions{Parallel: parallel, Workers: 3})

@@ -26,11 +26,9 @@ func newDictWriter(w io.Writer, o WriterOptions, dict int, open dictOpener) (io.
 	if !o.Parallel {
 		return &dictWriter{w: w, dict: dict, open: open}, nil
 	}
-	return newFrameWriter(w, o, frameFormat{size: lzmaFrame, encode: func(dst, src []byte) ([]byte, error) {
-		return encodeStream(dst, src, func(w io.Writer) (io.WriteCloser, error) {
-			return open(w, fitDict(dict, len(src)))
-		})
-	}}), nil
+	return newFrameWriter(w, o, frameFormat{size: lzmaFrame, encode: encodeStream(func(w io.Writer, size int) (io.WriteCloser, error) {
+		return open(w, fitDict(dict, size))
+	})}), nil
 }
 
 // fitDict returns the smallest power of two that holds n bytes, between 4 KiB

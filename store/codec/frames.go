@@ -2,9 +2,12 @@ package codec
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // A frame is a piece of the input that is compressed by itself into a complete
@@ -15,34 +18,50 @@ import (
 // frameFormat says how a format is cut into frames.
 type frameFormat struct {
 	size   int // bytes of input in a frame; the last has less
-	encode func(dst, src []byte) ([]byte, error)
+	encode encodeFunc
 }
+
+// encodeFunc appends a frame of src to dst. It may return errStopped, or go
+// on, when stop tells that nobody wants the frame any more.
+type encodeFunc func(dst, src []byte, stop *atomic.Bool) ([]byte, error)
+
+var errStopped = errors.New("stopped")
 
 // encodeSlots bounds the frames that are being compressed in the whole
 // process: more than one per core only costs memory, up to 100 MB each.
 var encodeSlots = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // encodeFrame compresses src into a buffer of its own.
-func (f frameFormat) encodeFrame(src []byte) ([]byte, error) {
+func (f frameFormat) encodeFrame(src []byte, stop *atomic.Bool) ([]byte, error) {
 	encodeSlots <- struct{}{}
 	defer func() { <-encodeSlots }()
-	return f.encode(getBuffer(len(src)), src)
+	if stop.Load() {
+		return nil, errStopped
+	}
+	return f.encode(getBuffer(len(src)), src, stop)
 }
 
-// encodeStream appends src to dst, compressed by a writer made for it.
-func encodeStream(dst, src []byte, open func(io.Writer) (io.WriteCloser, error)) ([]byte, error) {
-	buf := bytes.NewBuffer(dst)
-	enc, err := open(buf)
-	if err != nil {
-		return nil, err
+// encodeStream returns an encodeFunc that makes a writer for every frame.
+func encodeStream(open func(w io.Writer, size int) (io.WriteCloser, error)) encodeFunc {
+	return func(dst, src []byte, stop *atomic.Bool) ([]byte, error) {
+		buf := bytes.NewBuffer(dst)
+		enc, err := open(buf, len(src))
+		if err != nil {
+			return nil, err
+		}
+		for piece := range slices.Chunk(src, smallBuffer) {
+			if stop.Load() {
+				return nil, errStopped
+			}
+			if _, err := enc.Write(piece); err != nil {
+				return nil, err
+			}
+		}
+		if err := enc.Close(); err != nil {
+			return nil, err
+		}
+		return buf.Bytes(), nil
 	}
-	if _, err := enc.Write(src); err != nil {
-		return nil, err
-	}
-	if err := enc.Close(); err != nil {
-		return nil, err
-	}
-	return buf.Bytes(), nil
 }
 
 // spareFrames is how many frames more than there are workers may be in
@@ -59,7 +78,15 @@ type frameWriter struct {
 	buf     []byte        // the frame that is being filled
 	any     bool          // a frame was begun, so an empty one is no longer due
 	workers chan struct{} // one element for each busy worker; nil: compress in Write
-	pending []chan frame  // frames in flight, the oldest first
+	queue   chan job      // frames that no worker has begun
+	pending []chan frame  // results of the frames in flight, the oldest first
+	stop    atomic.Bool   // frames in flight are no longer wanted
+}
+
+// job is a frame to be compressed.
+type job struct {
+	src  []byte
+	done chan frame
 }
 
 // frame is a compressed frame, or why there is none.
@@ -76,6 +103,7 @@ func newFrameWriter(w io.Writer, o WriterOptions, format frameFormat) io.WriteCl
 	}
 	if o.Parallel && workers > 1 {
 		f.workers = make(chan struct{}, workers)
+		f.queue = make(chan job, workers+spareFrames+1)
 	}
 	return f
 }
@@ -117,21 +145,27 @@ func (f *frameWriter) flush() error {
 	src := f.buf
 	f.any = true
 	if f.workers == nil {
-		data, err := f.format.encodeFrame(src)
+		data, err := f.format.encodeFrame(src, &f.stop)
 		f.buf = src[:0]
 		return f.write(frame{data, err})
 	}
 	f.buf = nil
 	done := make(chan frame, 1)
 	f.pending = append(f.pending, done)
-	go func() {
-		f.workers <- struct{}{}
-		data, err := f.format.encodeFrame(src)
-		<-f.workers
-		putBuffer(src)
-		done <- frame{data, err}
-	}()
+	f.queue <- job{src, done}
+	go f.work()
 	return f.drain(cap(f.workers) + spareFrames)
+}
+
+// work compresses the oldest frame that waits, which may not be the one that
+// it was started for: the scheduler likes to run the latest goroutine first.
+func (f *frameWriter) work() {
+	f.workers <- struct{}{}
+	j := <-f.queue
+	data, err := f.format.encodeFrame(j.src, &f.stop)
+	<-f.workers
+	putBuffer(j.src)
+	j.done <- frame{data, err}
 }
 
 // drain writes the oldest frames until at most n are in flight.
@@ -155,8 +189,9 @@ func (f *frameWriter) write(fr frame) error {
 	return err
 }
 
-// fail waits for the frames in flight, so that no goroutine is left.
+// fail stops the frames in flight and waits, so that no goroutine is left.
 func (f *frameWriter) fail(err error) error {
+	f.stop.Store(true)
 	for _, done := range f.pending {
 		putBuffer((<-done).data)
 	}

@@ -43,9 +43,9 @@ func newGzipWriter(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 	if !o.Parallel {
 		return newGzipEncoder(w, level)
 	}
-	return newFrameWriter(w, o, frameFormat{size: gzipFrame, encode: func(dst, src []byte) ([]byte, error) {
-		return encodeStream(dst, src, func(w io.Writer) (io.WriteCloser, error) { return newGzipEncoder(w, level) })
-	}}), nil
+	return newFrameWriter(w, o, frameFormat{size: gzipFrame, encode: encodeStream(func(w io.Writer, _ int) (io.WriteCloser, error) {
+		return newGzipEncoder(w, level)
+	})}), nil
 }
 
 func newGzipEncoder(w io.Writer, level int) (io.WriteCloser, error) {
@@ -58,5 +58,5 @@ func newGzipEncoder(w io.Writer, level int) (io.WriteCloser, error) {
 			return nil, err
 		}
 	}
-	return pooledWriter{enc, &gzipEncoders[level]}, nil
+	return &pooledWriter{enc: enc, pool: &gzipEncoders[level]}, nil
 }

@@ -50,14 +50,12 @@ func newLZ4Writer(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	open := func(w io.Writer) (io.WriteCloser, error) {
+	open := func(w io.Writer, _ int) (io.WriteCloser, error) {
 		enc := lz4.NewWriter(w)
 		return enc, enc.Apply(lz4.CompressionLevelOption(lz4Levels[level]), lz4.BlockSizeOption(lz4.Block1Mb))
 	}
 	if !o.Parallel {
-		return open(w)
+		return open(w, 0)
 	}
-	return newFrameWriter(w, o, frameFormat{size: lz4Frame, encode: func(dst, src []byte) ([]byte, error) {
-		return encodeStream(dst, src, open)
-	}}), nil
+	return newFrameWriter(w, o, frameFormat{size: lz4Frame, encode: encodeStream(open)}), nil
 }

@@ -64,15 +64,24 @@ type resetWriter interface {
 
 // pooledWriter is an encoder that goes back to its pool on Close.
 type pooledWriter struct {
-	resetWriter
+	enc  resetWriter
 	pool *sync.Pool
+	err  error // after which the encoder is not asked to complete anything
 }
 
-func (p pooledWriter) Close() error {
-	err := p.resetWriter.Close()
-	p.Reset(io.Discard) // lets go of the destination
-	p.pool.Put(p.resetWriter)
-	return err
+func (p *pooledWriter) Write(b []byte) (int, error) {
+	n, err := p.enc.Write(b)
+	p.err = err
+	return n, err
+}
+
+func (p *pooledWriter) Close() error {
+	if p.err == nil {
+		p.err = p.enc.Close()
+	}
+	p.enc.Reset(io.Discard) // lets go of the destination
+	p.pool.Put(p.enc)
+	return p.err
 }
 
 // cause prefers the destination's error to what the encoder made of it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -101,7 +102,7 @@ func newZstdWriter(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 		return nil, err
 	}
 	speed := zstdSpeed(level)
-	return newFrameWriter(w, o, frameFormat{size: zstdFrame, encode: func(dst, src []byte) ([]byte, error) {
+	return newFrameWriter(w, o, frameFormat{size: zstdFrame, encode: func(dst, src []byte, _ *atomic.Bool) ([]byte, error) {
 		enc, ok := zstdEncoders[speed].Get().(*zstd.Encoder)
 		if !ok {
 			if enc, err = newZstdEncoder(speed); err != nil {
