@@ -54,7 +54,7 @@ func Open(ctx context.Context, u *s3url.URL, opts Options) (*Bucket, error) {
 		}
 		o.HTTPClient = roundTrip{transport}
 		o.Logger = sdkLogger{opts.Logger}
-		o.Retryer = newRetryer(mode, opts.Retry, opts.Logger)
+		newRetryer(mode, opts.Retry, opts.Logger).install(o)
 		opts.Dialect.speak(o)
 		followRegion(opts.Logger)(o)
 	})

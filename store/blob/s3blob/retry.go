@@ -7,12 +7,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
@@ -23,17 +24,15 @@ var conflictCodes = map[string]struct{}{
 	"OperationAborted":           {},
 }
 
-// retryer decides about retries for one client. In adaptive mode, which is the
-// default, the SDK lowers the rate of all requests when one is throttled and
-// raises it again as they succeed. Besides, a Retry-After holds all of them
-// back until it has passed.
+// retryer decides about retries for one client, and makes all of the client's
+// requests wait when the server asks for that. It adds to the SDK's standard
+// mode, or to the adaptive one where the configuration asks for it.
 type retryer struct {
 	aws.RetryerV2
 	throttled retry.IsErrorThrottles
 	opts      RetryOptions
 	log       *slog.Logger
-
-	heldUntil atomic.Int64 // Unix nanoseconds
+	pace      pace
 }
 
 func newRetryer(mode aws.RetryMode, opts RetryOptions, log *slog.Logger) *retryer {
@@ -62,55 +61,55 @@ func newRetryer(mode aws.RetryMode, opts RetryOptions, log *slog.Logger) *retrye
 			retry.RetryableErrorCode{Codes: codes})
 		o.Throttles = r.throttled
 	}
-	if mode == aws.RetryModeStandard {
-		r.RetryerV2 = retry.NewStandard(standard)
-	} else {
+	if mode == aws.RetryModeAdaptive {
 		r.RetryerV2 = retry.NewAdaptiveMode(func(o *retry.AdaptiveModeOptions) {
 			o.Throttles = r.throttled
 			o.StandardOptions = append(o.StandardOptions, standard)
 		})
+	} else {
+		r.RetryerV2 = retry.NewStandard(standard)
 	}
 	return r
 }
 
-// GetAttemptToken waits while the client is held back.
-func (r *retryer) GetAttemptToken(ctx context.Context) (func(error) error, error) {
-	for {
-		wait := time.Until(time.Unix(0, r.heldUntil.Load()))
-		if wait <= 0 {
-			return r.RetryerV2.GetAttemptToken(ctx)
+// install makes a client retry so.
+func (r *retryer) install(o *s3.Options) {
+	o.Retryer = r
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		if _, ok := stack.Finalize.Get("Retry"); !ok {
+			return nil // presigning sends nothing
 		}
-		if err := sleep(ctx, wait); err != nil {
-			return nil, err
-		}
+		return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("nixs3:Pace", r.attempt), "Retry", middleware.After)
+	})
+}
+
+// attempt makes one attempt at a request when it is its turn.
+func (r *retryer) attempt(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+	began, err := r.pace.begin(ctx)
+	if err != nil {
+		return middleware.FinalizeOutput{}, middleware.Metadata{}, err
 	}
+	out, metadata, err := next.HandleFinalize(ctx, in)
+	throttled := err != nil && r.throttled.IsErrorThrottle(err) == aws.TrueTernary
+	if limit := r.pace.end(began, throttled); throttled {
+		r.log.Debug("S3 asks to slow down", "requests at once", limit, "error", err)
+	}
+	return out, metadata, err
 }
 
 // BackoffDelay returns how long to wait after the attempt-th failure.
 func (r *retryer) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	delay := r.opts.Delay
-	throttled := r.throttled.IsErrorThrottle(err) == aws.TrueTernary
-	if throttled {
+	if r.throttled.IsErrorThrottle(err) == aws.TrueTernary {
 		delay = r.opts.RateLimitedDelay
 	}
 	delay = backoff(delay, r.opts.MaxDelay, attempt)
 	if after, ok := retryAfter(err); ok {
 		delay = min(after, r.opts.MaxDelay)
-		r.hold(delay)
+		r.pace.hold(delay)
 	}
-	r.log.Debug("retrying a request to S3", "attempt", attempt, "delay", delay, "throttled", throttled, "error", err)
+	r.log.Debug("retrying a request to S3", "attempt", attempt, "delay", delay, "error", err)
 	return delay, nil
-}
-
-// hold keeps all requests back for d.
-func (r *retryer) hold(d time.Duration) {
-	until := time.Now().Add(d).UnixNano()
-	for {
-		old := r.heldUntil.Load()
-		if old >= until || r.heldUntil.CompareAndSwap(old, until) {
-			return
-		}
-	}
 }
 
 // backoff doubles delay with every attempt up to limit, and takes up to half of
