@@ -3,6 +3,7 @@ package fakes3
 import (
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -24,9 +25,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail.write(rw, r)
 		return
 	}
-	if !s.wait(r, s.opts.Latency) {
-		return
-	}
+	s.wait(r, s.opts.Latency)
 	if fault != nil && s.apply(fault, rw, r) {
 		return
 	}
@@ -67,27 +66,26 @@ func (s *Server) end(req *Request, rw *response) {
 	s.handlers.Done()
 }
 
-// wait waits, and tells whether the client is still there then.
-func (s *Server) wait(r *http.Request, d time.Duration) bool {
+// wait waits. When client or server go away meanwhile, that ends the handler
+// and the connection.
+func (s *Server) wait(r *http.Request, d time.Duration) {
 	if d <= 0 {
-		return true
+		return
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
 	case <-r.Context().Done():
+		panic(http.ErrAbortHandler)
 	case <-s.closing:
+		panic(http.ErrAbortHandler)
 	}
-	return false
 }
 
 // apply lets a fault strike, and tells whether that is all the answer.
 func (s *Server) apply(f *Fault, rw *response, r *http.Request) bool {
-	if !s.wait(r, f.Delay) {
-		return true
-	}
+	s.wait(r, f.Delay)
 	switch f.Kind {
 	case Fail:
 		fail := f.error()
@@ -113,11 +111,7 @@ func (s *Server) apply(f *Fault, rw *response, r *http.Request) bool {
 	case LoseResponse:
 		rw.lost = true
 	case Hang:
-		select {
-		case <-r.Context().Done():
-		case <-s.closing:
-		}
-		return true
+		s.wait(r, math.MaxInt64)
 	}
 	return false
 }
