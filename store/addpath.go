@@ -159,7 +159,7 @@ func (d *DumpReader) Read(p []byte) (int, error) {
 	if d.pr == nil {
 		pr, pw := io.Pipe()
 		d.pr, d.done = pr, make(chan struct{})
-		stop := context.AfterFunc(d.ctx, func() { pr.CloseWithError(context.Cause(d.ctx)) })
+		stop := context.AfterFunc(d.ctx, func() { pw.CloseWithError(context.Cause(d.ctx)) })
 		go func() {
 			defer close(d.done)
 			defer stop()

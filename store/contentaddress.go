@@ -112,8 +112,6 @@ type modulo struct {
 	found []int64
 }
 
-var zeros [hashPartLen]byte
-
 func (m *modulo) Write(p []byte) (int, error) {
 	m.tail = append(m.tail, p...)
 	buf := m.tail
@@ -123,7 +121,7 @@ func (m *modulo) Write(p []byte) (int, error) {
 			break
 		}
 		m.found = append(m.found, m.pos+int64(len(m.tail)-len(buf)+i))
-		copy(buf[i:], zeros[:len(m.self)])
+		clear(buf[i : i+len(m.self)])
 		buf = buf[i+len(m.self):]
 	}
 	keep := min(len(buf), len(m.self)-1)

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"example.com/nixs3/narinfo"
-	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 )
@@ -16,18 +15,10 @@ import (
 const (
 	narInfoSuffix = ".narinfo"
 	listingSuffix = ".ls"
-	hashPartLen   = 32
 )
 
 // narInfoKey is the key of the narinfo with a hash part.
 func narInfoKey(hashPart string) string { return hashPart + narInfoSuffix }
-
-func checkHashPart(s string) error {
-	if len(s) != hashPartLen || !nixhash.IsNix32(s) {
-		return fmt.Errorf("%q is not the hash part of a store path: wanted %d characters of the Nix base-32 alphabet", s, hashPartLen)
-	}
-	return nil
-}
 
 // PathInfo returns what the path's narinfo says of the path itself.
 func (c *Cache) PathInfo(ctx context.Context, p storepath.Path) (*narinfo.PathInfo, error) {
@@ -53,7 +44,7 @@ func (c *Cache) NarInfo(ctx context.Context, p storepath.Path) (*narinfo.NarInfo
 
 // NarInfoByHash returns the narinfo with a hash part.
 func (c *Cache) NarInfoByHash(ctx context.Context, hashPart string) (*narinfo.NarInfo, error) {
-	if err := checkHashPart(hashPart); err != nil {
+	if err := storepath.CheckHashPart(hashPart); err != nil {
 		return nil, err
 	}
 	if info := c.infos.get(hashPart); info != nil {
@@ -116,7 +107,7 @@ func (c *Cache) HashParts(ctx context.Context) iter.Seq2[string, error] {
 				return
 			}
 			hashPart, ok := strings.CutSuffix(attrs.Key, narInfoSuffix)
-			if !ok || checkHashPart(hashPart) != nil {
+			if !ok || storepath.CheckHashPart(hashPart) != nil {
 				continue
 			}
 			if !yield(hashPart, nil) {

@@ -88,6 +88,10 @@ type BinaryCacheStore interface {
 	// made from the archive.
 	Listing(ctx context.Context, p storepath.Path) (*nar.Listing, error)
 
+	// FS opens a path's archive as a file system. The whole of it is fetched
+	// and verified first.
+	FS(ctx context.Context, p storepath.Path) (*ArchiveFS, error)
+
 	// Log opens the build log of a derivation; PutLog stores one.
 	Log(ctx context.Context, drv storepath.Path) (io.ReadCloser, error)
 	PutLog(ctx context.Context, drv storepath.Path, log io.Reader) error

@@ -32,6 +32,14 @@ func goroutines() map[string]string {
 // so. It is long because machines are sometimes slow.
 const goroutineGrace = 5 * time.Second
 
+// NoLeaks fails the test if goroutines run at its end that did not when NoLeaks
+// was called.
+func NoLeaks(t *testing.T) {
+	t.Helper()
+	before := goroutines()
+	t.Cleanup(func() { requireNoNewGoroutines(t, before) })
+}
+
 // requireNoNewGoroutines ends the test if goroutines run on that were not
 // there before.
 func requireNoNewGoroutines(t *testing.T, before map[string]string) {

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"example.com/nixs3/nar"
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+)
+
+// ArchiveFS is the archive of a path as a file system (fs.FS), whose files are
+// opened in any order. It is safe for concurrent use until it is closed.
+type ArchiveFS struct {
+	*nar.FS
+	Info    *narinfo.NarInfo
+	Listing *nar.Listing
+	file    *os.File
+	remove  bool
+}
+
+// Close gives the archive up, unless Settings.LocalNARCache keeps it. Files
+// that are open fail from then on.
+func (a *ArchiveFS) Close() error {
+	err := a.file.Close()
+	if a.remove {
+		if rerr := os.Remove(a.file.Name()); !errors.Is(rerr, os.ErrNotExist) {
+			err = errors.Join(err, rerr)
+		}
+	}
+	return err
+}
+
+// FS opens a path's archive as a file system: the one that
+// Settings.LocalNARCache keeps, else one that is fetched into a temporary file
+// and kept there if there is such a place. Either is read and verified first.
+func (c *Cache) FS(ctx context.Context, p storepath.Path) (*ArchiveFS, error) {
+	info, err := c.NarInfo(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	if c.settings.LocalNARCache == "" {
+		return c.fetchFS(ctx, info, c.settings.SpoolDir, "")
+	}
+	if err := c.trust(&info.PathInfo); err != nil {
+		return nil, err
+	}
+	kept := filepath.Join(c.settings.LocalNARCache, p.HashPart()+".nar") // as Nix names it
+	if a, err := openKept(ctx, info, kept); err == nil {
+		return a, nil
+	} else if !errors.Is(err, os.ErrNotExist) {
+		c.settings.Logger.WarnContext(ctx, "fetching again what was kept", "file", kept, "error", err)
+	}
+	if err := os.MkdirAll(c.settings.LocalNARCache, 0o755); err != nil {
+		return nil, err
+	}
+	return c.fetchFS(ctx, info, c.settings.LocalNARCache, kept)
+}
+
+// openKept opens an archive that was fetched earlier.
+func openKept(ctx context.Context, info *narinfo.NarInfo, name string) (*ArchiveFS, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	plain := &narinfo.NarInfo{PathInfo: info.PathInfo, URL: name, Compression: narinfo.CompressionNone}
+	r := newVerifiedReader(ctx, plain, io.NopCloser(f), func() {})
+	defer r.Close()
+	l, err := nar.List(r)
+	if err == nil {
+		err = drain(r)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return &ArchiveFS{FS: nar.NewFS(f, l), Info: info, Listing: l, file: f}, nil
+}
+
+// fetchFS fetches an archive into a file in dir, which gets the name where that
+// is not empty.
+func (c *Cache) fetchFS(ctx context.Context, info *narinfo.NarInfo, dir, name string) (*ArchiveFS, error) {
+	r, err := c.OpenNAR(ctx, info)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	f, err := os.CreateTemp(dir, "nixs3-*.nar")
+	if err != nil {
+		return nil, err
+	}
+	a := &ArchiveFS{Info: info, file: f, remove: true}
+	lw := nar.NewListingWriter()
+	_, err = io.Copy(io.MultiWriter(f, lw), r)
+	if err == nil {
+		err = lw.Close()
+	}
+	if err == nil && name != "" {
+		if err = os.Rename(f.Name(), name); err == nil {
+			a.remove = false
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("archive of %s: %w", info.Path, err), a.Close())
+	}
+	a.Listing = lw.Listing()
+	a.FS = nar.NewFS(f, a.Listing)
+	return a, nil
+}
