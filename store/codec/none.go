@@ -6,7 +6,7 @@ import (
 )
 
 // narMagic is how every NAR begins: the length of its first string and the
-// string, as FORMATS of the Nix manual ("Nix Archive") has it.
+// string (Nix manual, "Nix Archive").
 var narMagic = []byte("\x0d\x00\x00\x00\x00\x00\x00\x00nix-archive-1\x00\x00\x00")
 
 func noneCodec() Codec {
