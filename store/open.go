@@ -133,11 +133,6 @@ func (o *opening) s3Bucket(ctx context.Context, rawURL string) (blob.Bucket, Set
 	if err != nil {
 		return nil, s, err
 	}
-	if o.s3.Logger != nil {
-		for _, w := range u.Warnings() {
-			o.s3.Logger.WarnContext(ctx, w, "url", RedactURL(rawURL))
-		}
-	}
 	s.Budget.Requests = u.MaxConcurrency
 	b, err := s3blob.Open(ctx, u, o.s3)
 	return b, s, err
@@ -163,7 +158,11 @@ func (o *opening) httpBucket(rawURL string) (blob.Bucket, Settings, error) {
 	if err != nil {
 		return nil, Settings{}, err
 	}
-	t, rest, err := s3url.ParseTransport(u.Query())
+	q, err := s3url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, Settings{}, err
+	}
+	t, rest, err := s3url.ParseTransport(q)
 	if err != nil {
 		return nil, Settings{}, err
 	}
@@ -234,7 +233,11 @@ func splitURL(rawURL string) (*url.URL, Settings, error) {
 	if err != nil {
 		return nil, Settings{}, err
 	}
-	s, err := SettingsFromQuery(u.Query())
+	q, err := s3url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return nil, Settings{}, err
+	}
+	s, err := SettingsFromQuery(q)
 	return u, s, err
 }
 
