@@ -137,21 +137,14 @@ func Parse(s string) (*URL, error) {
 // parseQuery sets the fields from the part behind the question mark.
 func (u *URL) parseQuery(query string) error {
 	seen := make(map[string]bool)
-	for pair := range strings.SplitSeq(query, "&") {
-		if pair == "" {
-			continue
-		}
-		given, text, err := parsePair(pair)
-		if err != nil {
-			return err
-		}
+	return eachPair(query, func(given, text string) error {
 		p, err := lookup(given)
 		if err != nil {
 			return err
 		}
 		if seen[p.name] {
 			u.repeated = append(u.repeated, p.name)
-			continue
+			return nil
 		}
 		seen[p.name] = true
 		if err := p.set(u, text); err != nil {
@@ -163,24 +156,8 @@ func (u *URL) parseQuery(query string) error {
 			}
 			u.spelled[p.name] = given
 		}
-	}
-	return nil
-}
-
-// parsePair decodes name=value. Only percent-encoding counts, as in Nix, so
-// that a plus sign in the name of a file survives.
-func parsePair(pair string) (name, text string, err error) {
-	name, text, ok := strings.Cut(pair, "=")
-	if name, err = url.PathUnescape(name); err != nil {
-		return "", "", fmt.Errorf("parameter %q: %w", pair, err)
-	}
-	if !ok {
-		return "", "", fmt.Errorf("parameter %q has no value; want %s=value", name, name)
-	}
-	if text, err = url.PathUnescape(text); err != nil {
-		return "", "", fmt.Errorf("parameter %q: %w", pair, err)
-	}
-	return name, text, nil
+		return nil
+	})
 }
 
 // String returns the URL in its normal form, without what is repeated or left
@@ -217,26 +194,4 @@ func (u *URL) String() string {
 		add(name, u.Rest.Get(name))
 	}
 	return b.String()
-}
-
-// escape percent-encodes all but the unreserved characters of RFC 3986 and
-// those in keep.
-func escape(s, keep string) string {
-	const hex = "0123456789ABCDEF"
-	var b strings.Builder
-	for i := range len(s) {
-		c := s[i]
-		if isAlphanumeric(c) || strings.IndexByte("-._~", c) >= 0 || strings.IndexByte(keep, c) >= 0 {
-			b.WriteByte(c)
-			continue
-		}
-		b.WriteByte('%')
-		b.WriteByte(hex[c>>4])
-		b.WriteByte(hex[c&15])
-	}
-	return b.String()
-}
-
-func isAlphanumeric(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }

@@ -110,7 +110,7 @@ func TestCheckSettings(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			v, err := url.ParseQuery(tt.query)
+			v, err := s3url.ParseQuery(tt.query)
 			require.NoError(t, err)
 			err = s3url.CheckSettings(v)
 			if tt.want == "" {
@@ -119,6 +119,21 @@ func TestCheckSettings(t *testing.T) {
 			}
 			require.EqualError(t, err, tt.want)
 		})
+	}
+}
+
+func TestParseQuery(t *testing.T) {
+	v, err := s3url.ParseQuery("secret-key=/k/c++.sec&&a%20b=c%3Dd=e&x=&x=2")
+	require.NoError(t, err)
+	assert.Equal(t, url.Values{"secret-key": {"/k/c++.sec"}, "a b": {"c=d=e"}, "x": {"", "2"}}, v)
+	for query, want := range map[string]string{
+		"trusted":    `parameter "trusted" has no value; want trusted=value`,
+		"a=%4":       `parameter "a=%4": invalid URL escape "%4"`,
+		"%zz=1&ok=1": `parameter "%zz=1": invalid URL escape "%zz"`,
+	} {
+		v, err := s3url.ParseQuery(query)
+		require.EqualError(t, err, want)
+		assert.Nil(t, v)
 	}
 }
 
