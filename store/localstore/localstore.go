@@ -1,0 +1,131 @@
+package localstore
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store"
+)
+
+// Options say where a store is. The zero value is the usual one, in /nix.
+type Options struct {
+	// Root is the directory that stands for / where the store is not the
+	// system's: the parameter root of Nix's local store URLs.
+	Root string
+
+	// StoreDir is the store directory that the paths say they are in; ""
+	// means /nix/store.
+	StoreDir storepath.Dir
+
+	// RealStoreDir is the directory in which the store objects are; "" means
+	// nix/store in Root, or StoreDir without a Root.
+	RealStoreDir string
+
+	// StateDir is the directory that has db/db.sqlite; "" means nix/var/nix
+	// in Root or /.
+	StateDir string
+}
+
+func (o *Options) setDefaults() error {
+	o.StoreDir = cmp.Or(o.StoreDir, storepath.Default)
+	if err := o.StoreDir.Check(); err != nil {
+		return err
+	}
+	if o.RealStoreDir == "" {
+		o.RealStoreDir = string(o.StoreDir)
+		if o.Root != "" {
+			o.RealStoreDir = filepath.Join(o.Root, "nix", "store")
+		}
+	}
+	if o.StateDir == "" {
+		o.StateDir = filepath.Join(cmp.Or(o.Root, "/"), "nix", "var", "nix")
+	}
+	var err error
+	if o.StateDir, err = filepath.Abs(o.StateDir); err == nil {
+		o.RealStoreDir, err = filepath.Abs(o.RealStoreDir)
+	}
+	return err
+}
+
+// Store is a local Nix store that is read. It implements [store.Source] and is
+// safe for concurrent use. It takes at most a few MiB of memory.
+type Store struct {
+	opts Options
+	db   *database
+}
+
+var _ store.Source = (*Store)(nil)
+
+// Open opens a store. It fails where there is none, where its database is not
+// of the schema that this package knows, and with [store.ErrStoreDir] where its
+// paths are in another store directory than opts says.
+func Open(ctx context.Context, opts Options) (*Store, error) {
+	if err := opts.setDefaults(); err != nil {
+		return nil, fmt.Errorf("opening local store: %w", err)
+	}
+	s := &Store{opts: opts, db: newDatabase(filepath.Join(opts.StateDir, "db", "db.sqlite"))}
+	err := s.checkSchema()
+	if err == nil {
+		err = s.checkStoreDir(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("opening %s: %w", s, errors.Join(err, s.db.close()))
+	}
+	return s, nil
+}
+
+// schema is the version of the database that is read here.
+const schema = "10"
+
+// checkSchema fails where the file with the version tells of another one. The
+// tables themselves are looked at when they are read.
+func (s *Store) checkSchema() error {
+	file := filepath.Join(s.opts.StateDir, "db", "schema")
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 16))
+	if err != nil {
+		return err
+	}
+	if version := strings.TrimSpace(string(text)); version != schema {
+		return fmt.Errorf("%s says that the database has schema %q, expected %s; a newer Nix upgrades an older one", file, version, schema)
+	}
+	return nil
+}
+
+// String describes the store as Nix would name it.
+func (s *Store) String() string {
+	if s.opts.Root != "" {
+		return "local?root=" + s.opts.Root
+	}
+	if s.opts.StateDir != "/nix/var/nix" {
+		return "local?state=" + s.opts.StateDir
+	}
+	return "local"
+}
+
+// StoreDir is the store directory of the paths.
+func (s *Store) StoreDir() storepath.Dir { return s.opts.StoreDir }
+
+// Physical returns where the contents of a path are on disk, whether it is
+// valid or not.
+func (s *Store) Physical(p storepath.Path) string {
+	return filepath.Join(s.opts.RealStoreDir, p.String())
+}
+
+// Close closes the database. No call may follow it.
+func (s *Store) Close() error { return s.db.close() }
