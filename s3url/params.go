@@ -3,7 +3,6 @@ package s3url
 import (
 	"cmp"
 	"fmt"
-	"net/url"
 	"strings"
 )
 
@@ -18,34 +17,12 @@ type param struct {
 	transport  bool   // a field of Transport
 	setting    bool   // a cache setting, kept in Rest
 
-	bind  func(u *URL) value // the field; nil for settings
-	check check              // of a setting
+	bind func(u *URL) value // its place in a URL
 }
 
-// set parses text into the parameter's place in u.
-func (p *param) set(u *URL, text string) error {
-	if !p.setting {
-		return p.bind(u).set(text)
-	}
-	if text == "" {
-		return nil
-	}
-	if err := p.check(text); err != nil {
-		return err
-	}
-	if u.Rest == nil {
-		u.Rest = make(url.Values)
-	}
-	u.Rest.Set(p.name, text)
-	return nil
-}
-
-// get returns the parameter as text, empty where u is silent about it.
-func (p *param) get(u *URL) string {
-	if p.setting {
-		return u.Rest.Get(p.name)
-	}
-	return p.bind(u).String()
+// setting returns the parameter for a cache setting.
+func setting(name, def string, c check) param {
+	return param{name: name, def: def, setting: true, bind: func(u *URL) value { return restValue{u, name, c} }}
 }
 
 var params = []param{
@@ -89,23 +66,23 @@ var params = []param{
 		return number[int]{p: &u.MaxConcurrency, min: 1, max: 10000}
 	}},
 
-	{name: "compression", def: "zstd", setting: true, check: oneOf(compressions...)},
-	{name: "compression-level", def: "-1", setting: true, check: isInteger(-1<<31, 1<<31-1)},
-	{name: "parallel-compression", def: "true for zstd, false else", setting: true, check: isBool},
-	{name: "write-nar-listing", def: "false", setting: true, check: isBool},
-	{name: "index-debug-info", def: "false", setting: true, check: isBool},
-	{name: "narinfo-compression", def: "none", setting: true, check: oneOf(compressions...)},
-	{name: "ls-compression", def: "none", setting: true, check: oneOf(compressions...)},
-	{name: "log-compression", def: "none", setting: true, check: oneOf(compressions...)},
-	{name: "secret-key", def: "none", setting: true, check: line(4096)},
-	{name: "secret-keys", def: "none", setting: true, check: line(16384)},
-	{name: "local-nar-cache", def: "none", setting: true, check: line(4096)},
-	{name: "store", def: "/nix/store", setting: true, check: isAbsolute},
-	{name: "priority", def: "the cache's", setting: true, check: isInteger(-1<<31, 1<<31-1)},
-	{name: "want-mass-query", def: "the cache's", setting: true, check: isBool},
-	{name: "trusted", def: "false", setting: true, check: isBool},
-	{name: "path-info-cache-size", def: "65536", setting: true, check: isInteger(0, 1<<31-1)},
-	{name: "system-features", def: "none", setting: true, check: line(4096)},
+	setting("compression", "zstd", oneOf(compressions...)),
+	setting("compression-level", "-1", isInteger(-1<<31, 1<<31-1)),
+	setting("parallel-compression", "true for zstd, false else", isBool),
+	setting("write-nar-listing", "false", isBool),
+	setting("index-debug-info", "false", isBool),
+	setting("narinfo-compression", "none", oneOf(compressions...)),
+	setting("ls-compression", "none", oneOf(compressions...)),
+	setting("log-compression", "none", oneOf(compressions...)),
+	setting("secret-key", "none", line(4096)),
+	setting("secret-keys", "none", line(16384)),
+	setting("local-nar-cache", "none", line(4096)),
+	setting("store", "/nix/store", isAbsolute),
+	setting("priority", "the cache's", isInteger(-1<<31, 1<<31-1)),
+	setting("want-mass-query", "the cache's", isBool),
+	setting("trusted", "false", isBool),
+	setting("path-info-cache-size", "65536", isInteger(0, 1<<31-1)),
+	setting("system-features", "none", line(4096)),
 }
 
 // compressions are the names that a narinfo may carry (Nix manual, "Binary
@@ -140,7 +117,7 @@ func (u *URL) Parameters() []Parameter {
 	for i := range params {
 		p := &params[i]
 		out := Parameter{Name: p.name, Value: p.def, Origin: FromDefault, Extension: p.extension}
-		if text := p.get(u); text != "" {
+		if text := p.bind(u).String(); text != "" {
 			out.Value, out.Origin = text, FromURL
 			out.Note = p.note(u)
 			if u.spelled[p.name] != "" {
@@ -169,7 +146,7 @@ func (p *param) note(u *URL) string {
 func (u *URL) Warnings() []string {
 	var all []string
 	for i := range params {
-		if p := &params[i]; p.get(u) != "" {
+		if p := &params[i]; p.bind(u).String() != "" {
 			if note := p.note(u); note != "" {
 				all = append(all, note)
 			}

@@ -46,7 +46,7 @@ const (
 // [URL.Validate]. Reading one is safe for concurrent use.
 type URL struct {
 	Bucket string
-	Prefix string // of every key, without slashes around it; the driver puts one behind it
+	Prefix string // of every key; a slash follows it, but is not part of it
 
 	Profile string // of the AWS configuration files; goes before credentials in the environment
 	Region  string // DefaultRegion where neither URL, environment nor profile name one
@@ -124,7 +124,7 @@ func Parse(s string) (*URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("s3 URL: prefix %q: %w", path, err)
 	}
-	u := &URL{Bucket: bucket, Prefix: strings.TrimRight(prefix, "/")}
+	u := &URL{Bucket: bucket, Prefix: strings.Trim(prefix, "/")}
 	if err := u.parseQuery(query); err != nil {
 		return nil, fmt.Errorf("s3 URL of bucket %q: %w", bucket, err)
 	}
@@ -147,7 +147,7 @@ func (u *URL) parseQuery(query string) error {
 			return nil
 		}
 		seen[p.name] = true
-		if err := p.set(u, text); err != nil {
+		if err := p.bind(u).set(text); err != nil {
 			return fmt.Errorf("%s=%s: %w", given, text, err)
 		}
 		if given != p.name && text != "" {
@@ -182,7 +182,7 @@ func (u *URL) String() string {
 	}
 	for i := range params {
 		p := &params[i]
-		if text := p.get(u); text != "" && !p.setting {
+		if text := p.bind(u).String(); text != "" && !p.setting {
 			name := p.name
 			if alias := u.spelled[name]; alias != "" {
 				name = alias

@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 		{"scheme in capitals", "S3://my-bucket", s3url.URL{Bucket: "my-bucket"}},
 		{"dots and digits", "s3://1.my.bucket.9", s3url.URL{Bucket: "1.my.bucket.9"}},
 		{"prefix", "s3://my-bucket/a/b", s3url.URL{Bucket: "my-bucket", Prefix: "a/b"}},
-		{"prefix with trailing slashes", "s3://my-bucket/a/b//", s3url.URL{Bucket: "my-bucket", Prefix: "a/b"}},
+		{"prefix with slashes around it", "s3://my-bucket//a/b//", s3url.URL{Bucket: "my-bucket", Prefix: "a/b"}},
 		{"prefix with empty segment", "s3://my-bucket/a//b", s3url.URL{Bucket: "my-bucket", Prefix: "a//b"}},
 		{"prefix encoded", "s3://my-bucket/a%20b%3Fc/%C3%A4", s3url.URL{Bucket: "my-bucket", Prefix: "a b?c/ä"}},
 		{"plus is no space", "s3://my-bucket/c++?secret-key=/k/c++.sec", s3url.URL{
@@ -185,7 +185,7 @@ func TestParseErrors(t *testing.T) {
 func TestString(t *testing.T) {
 	tests := []struct{ name, url, want string }{
 		{"plain", "s3://bucket", "s3://bucket"},
-		{"slashes around the prefix", "S3://bucket//a/", "s3://bucket//a"},
+		{"slashes around the prefix", "S3://bucket//a/", "s3://bucket/a"},
 		{"encoding", "s3://bucket/%61 b/c+d?secret-key=/k%2fx%26y&profile=a+b%20c", "s3://bucket/a%20b/c%2Bd?profile=a%2Bb%20c&secret-key=/k/x%26y"},
 		{"order, repetition, defaults", "s3://bucket?trusted=1&region=a&anonymous=false&region=b", "s3://bucket?region=a&trusted=1"},
 		{"alias kept", "s3://bucket?buffer-size=8M", "s3://bucket?buffer-size=8388608"},
@@ -234,6 +234,7 @@ func TestValidateByHand(t *testing.T) {
 		{"tag", s3url.URL{Bucket: "bucket", Tags: map[string]string{"a,b": "c"}}, "tags=a,b=c"},
 		{"setting", s3url.URL{Bucket: "bucket", Rest: url.Values{"region": {"x"}}}, "region is a parameter of s3:// URLs"},
 		{"prefix", s3url.URL{Bucket: "bucket", Prefix: "a/./b"}, `has the segment "."`},
+		{"prefix with a slash", s3url.URL{Bucket: "bucket", Prefix: "a/"}, "want no slashes around it"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -19,12 +19,8 @@ func CheckSettings(v url.Values) error {
 		if !p.setting {
 			return fmt.Errorf("%s is a parameter of %s URLs, not of this one", name, p.schemes())
 		}
-		text := v.Get(name)
-		if text == "" {
-			continue
-		}
-		if err := p.check(text); err != nil {
-			return fmt.Errorf("%s=%s: %w", name, text, err)
+		if err := p.bind(&URL{}).set(v.Get(name)); err != nil {
+			return fmt.Errorf("%s=%s: %w", name, v.Get(name), err)
 		}
 	}
 	return nil
@@ -40,7 +36,7 @@ func ParseTransport(v url.Values) (Transport, url.Values, error) {
 		if !p.transport || !v.Has(p.name) {
 			continue
 		}
-		if err := p.set(&u, v.Get(p.name)); err != nil {
+		if err := p.bind(&u).set(v.Get(p.name)); err != nil {
 			return Transport{}, nil, fmt.Errorf("%s=%s: %w", p.name, v.Get(p.name), err)
 		}
 		delete(rest, p.name)

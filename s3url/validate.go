@@ -25,8 +25,8 @@ func (u *URL) validate() error {
 	// A field set by hand is checked by reading its own text again.
 	for i := range params {
 		p := &params[i]
-		if text := p.get(u); text != "" && !p.setting {
-			if err := p.set(&URL{}, text); err != nil {
+		if text := p.bind(u).String(); text != "" && !p.setting {
+			if err := p.bind(&URL{}).set(text); err != nil {
 				return fmt.Errorf("%s=%s: %w", p.name, text, err)
 			}
 		}
@@ -46,6 +46,9 @@ func (u *URL) validate() error {
 	if u.Prefix != "" {
 		if err := checkKey(u.Prefix); err != nil {
 			return fmt.Errorf("prefix %q: %w", u.Prefix, err)
+		}
+		if strings.Trim(u.Prefix, "/") != u.Prefix {
+			return fmt.Errorf("prefix %q: want no slashes around it", u.Prefix)
 		}
 	}
 	return u.checkConflicts()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -111,6 +112,29 @@ func (v milliseconds) set(s string) error {
 	d := time.Duration(n) * time.Millisecond
 	*v.p = &d
 	return err
+}
+
+// restValue is a cache setting, which stays a text.
+type restValue struct {
+	u     *URL
+	name  string
+	check check
+}
+
+func (v restValue) String() string { return v.u.Rest.Get(v.name) }
+
+func (v restValue) set(s string) error {
+	if s == "" {
+		return nil
+	}
+	if err := v.check(s); err != nil {
+		return err
+	}
+	if v.u.Rest == nil {
+		v.u.Rest = make(url.Values)
+	}
+	v.u.Rest.Set(v.name, s)
+	return nil
 }
 
 // tokens is a list of words with commas between them.
