@@ -33,7 +33,7 @@ func (c *Cache) Add(ctx context.Context, info *narinfo.PathInfo, archive io.Read
 		switch existing, err := c.NarInfo(ctx, info.Path); {
 		case err == nil:
 			return existing, nil
-		case !errors.Is(err, ErrNotFound):
+		case !isAbsent(err):
 			return nil, err
 		}
 	}
@@ -284,6 +284,9 @@ func (c *Cache) checkReferences(ctx context.Context, info *narinfo.PathInfo) err
 		g.Go(func() error {
 			has, err := c.Has(gctx, ref)
 			missing[i] = !has
+			if isAbsent(err) {
+				return nil
+			}
 			return err
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/fileblob"
 )
 
 const (
@@ -131,7 +132,7 @@ func (c *Cache) describe(ctx context.Context) (*description, error) {
 
 func (c *Cache) readDescription(ctx context.Context) (*description, error) {
 	data, _, err := blob.ReadAll(ctx, c.bucket, cacheInfoKey, cacheInfoLimit)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoSuchBucket) && c.makesBucket() {
 		return &description{}, nil
 	}
 	if err != nil {
@@ -146,6 +147,12 @@ func (c *Cache) readDescription(ctx context.Context) (*description, error) {
 			ErrStoreDir, c, info.StoreDir, c.settings.StoreDir, info.StoreDir)
 	}
 	return &description{info: *info, present: true}, nil
+}
+
+// makesBucket reports whether the first write makes a bucket that is missing.
+func (c *Cache) makesBucket() bool {
+	_, ok := blob.As[*fileblob.Bucket](c.bucket.Bucket)
+	return ok
 }
 
 // ensureDescribed writes nix-cache-info where it is missing, so that Nix knows

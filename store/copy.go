@@ -164,5 +164,8 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) error {
 	return err
 }
 
-// isAbsent tells a path that is not there from a store that cannot be asked.
-func isAbsent(err error) bool { return errors.Is(err, ErrNotFound) }
+// isAbsent tells a path that is not there, maybe since there is no bucket yet,
+// from a store that cannot be asked.
+func isAbsent(err error) bool {
+	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoSuchBucket)
+}

@@ -89,20 +89,12 @@ func Open(ctx context.Context, rawURL string, opts ...Option) (BinaryCacheStore,
 	}
 	c, err := New(bucket, settings)
 	if err == nil {
-		// A directory that does not exist yet is made by the first write.
-		if _, err = c.describe(ctx); errors.Is(err, ErrNoSuchBucket) && isFile(bucket) {
-			err = nil
-		}
+		_, err = c.describe(ctx)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", RedactURL(rawURL), errors.Join(err, bucket.Close()))
 	}
 	return c, nil
-}
-
-func isFile(b blob.Bucket) bool {
-	_, ok := b.(*fileblob.Bucket)
-	return ok
 }
 
 // bucket opens what a URL points to, and reads its settings.

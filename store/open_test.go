@@ -79,11 +79,17 @@ func TestOpenStoreDir(t *testing.T) {
 func TestOpenDirectoryThatIsMadeLater(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "yet")
 	c := open(t, "file://"+dir)
-	has, err := c.Has(t.Context(), madeUpPath(1, "x"))
-	require.NoError(t, err)
-	require.False(t, has)
+	_, err := c.Has(t.Context(), madeUpPath(1, "x"))
+	require.ErrorIs(t, err, store.ErrNoSuchBucket)
+	require.NoDirExists(t, dir)
 	add(t, c, newObject(t, 1, []byte("x")), store.AddOptions{})
 	require.FileExists(t, filepath.Join(dir, "nix-cache-info"))
+
+	src, _ := fill(t, independent(t, 70, 10), store.Settings{})
+	for _, paths := range [][]storepath.Path{allPaths(t, src)[:3], allPaths(t, src)} {
+		_, err = store.Copy(t.Context(), open(t, "file://"+filepath.Join(t.TempDir(), "x")), src, paths, store.CopyOptions{})
+		require.NoError(t, err)
+	}
 }
 
 func TestNamedMemoryIsShared(t *testing.T) {

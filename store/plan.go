@@ -73,7 +73,11 @@ func (c *copier) absent(ctx context.Context, nodes []*node) ([]*node, error) {
 		}
 	}
 	asked, err := filterNodes(ctx, rest, func(ctx context.Context, n *node) (bool, error) {
-		return c.dst.Has(ctx, n.info.Path)
+		has, err := c.dst.Has(ctx, n.info.Path)
+		if isAbsent(err) {
+			err = nil
+		}
+		return has, err
 	})
 	if err != nil {
 		return nil, err
@@ -100,7 +104,7 @@ func (c *copier) listed(ctx context.Context, nodes []*node) (present map[string]
 			return nil, nil, context.Cause(ctx)
 		case errors.Is(err, errors.ErrUnsupported), errors.Is(err, ErrAccessDenied):
 			return present, nodes, nil // to be asked one by one
-		case isAbsent(err), errors.Is(err, ErrNoSuchBucket):
+		case isAbsent(err):
 			return present, nil, nil
 		case err != nil:
 			return nil, nil, err

@@ -34,7 +34,8 @@ import (
 
 // Options are the settings of a bucket. The zero value is good for caches.
 type Options struct {
-	// Create makes the directory, and those above it, where it is missing.
+	// Create makes a missing directory, and those above it, when something is
+	// first written. Until then, everything else fails with ErrNoSuchBucket.
 	Create bool
 
 	// Sync makes a write return only when the object is on disk (fsync), so
@@ -50,9 +51,12 @@ type Options struct {
 // processes IfNoneMatch still is, by link(2); IfMatch is not, and fails only
 // where the other write was finished before.
 type Bucket struct {
-	dir  string
-	root *os.Root
-	sync bool
+	dir    string
+	create bool
+	sync   bool
+
+	opening sync.Mutex
+	root    *os.Root // nil until the directory is there; see ready
 
 	// commit is held while an object gets its name, so that a condition is
 	// still true when it does.
@@ -66,36 +70,56 @@ var (
 	_ blob.Uploader = (*Bucket)(nil)
 )
 
-// Open opens the bucket in a directory.
+// Open opens the bucket in a directory. A missing one is an error, unless
+// Options.Create.
 func Open(dir string, opts Options) (*Bucket, error) {
-	b := &Bucket{dir: dir, sync: opts.Sync}
-	if opts.Create {
-		if err := os.MkdirAll(dir, 0o777); err != nil {
-			return nil, b.error("Open", "", err)
-		}
-	}
-	root, err := os.OpenRoot(dir)
-	if isMissing(err) {
-		return nil, &blob.Error{Op: "Open", Bucket: b.String(), Err: fmt.Errorf("%w: %w", blob.ErrNoSuchBucket, err)}
-	}
-	if err != nil {
+	b := &Bucket{dir: dir, create: opts.Create, sync: opts.Sync}
+	err := b.ready(false)
+	if err != nil && !(opts.Create && errors.Is(err, blob.ErrNoSuchBucket)) {
 		return nil, b.error("Open", "", err)
 	}
-	b.root = root
 	return b, nil
+}
+
+// ready opens the directory where it has not been, for all that use root
+// afterwards, and makes it first where something is to be written.
+func (b *Bucket) ready(write bool) error {
+	b.opening.Lock()
+	defer b.opening.Unlock()
+	if b.root != nil {
+		return nil
+	}
+	if write && b.create {
+		if err := os.MkdirAll(b.dir, 0o777); err != nil {
+			return err
+		}
+	}
+	root, err := os.OpenRoot(b.dir)
+	if isMissing(err) {
+		return fmt.Errorf("%w: %v", blob.ErrNoSuchBucket, err)
+	}
+	b.root = root
+	return err
 }
 
 // String returns "file://" and the directory.
 func (b *Bucket) String() string { return "file://" + b.dir }
 
 // Close closes the directory. Open bodies stay good.
-func (b *Bucket) Close() error { return b.root.Close() }
+func (b *Bucket) Close() error {
+	b.opening.Lock()
+	defer b.opening.Unlock()
+	if b.root == nil {
+		return nil
+	}
+	return b.root.Close()
+}
 
 // error makes a *blob.Error, with the sentinel for what the operating system
 // says.
 func (b *Bucket) error(op, key string, err error) error {
 	switch {
-	case errors.Is(err, blob.ErrNotFound):
+	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrNoSuchBucket):
 	case isMissing(err):
 		err = fmt.Errorf("%w: %w", blob.ErrNotFound, err)
 	case errors.Is(err, fs.ErrPermission):
@@ -159,6 +183,9 @@ func (b *Bucket) Head(ctx context.Context, key string) (blob.Attrs, error) {
 }
 
 func (b *Bucket) stat(key string) (blob.Attrs, error) {
+	if err := b.ready(false); err != nil {
+		return blob.Attrs{}, err
+	}
 	info, err := b.root.Stat(key)
 	if err != nil {
 		return blob.Attrs{}, err
@@ -248,6 +275,9 @@ func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 func (b *Bucket) remove(key string) error {
 	if checkKey(key) != nil {
 		return nil // there is no such object
+	}
+	if err := b.ready(false); err != nil {
+		return err
 	}
 	info, err := b.root.Lstat(key)
 	if err == nil && !info.IsDir() {

@@ -1,6 +1,7 @@
 package fileblob_test
 
 import (
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -46,4 +47,29 @@ func noFileName(key string) bool {
 		return key == "odd/CASE" || key == "odd/e\u0301" || len(key) > 900
 	}
 	return false
+}
+
+func TestMissingDirectoryIsMadeByTheFirstWrite(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "not", "yet")
+	_, err := fileblob.Open(dir, fileblob.Options{})
+	require.ErrorIs(t, err, blob.ErrNoSuchBucket)
+
+	b, err := fileblob.Open(dir, fileblob.Options{Create: true})
+	require.NoError(t, err)
+	_, err = b.Head(t.Context(), "x")
+	require.ErrorIs(t, err, blob.ErrNoSuchBucket)
+	require.ErrorIs(t, b.Delete(t.Context(), "x"), blob.ErrNoSuchBucket)
+	for _, err := range b.List(t.Context(), blob.ListOptions{}) {
+		require.ErrorIs(t, err, blob.ErrNoSuchBucket)
+	}
+	for _, err := range b.Uploads(t.Context(), "") {
+		require.ErrorIs(t, err, blob.ErrNoSuchBucket)
+	}
+	require.NoDirExists(t, dir)
+
+	_, err = b.Put(t.Context(), "x", strings.NewReader("text"), blob.PutOptions{})
+	require.NoError(t, err)
+	_, err = b.Head(t.Context(), "x")
+	require.NoError(t, err)
+	require.NoError(t, b.Close())
 }

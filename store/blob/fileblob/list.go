@@ -16,6 +16,10 @@ import (
 // objects; those to folders are not followed.
 func (b *Bucket) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.Attrs, error] {
 	return func(yield func(blob.Attrs, error) bool) {
+		if err := b.ready(false); err != nil {
+			yield(blob.Attrs{}, b.error("List", opts.Prefix, err))
+			return
+		}
 		w := &walk{bucket: b, ctx: ctx, opts: opts, yield: yield}
 		dir := path.Dir(opts.Prefix + "x")
 		if !fs.ValidPath(dir) {

@@ -88,6 +88,9 @@ const attempts = 100
 
 // createTemp creates a temporary file in a folder of the bucket.
 func (b *Bucket) createTemp(dir string) (*temp, error) {
+	if err := b.ready(true); err != nil {
+		return nil, err
+	}
 	name := path.Join(dir, tempPrefix+rand.Text())
 	var file *os.File
 	err := b.inFolder(dir, func() (err error) {

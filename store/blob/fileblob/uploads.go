@@ -16,7 +16,11 @@ import (
 // key of such a write is not known: Key and ID are the path of the file.
 func (b *Bucket) Uploads(ctx context.Context, prefix string) iter.Seq2[blob.Upload, error] {
 	return func(yield func(blob.Upload, error) bool) {
-		if err := b.uploads(ctx, ".", prefix, yield); err != nil && err != fs.SkipAll {
+		err := b.ready(false)
+		if err == nil {
+			err = b.uploads(ctx, ".", prefix, yield)
+		}
+		if err != nil && err != fs.SkipAll {
 			yield(blob.Upload{}, b.error("Uploads", prefix, err))
 		}
 	}
@@ -62,6 +66,9 @@ func (b *Bucket) AbortUpload(ctx context.Context, u blob.Upload) error {
 	}
 	if !fs.ValidPath(u.ID) || !isTemp(path.Base(u.ID)) {
 		return b.error("AbortUpload", u.Key, fmt.Errorf("%q is no temporary file of a write", u.ID))
+	}
+	if err := b.ready(false); err != nil {
+		return b.error("AbortUpload", u.Key, err)
 	}
 	if err := b.root.Remove(u.ID); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return b.error("AbortUpload", u.Key, err)
