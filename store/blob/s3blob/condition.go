@@ -12,8 +12,9 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// abilities are what a server has shown that it can and cannot do.
+// abilities are what a server has shown of itself.
 type abilities struct {
+	authenticated atomic.Bool // has accepted a signature
 	conditional   atomic.Bool // has refused a write whose condition did not hold
 	unconditional atomic.Bool // answers 501 to conditional writes
 	probed        atomic.Bool // learnCondition has asked

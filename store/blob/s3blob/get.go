@@ -88,6 +88,7 @@ func (g *download) request(ctx context.Context, opts blob.GetOptions) (*blob.Obj
 	if err != nil {
 		return nil, err
 	}
+	g.b.authenticated.Store(true)
 	obj, err := g.object(out, opts)
 	if err != nil {
 		out.Body.Close()

@@ -61,7 +61,7 @@ func (b *Bucket) accessHint(op string) string {
 	if action == "" {
 		return ""
 	}
-	on := "arn:aws:s3:::" + b.name
+	on := b.arn
 	if op != "List" && op != "Uploads" {
 		on += "/" + b.prefix + "*"
 	}
@@ -93,7 +93,7 @@ func (b *Bucket) networkHint(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "no server listens there: check endpoint="
 	case errors.As(err, &authority):
-		return "the server's certificate is not signed by a known authority: set SSL_CERT_FILE"
+		return "the server's certificate is not signed by a known authority: set AWS_CA_BUNDLE"
 	case errors.As(err, &hostname):
 		return "the server's certificate is for another name: check endpoint="
 	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/", errors.Is(err, http.ErrSchemeMismatch):

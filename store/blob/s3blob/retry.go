@@ -2,6 +2,7 @@ package s3blob
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"math/rand/v2"
@@ -55,10 +56,10 @@ func newRetryer(mode aws.RetryMode, opts RetryOptions, log *slog.Logger) *retrye
 		// short outage under many parallel requests. Attempts and delays
 		// are the bound here.
 		o.RateLimiter = ratelimit.None
-		o.Retryables = append(o.Retryables,
+		o.Retryables = append([]retry.IsErrorRetryable{hopeless{}}, append(o.Retryables,
 			retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}},
 			retry.RetryableErrorCode{Codes: conflictCodes},
-			retry.RetryableErrorCode{Codes: codes})
+			retry.RetryableErrorCode{Codes: codes})...)
 		o.Throttles = r.throttled
 	}
 	if mode == aws.RetryModeAdaptive {
@@ -152,6 +153,18 @@ func (throttleStatus) IsErrorThrottle(err error) aws.Ternary {
 		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 			return aws.TrueTernary
 		}
+	}
+	return aws.UnknownTernary
+}
+
+// hopeless takes failures for final that the SDK would try again: a certificate
+// does not get better.
+type hopeless struct{}
+
+func (hopeless) IsErrorRetryable(err error) aws.Ternary {
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) || errors.Is(err, http.ErrSchemeMismatch) {
+		return aws.FalseTernary
 	}
 	return aws.UnknownTernary
 }

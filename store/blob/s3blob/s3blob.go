@@ -42,7 +42,6 @@
 package s3blob
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -52,6 +51,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob"
 )
 
@@ -69,6 +69,7 @@ type Bucket struct {
 	name     string
 	prefix   string // "" or ends with a slash
 	endpoint string // "" is AWS
+	arn      string
 	opts     Options
 	log      *slog.Logger
 	abilities
@@ -100,7 +101,9 @@ func newBucket(client *s3.Client, bucket, prefix string, opts Options) *Bucket {
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		b.prefix = prefix + "/"
 	}
-	b.endpoint = value(client.Options().BaseEndpoint)
+	o := client.Options()
+	b.endpoint = value(o.BaseEndpoint)
+	b.arn = "arn:" + s3url.PartitionOf(o.Region).ID + ":s3:::" + bucket
 	b.conditional.Store(opts.Dialect == DialectAWS)
 	b.buffers.size = opts.PartSize
 	return b
@@ -146,31 +149,6 @@ func (b *Bucket) key(key string) (string, error) {
 		return "", errors.New("the key is not UTF-8 without NUL")
 	}
 	return full, nil
-}
-
-// Head returns the attributes of an object.
-func (b *Bucket) Head(ctx context.Context, key string) (blob.Attrs, error) {
-	full, err := b.key(key)
-	if err != nil {
-		return blob.Attrs{}, b.fail(ctx, "Head", key, err)
-	}
-	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{
-		Bucket:       &b.name,
-		Key:          &full,
-		VersionId:    b.opts.versionID(),
-		RequestPayer: b.opts.requestPayer(),
-	})
-	if err != nil {
-		return blob.Attrs{}, b.fail(ctx, "Head", key, err)
-	}
-	return blob.Attrs{
-		Key:             key,
-		Size:            value(out.ContentLength),
-		ETag:            value(out.ETag),
-		ModTime:         value(out.LastModified),
-		ContentType:     value(out.ContentType),
-		ContentEncoding: value(out.ContentEncoding),
-	}, nil
 }
 
 // value returns what p points to, or the zero value.

@@ -1,0 +1,196 @@
+package s3blob_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/storetest"
+	"example.com/nixs3/store/storetest/fakes3"
+)
+
+func TestErrorsOfTheServer(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		code   string
+		is     error
+		hint   string
+	}{
+		{404, "NoSuchKey", blob.ErrNotFound, ""},
+		{404, "NoSuchBucket", blob.ErrNoSuchBucket, "check the bucket's name and endpoint=, or create the bucket"},
+		{403, "AccessDenied", blob.ErrAccessDenied, "allow s3:GetObject on arn:aws:s3:::bucket/cache/*"},
+		{403, "InvalidAccessKeyId", blob.ErrAccessDenied, "the server does not know this access key: check profile=, AWS_ACCESS_KEY_ID and endpoint="},
+		{403, "SignatureDoesNotMatch", blob.ErrAccessDenied, "the secret key is wrong, or a proxy changed the request"},
+		{400, "ExpiredToken", blob.ErrAccessDenied, "the session has expired: sign in again (aws sso login) or renew the token"},
+		{403, "RequestTimeTooSkewed", blob.ErrAccessDenied, "set this machine's clock"},
+		{401, "Whatever", blob.ErrAccessDenied, "allow s3:GetObject on arn:aws:s3:::bucket/cache/*"},
+		{412, "PreconditionFailed", blob.ErrPrecondition, ""},
+		{409, "ConditionalRequestConflict", blob.ErrPrecondition, ""},
+		{301, "PermanentRedirect", blob.ErrRegion, "add region= with the region that the bucket is in"},
+		{503, "SlowDown", blob.ErrThrottled, "lower max-concurrency=, or raise retry-attempts="},
+		{429, "Whatever", blob.ErrThrottled, ""},
+		{400, "BadDigest", blob.ErrChecksum, ""},
+		{400, "EntityTooLarge", blob.ErrTooLarge, "objects above 5 GiB need multipart-upload=true"},
+		{400, "InvalidStorageClass", nil, "the server does not have this storage class: change or leave out storage-class="},
+		{500, "InternalError", nil, ""},
+	} {
+		t.Run(test.code, func(t *testing.T) {
+			server := newFake(t, fakes3.Options{})
+			b := open(t, server, "/cache?retry-attempts=1", s3blob.Options{})
+			server.Inject(fakes3.Fault{Kind: fakes3.Fail, Status: test.status, Code: test.code})
+			_, err := b.Get(t.Context(), "key", blob.GetOptions{})
+			var e *blob.Error
+			require.ErrorAs(t, err, &e)
+			if test.is != nil {
+				assert.ErrorIs(t, err, test.is)
+			}
+			assert.Equal(t, "Get", e.Op)
+			assert.Equal(t, "s3://bucket", e.Bucket)
+			assert.Equal(t, "key", e.Key)
+			assert.Equal(t, server.Addr(), e.Endpoint)
+			assert.Equal(t, test.status, e.Status)
+			assert.Equal(t, test.code, e.Code)
+			assert.Equal(t, test.hint, e.Hint)
+			assert.Contains(t, err.Error(), "injected fault", "the server's own words")
+			assert.NotContains(t, err.Error(), "operation error", "the SDK's preamble")
+		})
+	}
+}
+
+func TestErrorsAreWholeSentences(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Amz-Request-Id", "4442587FB7D0A2F9")
+		w.WriteHeader(http.StatusForbidden)
+		io.WriteString(w, `<Error><Code>AccessDenied</Code><Message>`+strings.Repeat("No. ", 1000)+`</Message></Error>`)
+	}))
+	defer server.Close()
+	b := open(t, newFake(t, fakes3.Options{}), "/cache?endpoint="+server.URL, s3blob.Options{})
+	_, err := b.Get(t.Context(), "key", blob.GetOptions{})
+	assert.EqualError(t, err, `Get "key" in s3://bucket: access denied: `+strings.Repeat("No. ", 128)+`… (HTTP 403, AccessDenied, endpoint `+
+		strings.TrimPrefix(server.URL, "http://")+`, request 4442587FB7D0A2F9); allow s3:GetObject on arn:aws:s3:::bucket/cache/*`)
+}
+
+func TestPermissionsAreNamed(t *testing.T) {
+	server := newFake(t, fakes3.Options{})
+	b := open(t, server, "/cache?retry-attempts=1"+inParts, s3blob.Options{})
+	denied := fakes3.Fault{Kind: fakes3.Fail, Status: 403, Code: "AccessDenied"}
+	for _, test := range []struct {
+		name string
+		do   func(ctx context.Context) error
+		hint string
+	}{
+		{"Put", func(ctx context.Context) error {
+			_, err := b.Put(ctx, "key", bytes.NewReader(nil), blob.PutOptions{})
+			return err
+		}, "allow s3:PutObject on arn:aws:s3:::bucket/cache/*"},
+		{"Delete", func(ctx context.Context) error { return b.Delete(ctx, "key") }, "allow s3:DeleteObject on arn:aws:s3:::bucket/cache/*"},
+		{"List", func(ctx context.Context) error {
+			for _, err := range b.List(ctx, blob.ListOptions{}) {
+				return err
+			}
+			return nil
+		}, "allow s3:ListBucket on arn:aws:s3:::bucket"},
+		{"Uploads", func(ctx context.Context) error {
+			for _, err := range b.Uploads(ctx, "") {
+				return err
+			}
+			return nil
+		}, "allow s3:ListBucketMultipartUploads on arn:aws:s3:::bucket"},
+		{"AbortUpload", func(ctx context.Context) error { return b.AbortUpload(ctx, blob.Upload{Key: "key", ID: "id"}) },
+			"allow s3:AbortMultipartUpload on arn:aws:s3:::bucket/cache/*"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			server.Inject(denied)
+			err := test.do(t.Context())
+			require.ErrorIs(t, err, blob.ErrAccessDenied)
+			var e *blob.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, test.hint, e.Hint)
+		})
+	}
+}
+
+func TestARNsAreThoseOfThePartition(t *testing.T) {
+	server := newFake(t, fakes3.Options{Region: "cn-north-1"})
+	b := open(t, server, "?region=cn-north-1", s3blob.Options{})
+	server.Inject(fakes3.Fault{Kind: fakes3.Fail, Status: 403, Code: "AccessDenied"})
+	_, err := b.Get(t.Context(), "key", blob.GetOptions{})
+	require.ErrorContains(t, err, "arn:aws-cn:s3:::bucket/*")
+}
+
+func TestErrorsWithoutAnAnswer(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	nobody := listener.Addr().String()
+	listener.Close()
+	tls := httptest.NewUnstartedServer(http.NotFoundHandler())
+	tls.Config.ErrorLog = log.New(io.Discard, "", 0)
+	tls.StartTLS()
+	defer tls.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	for name, test := range map[string]struct{ endpoint, hint string }{
+		"nobody listens":       {"http://" + nobody, "no server listens there: check endpoint="},
+		"unknown authority":    {tls.URL, "the server's certificate is not signed by a known authority: set AWS_CA_BUNDLE"},
+		"plain HTTP for https": {strings.Replace(plain.URL, "http:", "https:", 1), "the server speaks plain HTTP: use endpoint=http://…"},
+		"name that is not one": {"http://no.such.host.invalid", "check endpoint="},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t, newFake(t, fakes3.Options{}), "?retry-attempts=2&retry-delay=1&endpoint="+test.endpoint, s3blob.Options{})
+			_, err := b.Head(t.Context(), "key")
+			var e *blob.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, test.hint, e.Hint, err.Error())
+			assert.Zero(t, e.Status)
+		})
+	}
+}
+
+func TestMissingBucketIsToldApart(t *testing.T) {
+	server := storetest.NewS3(t, fakes3.Options{Buckets: []string{"another"}})
+	b := open(t, server, "?", s3blob.Options{})
+	_, err := b.Put(t.Context(), "key", bytes.NewReader(nil), blob.PutOptions{})
+	require.ErrorIs(t, err, blob.ErrNoSuchBucket)
+	require.NotErrorIs(t, err, blob.ErrNotFound)
+}
+
+// HEAD answers have no body and so no code: what a refusal means has to be
+// asked for.
+func TestRefusedSignatureOfHead(t *testing.T) {
+	t.Run("a wrong key is told as such", func(t *testing.T) {
+		server := newFake(t, fakes3.Options{})
+		b := open(t, server, "?", s3blob.Options{})
+		server.SetCredentials(fakes3.Credentials{AccessKey: fakes3.DefaultCredentials.AccessKey, SecretKey: "another"})
+		for range 2 {
+			_, err := b.Head(t.Context(), "key")
+			require.ErrorIs(t, err, blob.ErrAccessDenied)
+			var e *blob.Error
+			require.ErrorAs(t, err, &e)
+			assert.Equal(t, "SignatureDoesNotMatch", e.Code)
+		}
+	})
+	t.Run("a good one is not asked about twice", func(t *testing.T) {
+		server := newFake(t, fakes3.Options{Unlistable: true})
+		b := open(t, server, "?", s3blob.Options{})
+		for range 3 {
+			_, err := b.Head(t.Context(), "missing")
+			require.ErrorIs(t, err, blob.ErrAccessDenied)
+			var e *blob.Error
+			require.True(t, errors.As(err, &e))
+			assert.Equal(t, 403, e.Status)
+		}
+		assert.Equal(t, map[fakes3.Op]int{fakes3.HeadObject: 3, fakes3.GetObject: 1}, server.Counts())
+	})
+}

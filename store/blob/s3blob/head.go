@@ -1,0 +1,72 @@
+package s3blob
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"example.com/nixs3/store/blob"
+)
+
+// Head returns the attributes of an object.
+func (b *Bucket) Head(ctx context.Context, key string) (blob.Attrs, error) {
+	full, err := b.key(key)
+	if err != nil {
+		return blob.Attrs{}, b.fail(ctx, "Head", key, err)
+	}
+	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{
+		Bucket:       &b.name,
+		Key:          &full,
+		VersionId:    b.opts.versionID(),
+		RequestPayer: b.opts.requestPayer(),
+	})
+	if err != nil {
+		return blob.Attrs{}, b.fail(ctx, "Head", key, b.explainHead(ctx, full, err))
+	}
+	b.authenticated.Store(true)
+	return blob.Attrs{
+		Key:             key,
+		Size:            value(out.ContentLength),
+		ETag:            value(out.ETag),
+		ModTime:         value(out.LastModified),
+		ContentType:     value(out.ContentType),
+		ContentEncoding: value(out.ContentEncoding),
+	}, nil
+}
+
+// explainHead returns a better error than that of a HEAD, whose answer has no
+// body and so does not tell a refused signature from a missing permission. As
+// long as no signature of this bucket's is known to be good, the first byte is
+// asked for, to read what that is refused with.
+func (b *Bucket) explainHead(ctx context.Context, full string, err error) error {
+	switch statusOf(err) {
+	case http.StatusNotFound:
+		b.authenticated.Store(true)
+		return err
+	case http.StatusForbidden:
+		if b.authenticated.Load() {
+			return err
+		}
+	case http.StatusBadRequest:
+	default:
+		return err
+	}
+	out, better := b.client.GetObject(ctx, &s3.GetObjectInput{
+		Bucket: &b.name, Key: &full, Range: aws.String("bytes=0-0"),
+		VersionId: b.opts.versionID(), RequestPayer: b.opts.requestPayer(),
+	})
+	if better == nil {
+		out.Body.Close()
+		return err
+	}
+	if code := codeOf(better); code == "AccessDenied" || code == "NoSuchKey" {
+		b.authenticated.Store(true)
+	}
+	if statusOf(better) == 0 || errors.Is(better, context.Canceled) {
+		return err
+	}
+	return better
+}
