@@ -102,25 +102,24 @@ func (c *CacheInfo) AppendText(dst []byte) ([]byte, error) {
 			return dst, fmt.Errorf("nix-cache-info: %w", err)
 		}
 	}
-	w := lineWriter{dst, c.Extra}
-	if w.beginIf(c.StoreDir != "", fieldStoreDir) {
-		w.buf = append(w.buf, c.StoreDir...)
-		w.end()
+	extra := extraLines(c.Extra)
+	dst = extra.before(dst, fieldStoreDir)
+	if c.StoreDir != "" {
+		dst = append(append(append(dst, fieldStoreDir+": "...), c.StoreDir...), '\n')
 	}
-	if w.beginIf(c.WantMassQuery != nil, fieldWantMassQuery) {
+	dst = extra.before(dst, fieldWantMassQuery)
+	if c.WantMassQuery != nil {
+		digit := byte('0')
 		if *c.WantMassQuery {
-			w.buf = append(w.buf, '1')
-		} else {
-			w.buf = append(w.buf, '0')
+			digit = '1'
 		}
-		w.end()
+		dst = append(append(dst, fieldWantMassQuery+": "...), digit, '\n')
 	}
-	if w.beginIf(c.Priority != nil, fieldPriority) {
-		w.buf = strconv.AppendInt(w.buf, int64(*c.Priority), 10)
-		w.end()
+	dst = extra.before(dst, fieldPriority)
+	if c.Priority != nil {
+		dst = append(strconv.AppendInt(append(dst, fieldPriority+": "...), int64(*c.Priority), 10), '\n')
 	}
-	w.extras("")
-	return w.buf, nil
+	return extra.before(dst, ""), nil
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler: [ParseCacheInfo].

@@ -155,11 +155,11 @@ func (n *NarInfo) Equal(m *NarInfo) bool {
 		n.Compression == m.Compression &&
 		n.FileHash == m.FileHash &&
 		n.FileSize == m.FileSize &&
-		slices.Equal(extraLines(n.Extra), extraLines(m.Extra))
+		slices.Equal(withoutPlaces(n.Extra), withoutPlaces(m.Extra))
 }
 
-// extraLines returns the fields without their places, sorted.
-func extraLines(extra []Field) []Field {
+// withoutPlaces returns the fields without their places, sorted.
+func withoutPlaces(extra []Field) []Field {
 	lines := slices.Clone(extra)
 	for i := range lines {
 		lines[i].Before = ""

@@ -30,12 +30,16 @@ type PathInfo struct {
 //
 // It fails where a part of it is missing or not what Nix would sign.
 func (p *PathInfo) Fingerprint() (string, error) {
-	fingerprint, err := p.AppendFingerprint(nil)
+	var buf fingerprintBuffer
+	fingerprint, err := p.AppendFingerprint(buf[:0])
 	if err != nil {
 		return "", err
 	}
 	return string(fingerprint), nil
 }
+
+// fingerprintBuffer has room for some fifteen references, more than most have.
+type fingerprintBuffer [1024]byte
 
 // AppendFingerprint appends what [PathInfo.Fingerprint] returns to dst.
 func (p *PathInfo) AppendFingerprint(dst []byte) ([]byte, error) {
@@ -105,7 +109,8 @@ func (p *PathInfo) sortedReferences() []storepath.Path {
 	if isSet(p.References) {
 		return p.References
 	}
-	refs := slices.SortedFunc(slices.Values(p.References), storepath.Path.Compare)
+	refs := slices.Clone(p.References)
+	slices.SortFunc(refs, storepath.Path.Compare)
 	return slices.Compact(refs)
 }
 
@@ -234,9 +239,10 @@ func equalSets[T comparable](a, b []T, compare func(T, T) int) bool {
 	if slices.Equal(a, b) {
 		return true
 	}
-	a = slices.Compact(slices.SortedFunc(slices.Values(a), compare))
-	b = slices.Compact(slices.SortedFunc(slices.Values(b), compare))
-	return slices.Equal(a, b)
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.SortFunc(a, compare)
+	slices.SortFunc(b, compare)
+	return slices.Equal(slices.Compact(a), slices.Compact(b))
 }
 
 // Clone returns a copy that shares nothing with p that can be changed.

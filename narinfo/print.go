@@ -20,59 +20,58 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 	if err := n.checkWritable(); err != nil {
 		return dst, err
 	}
-	w := lineWriter{dst, n.Extra}
+	extra := extraLines(n.Extra)
 
-	w.begin(fieldStorePath)
-	w.buf = n.StoreDir.AppendJoin(w.buf, n.Path)
-	w.end()
-	w.begin(fieldURL)
-	w.buf = append(w.buf, n.URL...)
-	w.end()
-	w.begin(fieldCompression)
-	w.buf = append(w.buf, n.Compression...)
-	w.end()
+	dst = append(extra.before(dst, fieldStorePath), fieldStorePath+": "...)
+	dst = n.StoreDir.AppendJoin(dst, n.Path)
+	dst = append(dst, '\n')
+	dst = append(extra.before(dst, fieldURL), fieldURL+": "...)
+	dst = append(append(dst, n.URL...), '\n')
+	dst = append(extra.before(dst, fieldCompression), fieldCompression+": "...)
+	dst = append(append(dst, n.Compression...), '\n')
 
-	if w.beginIf(!n.FileHash.IsZero(), fieldFileHash) {
-		w.buf = n.FileHash.AppendString(w.buf)
-		w.end()
+	dst = extra.before(dst, fieldFileHash)
+	if !n.FileHash.IsZero() {
+		dst = append(dst, fieldFileHash+": "...)
+		dst = append(n.FileHash.AppendString(dst), '\n')
 	}
-	if w.beginIf(n.FileSize > 0, fieldFileSize) {
-		w.buf = strconv.AppendInt(w.buf, n.FileSize, 10)
-		w.end()
+	dst = extra.before(dst, fieldFileSize)
+	if n.FileSize > 0 {
+		dst = append(dst, fieldFileSize+": "...)
+		dst = append(strconv.AppendInt(dst, n.FileSize, 10), '\n')
 	}
-	w.begin(fieldNarHash)
-	w.buf = n.NarHash.AppendString(w.buf)
-	w.end()
-	w.begin(fieldNarSize)
-	w.buf = strconv.AppendInt(w.buf, n.NarSize, 10)
-	w.end()
+	dst = append(extra.before(dst, fieldNarHash), fieldNarHash+": "...)
+	dst = append(n.NarHash.AppendString(dst), '\n')
+	dst = append(extra.before(dst, fieldNarSize), fieldNarSize+": "...)
+	dst = append(strconv.AppendInt(dst, n.NarSize, 10), '\n')
 
 	// The space behind the colon stays when there are no references.
-	w.begin(fieldReferences)
+	dst = append(extra.before(dst, fieldReferences), fieldReferences+": "...)
 	for i, ref := range n.sortedReferences() {
 		if i > 0 {
-			w.buf = append(w.buf, ' ')
+			dst = append(dst, ' ')
 		}
-		w.buf = append(w.buf, ref.String()...)
+		dst = append(dst, ref.String()...)
 	}
-	w.end()
+	dst = append(dst, '\n')
 
-	if w.beginIf(!n.Deriver.IsZero(), fieldDeriver) {
-		w.buf = append(w.buf, n.Deriver.String()...)
-		w.end()
+	dst = extra.before(dst, fieldDeriver)
+	if !n.Deriver.IsZero() {
+		dst = append(dst, fieldDeriver+": "...)
+		dst = append(append(dst, n.Deriver.String()...), '\n')
 	}
-	w.extras(fieldSig)
-	for _, sig := range inNixOrder(n.Signatures) {
-		w.name(fieldSig)
-		w.buf = sig.appendString(w.buf)
-		w.end()
+	dst = extra.before(dst, fieldSig)
+	sigs := inNixOrder(n.Signatures)
+	for i := range sigs {
+		dst = append(dst, fieldSig+": "...)
+		dst = append(sigs[i].appendString(dst), '\n')
 	}
-	if w.beginIf(!n.CA.IsZero(), fieldCA) {
-		w.buf, _ = n.CA.AppendText(w.buf)
-		w.end()
+	dst = extra.before(dst, fieldCA)
+	if !n.CA.IsZero() {
+		dst = append(dst, fieldCA+": "...)
+		dst = append(n.CA.AppendString(dst), '\n')
 	}
-	w.extras("")
-	return w.buf, nil
+	return extra.before(dst, ""), nil
 }
 
 func (n *NarInfo) checkWritable() error {
@@ -92,38 +91,15 @@ func (n *NarInfo) checkWritable() error {
 	return nil
 }
 
-// lineWriter appends lines, and among them the extra ones in their places.
-type lineWriter struct {
-	buf   []byte
-	extra []Field
-}
+// extraLines are lines that go among those of the known fields.
+type extraLines []Field
 
-// begin writes the extra lines that go before a field, and the field's name.
-func (w *lineWriter) begin(name string) {
-	w.extras(name)
-	w.name(name)
-}
-
-// beginIf is begin for a field that may be absent. It returns present.
-func (w *lineWriter) beginIf(present bool, name string) bool {
-	w.extras(name)
-	if present {
-		w.name(name)
-	}
-	return present
-}
-
-func (w *lineWriter) name(name string) { w.buf = append(append(w.buf, name...), ": "...) }
-
-func (w *lineWriter) end() { w.buf = append(w.buf, '\n') }
-
-// extras writes the extra lines that go before a field, or to the end.
-func (w *lineWriter) extras(before string) {
-	for _, field := range w.extra {
-		if field.Before == before {
-			w.name(field.Name)
-			w.buf = append(w.buf, field.Value...)
-			w.end()
+// before appends the lines that go before a known field, or to the end.
+func (extra extraLines) before(dst []byte, name string) []byte {
+	for i := range extra {
+		if field := &extra[i]; field.Before == name {
+			dst = append(append(append(append(dst, field.Name...), ": "...), field.Value...), '\n')
 		}
 	}
+	return dst
 }

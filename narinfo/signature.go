@@ -76,7 +76,9 @@ func inNixOrder(sigs []Signature) []Signature {
 	if len(sigs) < 2 || slices.IsSortedFunc(sigs, compareText) || slices.IsSortedFunc(sigs, compareBytes) {
 		return sigs
 	}
-	return slices.SortedFunc(slices.Values(sigs), compareText)
+	sigs = slices.Clone(sigs)
+	slices.SortFunc(sigs, compareText)
+	return sigs
 }
 
 // compareText orders signatures by their texts.

@@ -78,7 +78,7 @@ func (keys TrustedKeys) String() string {
 // when [PathInfo.VerifyContentAddress] is content. Else the error is an
 // [*UntrustedError], or says why info has no fingerprint.
 func (keys TrustedKeys) Verify(info *PathInfo) error {
-	var buf [1024]byte // enough for some fifteen references
+	var buf fingerprintBuffer
 	fingerprint, err := info.AppendFingerprint(buf[:0])
 	if err != nil {
 		return err

@@ -105,27 +105,48 @@ func (h Hash) IsZero() bool { return h.algorithm == 0 }
 // Digest returns a copy of the digest's bytes, none for the zero Hash.
 func (h Hash) Digest() []byte { return bytes.Clone(h.bytes()) }
 
+// textBuffer has room for the longest text, so that a text costs one
+// allocation.
+type textBuffer [len("sha512:") + 2*maxSize]byte
+
 func (h *Hash) bytes() []byte { return h.digest[:h.algorithm.Size()] }
 
 // String returns the form of narinfos: the algorithm, a colon and nix32. Of
 // the zero Hash it is empty.
-func (h Hash) String() string { return string(h.AppendString(nil)) }
+func (h Hash) String() string {
+	var buf textBuffer
+	return string(h.AppendString(buf[:0]))
+}
 
 // SRI returns the form of JSON and of Nix expressions: the algorithm, a hyphen
 // and base64. Of the zero Hash it is empty.
-func (h Hash) SRI() string { return string(h.AppendSRI(nil)) }
+func (h Hash) SRI() string {
+	var buf textBuffer
+	return string(h.AppendSRI(buf[:0]))
+}
 
 // Nix32 returns the digest alone, in nix32, as in the names of NARs in a cache.
-func (h Hash) Nix32() string { return string(h.AppendNix32(nil)) }
+func (h Hash) Nix32() string {
+	var buf textBuffer
+	return string(h.AppendNix32(buf[:0]))
+}
 
 // Base16 returns the digest alone, in lower-case hexadecimal.
-func (h Hash) Base16() string { return string(h.AppendBase16(nil)) }
+func (h Hash) Base16() string {
+	var buf textBuffer
+	return string(h.AppendBase16(buf[:0]))
+}
 
 // Base64 returns the digest alone, in padded base64.
-func (h Hash) Base64() string { return string(h.AppendBase64(nil)) }
+func (h Hash) Base64() string {
+	var buf textBuffer
+	return string(h.AppendBase64(buf[:0]))
+}
 
 // AppendString appends what [Hash.String] returns to dst.
-func (h Hash) AppendString(dst []byte) []byte { return h.AppendNix32(h.appendAlgorithm(dst, ':')) }
+func (h Hash) AppendString(dst []byte) []byte {
+	return AppendNix32(h.appendAlgorithm(dst, ':'), h.bytes())
+}
 
 // AppendSRI appends what [Hash.SRI] returns to dst.
 func (h Hash) AppendSRI(dst []byte) []byte { return h.AppendBase64(h.appendAlgorithm(dst, '-')) }

@@ -3,6 +3,7 @@ package nixhash
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 const nix32Alphabet = "0123456789abcdfghijklmnpqrsvwxyz"
@@ -38,13 +39,15 @@ func nix32Len(n int) int { return (n*8 + 4) / 5 }
 // number, the most significant digit first, without padding. 32 bytes become
 // 52 characters.
 func EncodeNix32(src []byte) string {
-	return string(AppendNix32(make([]byte, 0, nix32Len(len(src))), src))
+	var buf [(maxSize*8 + 4) / 5]byte
+	return string(AppendNix32(buf[:0], src))
 }
 
 // AppendNix32 appends what [EncodeNix32] returns to dst.
 func AppendNix32(dst, src []byte) []byte {
 	n := nix32Len(len(src))
-	dst = append(dst, make([]byte, n)...)
+	dst = slices.Grow(dst, n)
+	dst = dst[:len(dst)+n]
 	out := dst[len(dst)-n:]
 
 	// Five bytes are eight digits. The first bytes are the last digits.

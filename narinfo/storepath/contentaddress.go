@@ -1,7 +1,6 @@
 package storepath
 
 import (
-	"encoding"
 	"fmt"
 	"slices"
 	"strings"
@@ -91,7 +90,7 @@ func parseContentAddress(s string) (ContentAddress, error) {
 }
 
 // IsZero reports whether ca is the zero value: no content address.
-func (ca ContentAddress) IsZero() bool { return ca == ContentAddress{} }
+func (ca ContentAddress) IsZero() bool { return ca.Method == 0 && ca.Hash.IsZero() }
 
 // Check says what is wrong with ca: an unknown method, no hash, or a hash that
 // the method does not allow.
@@ -111,25 +110,21 @@ func (ca ContentAddress) Check() error {
 }
 
 // String returns the form of narinfos, empty for the zero value.
-func (ca ContentAddress) String() string { return string(ca.appendString(nil)) }
+func (ca ContentAddress) String() string { return string(ca.AppendString(nil)) }
 
-func (ca ContentAddress) appendString(dst []byte) []byte {
+// AppendString appends what [ContentAddress.String] returns to dst.
+func (ca ContentAddress) AppendString(dst []byte) []byte {
 	if !ca.Method.Valid() {
 		return dst
 	}
 	return ca.Hash.AppendString(append(dst, methods[ca.Method].prefix...))
 }
 
-var (
-	_ encoding.TextAppender    = ContentAddress{}
-	_ encoding.TextUnmarshaler = (*ContentAddress)(nil)
-)
-
 // AppendText implements encoding.TextAppender: [ContentAddress.String].
-func (ca ContentAddress) AppendText(dst []byte) ([]byte, error) { return ca.appendString(dst), nil }
+func (ca ContentAddress) AppendText(dst []byte) ([]byte, error) { return ca.AppendString(dst), nil }
 
 // MarshalText implements encoding.TextMarshaler: [ContentAddress.String].
-func (ca ContentAddress) MarshalText() ([]byte, error) { return ca.appendString(nil), nil }
+func (ca ContentAddress) MarshalText() ([]byte, error) { return ca.AppendString(nil), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler: [ParseContentAddress],
 // and the zero value for an empty text.
