@@ -28,7 +28,7 @@ const (
 	maxValue = 16 << 20
 
 	// attempts is how often a query is begun that a writer came across.
-	attempts = 20
+	attempts = 50
 )
 
 var errClosed = errors.New("the store is closed")
@@ -69,7 +69,7 @@ func (d *database) read(ctx context.Context, f func(*sql.Conn) error) error {
 	for n := range attempts {
 		if n > 1 {
 			select {
-			case <-time.After(time.Duration(n) * time.Millisecond):
+			case <-time.After(time.Duration(min(n, 20)) * time.Millisecond):
 			case <-ctx.Done():
 			}
 		}

@@ -137,10 +137,10 @@ func TestReadWhileWritten(t *testing.T) {
 	f.write(insert, full(0), someHash, 1)
 	s := f.open()
 
-	const paths = 60
+	const paths = 20
 	var readers sync.WaitGroup
 	done := make(chan struct{})
-	for range 4 {
+	for range 2 {
 		readers.Go(func() {
 			seen := 0
 			for last := false; !last; {

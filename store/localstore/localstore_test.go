@@ -184,7 +184,7 @@ func TestPathByHash(t *testing.T) {
 }
 
 func TestAllPaths(t *testing.T) {
-	const many = 2500
+	const many = 1500
 	f := newFixture(t)
 	w := f.writer()
 	tx, err := w.Begin()
@@ -224,7 +224,7 @@ func TestAllPaths(t *testing.T) {
 		assert.Equal(t, 3, n)
 	})
 	t.Run("past a row that is wrong", func(t *testing.T) {
-		f.write("UPDATE ValidPaths SET path = 'what is this' WHERE id = 1500")
+		f.write("UPDATE ValidPaths SET path = 'what is this' WHERE id = 1200")
 		got, errs := collect()
 		require.Len(t, errs, 1)
 		assert.ErrorContains(t, errs[0], "what is this")
