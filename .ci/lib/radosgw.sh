@@ -34,7 +34,7 @@ start_radosgw() {
 		osd pool default pg autoscale mode = off
 		rgw data = $dir/rgw
 		rgw dns name = localhost
-		rgw frontends = beast endpoint=127.0.0.1:$http_port ssl_endpoint=127.0.0.1:$https_port ssl_certificate=$LAB_TLS/cert.pem ssl_private_key=$LAB_TLS/key.pem
+		rgw frontends = beast tcp_nodelay=1 endpoint=127.0.0.1:$http_port ssl_endpoint=127.0.0.1:$https_port ssl_certificate=$LAB_TLS/cert.pem ssl_private_key=$LAB_TLS/key.pem
 		debug rgw = 0
 	CONF
 	export CEPH_CONF=$dir/ceph.conf CEPH_ARGS=''

@@ -58,10 +58,13 @@ func TestKilledCopyServers(t *testing.T) {
 
 // killCopies kills a number of copies to fresh destinations.
 func killCopies(t *testing.T, times int, from string, fresh func(*testing.T) string) {
-	begin := time.Now()
-	_, err := startAndKill(t, time.Minute, "copy", "--all", "--from", from, "--to", fresh(t))
-	require.NoError(t, err)
-	undisturbed := time.Since(begin)
+	var undisturbed time.Duration
+	for range 2 { // a server's first time may be slow
+		begin := time.Now()
+		_, err := startAndKill(t, time.Minute, "copy", "--all", "--from", from, "--to", fresh(t))
+		require.NoError(t, err)
+		undisturbed = time.Since(begin)
+	}
 
 	killed := 0
 	for i := range times {
