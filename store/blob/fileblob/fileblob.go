@@ -136,6 +136,9 @@ func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, blob.ErrNotFound)
 }
 
+// maxName is how many bytes the name of a file can have on nearly every system.
+const maxName = 255
+
 // checkKey returns an error that wraps blob.ErrInvalidKey unless an object
 // with the key can be a file.
 func checkKey(key string) error {
@@ -146,6 +149,9 @@ func checkKey(key string) error {
 		return fmt.Errorf("%w: it is no clean relative path", blob.ErrInvalidKey)
 	}
 	for name := range strings.SplitSeq(key, "/") {
+		if len(name) > maxName {
+			return fmt.Errorf("%w: a part of it has %d bytes, and names of files at most %d", blob.ErrInvalidKey, len(name), maxName)
+		}
 		if isTemp(name) {
 			return fmt.Errorf("%w: names that begin with %q are those of temporary files", blob.ErrInvalidKey, tempPrefix)
 		}
