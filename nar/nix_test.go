@@ -21,7 +21,7 @@ import (
 
 // nixTrees is how many random trees are compared with a real Nix, unless
 // NIXS3_NIX_TREES says otherwise.
-const nixTrees = 40
+const nixTrees = 20
 
 // A real Nix dumps what we dump, restores what we write to the same tree, and
 // we restore what it writes.
@@ -35,9 +35,10 @@ func TestRealNixAgreesOnRandomTrees(t *testing.T) {
 		count, err = strconv.Atoi(s)
 		require.NoError(t, err, "NIXS3_NIX_TREES")
 	}
+	env := append(os.Environ(), "HOME="+t.TempDir(), "NIX_REMOTE=local?root="+t.TempDir())
 	run := func(t *testing.T, stdin []byte, args ...string) []byte {
 		cmd := exec.Command(nixStore, args...)
-		cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "NIX_REMOTE=local?root="+t.TempDir())
+		cmd.Env = env
 		cmd.Stdin = bytes.NewReader(stdin)
 		var stderr bytes.Buffer
 		cmd.Stderr = &stderr
@@ -77,7 +78,7 @@ func (g *treeMaker) node(path string, depth int) {
 	g.nodes++
 	kind := g.IntN(10)
 	switch {
-	case depth == 0 && kind < 8, depth > 0 && kind < 4 && g.nodes < 300:
+	case depth == 0 && kind < 8, depth > 0 && kind < 4 && g.nodes < 100:
 		g.directory(path, depth)
 	case kind == 9:
 		require.NoError(g.t, os.Symlink(g.target(), path))
@@ -112,7 +113,7 @@ func (g *treeMaker) file(path string) {
 	case 1:
 		size = 8 * g.IntN(1000)
 	case 2:
-		size = g.IntN(1 << 20)
+		size = g.IntN(200_000)
 	}
 	contents := make([]byte, size)
 	for i := range contents {
@@ -157,6 +158,7 @@ func TestRealNixAgreesOnListings(t *testing.T) {
 	if err != nil {
 		t.Skip("needs nix")
 	}
+	env := append(os.Environ(), "HOME="+t.TempDir(), "NIX_REMOTE=local?root="+t.TempDir())
 	for name, data := range goldenNARs(t) {
 		t.Run(name, func(t *testing.T) {
 			l, err := nar.List(bytes.NewReader(data))
@@ -172,7 +174,7 @@ func TestRealNixAgreesOnListings(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "nar")
 			require.NoError(t, os.WriteFile(file, data, 0o600))
 			cmd := exec.Command(nix, "--extra-experimental-features", "nix-command", "nar", "ls", "--json", "--recursive", file, "/")
-			cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "NIX_REMOTE=local?root="+t.TempDir())
+			cmd.Env = env
 			cmd.Stderr = io.Discard
 			want, err := cmd.Output()
 			require.NoError(t, err)
