@@ -114,12 +114,19 @@ func checkKeyName(name string) error {
 		return errors.New("key name is empty")
 	}
 	for i := range len(name) {
-		if c := name[i]; c <= ' ' || c == ':' || c == 0x7f {
-			return fmt.Errorf("key name %q has %q", clip(name), c)
+		if !isKeyNameByte[name[i]] {
+			return fmt.Errorf("key name %q has %q", clip(name), name[i])
 		}
 	}
 	return nil
 }
+
+var isKeyNameByte = func() (table [256]bool) {
+	for c := range table {
+		table[c] = c > ' ' && c != ':' && c != 0x7f
+	}
+	return table
+}()
 
 // decodeBase64 fills dst from text, which must be of its length. The errors
 // do not quote the text, which may be a secret.
