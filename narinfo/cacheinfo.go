@@ -58,7 +58,7 @@ func ParseCacheInfo(data []byte) (*CacheInfo, error) {
 			continue
 		}
 		if len(c.Extra) >= maxCacheInfoExtra {
-			return nil, &ParseError{kindCacheInfo, number, name, fmt.Errorf("more than %d unknown fields", maxCacheInfoExtra)}
+			return nil, &ParseError{kindCacheInfo, number, clip(name), fmt.Errorf("more than %d unknown fields", maxCacheInfoExtra)}
 		}
 		c.Extra = append(c.Extra, Field{Name: name, Value: value})
 	}

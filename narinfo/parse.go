@@ -93,7 +93,7 @@ func ParseWith(data []byte, opts ParseOptions) (*NarInfo, error) {
 			return nil, p.errorf("", "%q has no colon, expected <name>: <value>", clip(line))
 		}
 		if err := p.field(name, value); err != nil {
-			return nil, &ParseError{kindNarInfo, p.line, name, err}
+			return nil, &ParseError{kindNarInfo, p.line, clip(name), err}
 		}
 	}
 	return p.finish()

@@ -107,11 +107,17 @@ func compareBytes(a, b Signature) int {
 	return slices.Compare(a.Data[:], b.Data[:])
 }
 
+// maxKeyName bounds the names of keys, which go into error messages.
+const maxKeyName = 255
+
 // checkKeyName says what is wrong with the name of a key. Names stand before a
 // colon, in lists that spaces separate, and in lines.
 func checkKeyName(name string) error {
 	if name == "" {
 		return errors.New("key name is empty")
+	}
+	if len(name) > maxKeyName {
+		return fmt.Errorf("key name has %d bytes, at most %d are allowed", len(name), maxKeyName)
 	}
 	for i := range len(name) {
 		if !isKeyNameByte[name[i]] {
