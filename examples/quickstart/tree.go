@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"example.com/nixs3/nar"
+	"example.com/nixs3/store"
+)
+
+// count returns how many files are in a tree, and their bytes.
+func count(tree string) (files int, size int64, err error) {
+	err = filepath.WalkDir(tree, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		files, size = files+1, size+info.Size()
+		return nil
+	})
+	return files, size, err
+}
+
+// sameTree compares all that a NAR holds of two trees: names, contents, link
+// targets and which files are executable.
+func sameTree(ctx context.Context, a, b string) error {
+	ra, rb := dump(ctx, a), dump(ctx, b)
+	defer ra.Close()
+	defer rb.Close()
+	var bufA, bufB [64 << 10]byte
+	for offset := int64(0); ; {
+		na, errA := io.ReadFull(ra, bufA[:])
+		nb, errB := io.ReadFull(rb, bufB[:])
+		for _, err := range []error{errA, errB} {
+			if err != nil && !ended(err) {
+				return err
+			}
+		}
+		if !bytes.Equal(bufA[:na], bufB[:nb]) {
+			return fmt.Errorf("%s and %s differ, in the %d bytes behind offset %d of their NARs", a, b, max(na, nb), offset)
+		}
+		if errA != nil { // and so has the other one, as their pieces are equal
+			return nil
+		}
+		offset += int64(na)
+	}
+}
+
+func dump(ctx context.Context, tree string) *store.DumpReader {
+	return store.NewDumpReader(ctx, func(w io.Writer) error { return nar.Dump(w, tree) })
+}
+
+func ended(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }
