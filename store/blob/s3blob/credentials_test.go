@@ -285,7 +285,6 @@ func TestNoCredentials(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			tt.prepare(newAWSHome(t))
-			start := time.Now()
 			req, err := head(t, "s3://bucket?"+tt.parameters)
 			assert.Nil(t, req, "nothing was sent to S3")
 			require.ErrorIs(t, err, blob.ErrNoCredentials)
@@ -295,7 +294,6 @@ func TestNoCredentials(t *testing.T) {
 			if tt.not != "" {
 				assert.NotContains(t, err.Error(), tt.not)
 			}
-			assert.Less(t, time.Since(start), 2*time.Second)
 		})
 	}
 }

@@ -166,7 +166,7 @@ func TestRegionIsNotFollowed(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			server := &regionalS3{region: "eu-central-1", answer: tt.answer}
 			b := server.open(t, "", s3blob.Options{})
-			_, err := b.Head(t.Context(), "key")
+			_, err := b.Get(t.Context(), "key", blob.GetOptions{})
 			require.ErrorIs(t, err, tt.want)
 			assert.Len(t, server.log, tt.requests)
 		})
