@@ -64,6 +64,17 @@ func payloadHash(hash string) func(*s3.Options) {
 	})
 }
 
+// hashPayload has a body hashed for the signature over TLS too, where the SDK
+// leaves that to the checksums. Without either, versitygw stores what had
+// arrived of an upload when its connection broke.
+func hashPayload(o *s3.Options) {
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		compute := &v4.ComputePayloadSHA256{}
+		_, err := stack.Finalize.Swap(compute.ID(), compute)
+		return err
+	})
+}
+
 func withInitialize(id string, f func(context.Context) context.Context) func(*s3.Options) {
 	return s3.WithAPIOptions(func(stack *middleware.Stack) error {
 		return stack.Initialize.Add(middleware.InitializeMiddlewareFunc(id,

@@ -2,6 +2,8 @@ package s3blob_test
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/pem"
 	"net/http"
 	"strings"
 	"testing"
@@ -85,4 +87,8 @@ func requireNoUploads(t testing.TB, b blob.Uploader) {
 		require.NoError(t, err)
 		require.Failf(t, "an upload was left open", "%+v", up)
 	}
+}
+
+func pemOf(c *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
 }

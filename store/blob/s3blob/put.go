@@ -100,11 +100,14 @@ func (u *upload) single(ctx context.Context) (string, error) {
 	in := u.input()
 	attempts := 0
 	opts := []func(*s3.Options){u.content.guard, countAttempts(&attempts)}
-	if digest := u.opts.SHA256; digest != nil {
+	switch digest := u.opts.SHA256; {
+	case digest != nil:
 		opts = append(opts, payloadHash(hex.EncodeToString(digest[:])))
 		if u.b.opts.Dialect == DialectAWS {
 			in.ChecksumSHA256 = aws.String(base64.StdEncoding.EncodeToString(digest[:]))
 		}
+	case u.b.opts.Dialect == DialectCompatible:
+		opts = append(opts, hashPayload)
 	}
 	out, err := u.b.client.PutObject(ctx, in, opts...)
 	if err != nil {

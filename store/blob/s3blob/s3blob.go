@@ -16,10 +16,13 @@
 // # Bytes
 //
 // Nothing is buffered on the way up. A body is read in place from its
-// [blob.Content], as often as retries need it, and where the caller knows its
-// SHA-256 it is not read once more to be signed: the digest is the payload hash
-// of the request's signature, which the server checks against what arrives.
-// Objects above a threshold go up in parts, several at a time.
+// [blob.Content], as often as retries need it. An object that goes in one
+// request is signed with its SHA-256, which the server checks against what
+// arrives; where the caller knows the digest, the content is read only once, to
+// be sent. Objects above a threshold go up in parts, several at a time. Amazon
+// checks the CRC-32 of each part. In the compatible dialect parts are neither
+// signed nor summed up, so over plain HTTP only TCP guards them, and the NarHash
+// that every reader verifies.
 //
 // On the way down, a broken body is resumed where it broke, under the
 // condition that the object is still the same. With [Options.Window] above one,
