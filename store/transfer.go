@@ -145,7 +145,7 @@ func (t *transfer) isDone(n *node) bool {
 
 // prepare stores the archive of a node.
 func (t *transfer) prepare(n *node) (Pending, error) {
-	opts := AddOptions{Repair: t.opts.Repair, Signers: t.opts.Signers, ReferencesPresent: true}
+	opts := AddOptions{Repair: t.opts.Repair, Signers: t.opts.Signers, ReferencesPresent: !t.opts.NoClosure}
 	if n.file == nil {
 		r, err := t.src.NAR(t.ctx, n.info.Path)
 		if err != nil {
