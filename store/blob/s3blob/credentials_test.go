@@ -1,6 +1,7 @@
 package s3blob_test
 
 import (
+	"context"
 	"crypto/sha1"
 	"encoding/hex"
 	"fmt"
@@ -302,18 +303,25 @@ func TestNoCredentials(t *testing.T) {
 // dropped, as in most containers and on every laptop.
 func TestMetadataBlackHole(t *testing.T) {
 	newAWSHome(t)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	t.Cleanup(func() { listener.Close() }) // accepts, and never answers
-	t.Setenv("AWS_EC2_METADATA_DISABLED", "")
-	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://"+listener.Addr().String())
-
+	blackHole(t)
 	start := time.Now()
 	req, err := head(t, "s3://bucket")
 	assert.Nil(t, req)
 	require.ErrorIs(t, err, blob.ErrNoCredentials)
 	assert.ErrorContains(t, err, "instance metadata (no answer within 500ms)")
 	assert.Less(t, time.Since(start), 2*time.Second)
+}
+
+func TestCancelWhileLookingForCredentials(t *testing.T) {
+	newAWSHome(t)
+	blackHole(t)
+	b, err := s3blob.Open(t.Context(), &s3url.URL{Bucket: "bucket"}, s3blob.Options{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err = b.Head(ctx, "key")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	assert.NotErrorIs(t, err, blob.ErrNoCredentials, "nobody knows yet")
 }
 
 // TestCredentialsAreCached and renewed before they end.
@@ -474,6 +482,15 @@ func fakeMetadata(t *testing.T) {
 	t.Cleanup(server.Close)
 	t.Setenv("AWS_EC2_METADATA_DISABLED", "")
 	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", server.URL)
+}
+
+// blackHole is an instance metadata service that accepts and never answers.
+func blackHole(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { listener.Close() })
+	t.Setenv("AWS_EC2_METADATA_DISABLED", "")
+	t.Setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://"+listener.Addr().String())
 }
 
 // refuseMetadata fails the test when instance metadata is asked for.

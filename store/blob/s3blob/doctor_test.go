@@ -3,6 +3,7 @@ package s3blob_test
 import (
 	"context"
 	"fmt"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -366,5 +367,18 @@ func TestDoctorIsCancelled(t *testing.T) {
 	for _, c := range s3blob.Doctor(ctx, &s3url.URL{Bucket: "bucket"}, s3blob.AccessCollect, s3blob.Options{}) {
 		assert.False(t, c.OK)
 		assert.Equal(t, "not tried: context canceled", c.Detail)
+	}
+}
+
+func ExampleDoctor() {
+	u, err := s3url.Parse("s3://my-cache?region=eu-west-1&profile=ci")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, check := range s3blob.Doctor(context.Background(), u, s3blob.AccessWrite, s3blob.Options{}) {
+		fmt.Println(check.OK, check.Step, check.Detail)
+		if check.Remedy != "" {
+			fmt.Println("  mend it with", check.Remedy)
+		}
 	}
 }
