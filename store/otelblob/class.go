@@ -1,0 +1,89 @@
+package otelblob
+
+import (
+	"context"
+	"errors"
+	"io"
+	"strings"
+
+	"example.com/nixs3/store/blob"
+)
+
+const classOther = "other"
+
+// class is the kind of object that keys, or a prefix of keys, stand for in a
+// binary cache.
+func class(keys ...string) string {
+	all := classOther
+	for i, key := range keys {
+		c := classOf(key)
+		if i > 0 && c != all {
+			return "mixed"
+		}
+		all = c
+	}
+	return all
+}
+
+func classOf(key string) string {
+	switch {
+	case key == "":
+		return "all"
+	case key == "nix-cache-info":
+		return "cache-info"
+	case strings.HasPrefix(key, "nar/"):
+		return "nar"
+	case strings.HasPrefix(key, "log/"):
+		return "log"
+	case strings.HasPrefix(key, "debuginfo/"):
+		return "debuginfo"
+	case strings.HasPrefix(key, "realisations/"), strings.HasPrefix(key, "build-trace-v2/"):
+		return "realisation"
+	case strings.HasSuffix(key, ".narinfo"):
+		return "narinfo"
+	case strings.HasSuffix(key, ".ls"):
+		return "listing"
+	}
+	return classOther
+}
+
+var errorClasses = []struct {
+	err   error
+	class string
+}{
+	{blob.ErrNotFound, "not_found"},
+	{blob.ErrPrecondition, "precondition"},
+	{blob.ErrAccessDenied, "access_denied"},
+	{blob.ErrNoSuchBucket, "no_such_bucket"},
+	{blob.ErrNoCredentials, "no_credentials"},
+	{blob.ErrRegion, "region"},
+	{blob.ErrThrottled, "throttled"},
+	{blob.ErrChecksum, "checksum"},
+	{blob.ErrTooLarge, "too_large"},
+	{blob.ErrReadOnly, "read_only"},
+	{blob.ErrInvalidKey, "invalid_key"},
+	{errors.ErrUnsupported, "unsupported"},
+	{io.ErrUnexpectedEOF, "truncated"},
+	{context.DeadlineExceeded, "timeout"},
+	{context.Canceled, "canceled"},
+}
+
+// errorClass returns the value of error.type, "" where err is nil. A failure of
+// a cancelled context is the cancellation's, whatever its cause.
+func errorClass(ctx context.Context, err error) string {
+	if err == nil {
+		return ""
+	}
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+		err = ctx.Err()
+	}
+	for _, c := range errorClasses {
+		if errors.Is(err, c.err) {
+			return c.class
+		}
+	}
+	return "_OTHER"
+}
+
+// isAnswer tells the failures that a sound bucket has all day.
+func isAnswer(class string) bool { return class == "not_found" || class == "precondition" }
