@@ -31,9 +31,15 @@ type Features struct {
 }
 
 // TestBucket tests that a driver does what [blob.Bucket] promises, in subtests
-// of t. Open returns a bucket without objects, and puts the closing of all
-// behind it, but not of the bucket itself, into t.Cleanup; it is called once in
-// every subtest. No other test may run at the same time, since goroutines are
+// of t. A driver's own test is no more than
+//
+//	func TestConformance(t *testing.T) {
+//		storetest.TestBucket(t, func(t *testing.T) blob.Bucket { return memblob.New() }, storetest.Features{})
+//	}
+//
+// Open returns a bucket without objects, and puts the closing of all behind it,
+// but not of the bucket itself, into t.Cleanup; it is called once in every
+// subtest. No other test may run at the same time, since goroutines are
 // counted.
 func TestBucket(t *testing.T, open func(t *testing.T) blob.Bucket, f Features) {
 	for _, group := range []struct {

@@ -21,7 +21,7 @@ import (
 var errGaveUp = errors.New("the test gave up")
 
 // patience is when an operation that was cancelled is taken to hang.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 func testCancel(t *testing.T, s *suite) {
 	s.run(t, "before the call", func(t *testing.T, b blob.Bucket) {

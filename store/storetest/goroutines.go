@@ -30,7 +30,7 @@ func goroutines() map[string]string {
 
 // goroutineGrace is how long goroutines that were told to end may take to do
 // so. It is long because machines are sometimes slow.
-const goroutineGrace = 5 * time.Second
+const goroutineGrace = 20 * time.Second
 
 // NoLeaks fails the test if goroutines run at its end that did not when NoLeaks
 // was called.

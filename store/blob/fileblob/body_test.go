@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -196,4 +197,28 @@ func BenchmarkSmallObjects(b *testing.B) {
 			require.NoError(b, err)
 		}
 	})
+}
+
+func BenchmarkList(b *testing.B) {
+	dir := b.TempDir()
+	const objects = 10000
+	require.NoError(b, os.Mkdir(filepath.Join(dir, "nar"), 0o777))
+	for i := range objects / 2 {
+		name := strconv.Itoa(i)
+		require.NoError(b, os.WriteFile(filepath.Join(dir, name+".narinfo"), nil, 0o666))
+		require.NoError(b, os.WriteFile(filepath.Join(dir, "nar", name+".nar"), nil, 0o666))
+	}
+	bucket, err := fileblob.Open(dir, fileblob.Options{})
+	require.NoError(b, err)
+	defer bucket.Close()
+	for name, opts := range map[string]blob.ListOptions{"all": {}, "shallow": {Shallow: true}} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				for _, err := range bucket.List(b.Context(), opts) {
+					require.NoError(b, err)
+				}
+			}
+		})
+	}
 }

@@ -158,15 +158,25 @@ func (t *temp) commit(key string, opts blob.PutOptions) (blob.Attrs, error) {
 		t.bucket.prune(path.Dir(name))
 	}
 	if t.bucket.sync {
-		if err := t.bucket.syncFolder(dir); err != nil {
+		if err := t.bucket.syncFolders(dir); err != nil {
 			return blob.Attrs{}, err
 		}
 	}
 	return attrs(key, info), nil
 }
 
-// syncFolder makes the names in a folder last. Not every system can; those
-// that cannot say so, and nothing else is to be done there.
+// syncFolders makes the names in a folder last, and those of the folders that
+// lead to it, which may be new too.
+func (b *Bucket) syncFolders(dir string) error {
+	for {
+		if err := b.syncFolder(dir); err != nil || dir == "." {
+			return err
+		}
+		dir = path.Dir(dir)
+	}
+}
+
+// syncFolder makes the names in a folder last, where the system can.
 func (b *Bucket) syncFolder(dir string) error {
 	f, err := b.root.Open(dir)
 	if err != nil {

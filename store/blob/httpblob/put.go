@@ -18,7 +18,9 @@ import (
 const expectAbove = 1 << 20
 
 // Put stores an object with PUT. The digest of opts is not sent, as HTTP has no
-// place for it that servers look at.
+// place for it that servers look at. A conditional Put whose answer got lost is
+// tried again like any other, and may then fail with ErrPrecondition because of
+// what it stored itself.
 func (b *Bucket) Put(ctx context.Context, key string, content blob.Content, opts blob.PutOptions) (blob.Attrs, error) {
 	u, err := b.objectURL(key)
 	if err != nil {
