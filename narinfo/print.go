@@ -6,7 +6,13 @@ import (
 )
 
 // MarshalText implements encoding.TextMarshaler. See [NarInfo.AppendText].
-func (n *NarInfo) MarshalText() ([]byte, error) { return n.AppendText(nil) }
+func (n *NarInfo) MarshalText() ([]byte, error) {
+	text, err := n.AppendText(make([]byte, 0, n.textSize()))
+	if err != nil {
+		return nil, err
+	}
+	return text, nil
+}
 
 // AppendText implements encoding.TextAppender. It writes the lines in Nix's
 // order and Nix's forms: references sorted and each once, signatures sorted.
@@ -72,6 +78,22 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 		dst = append(n.CA.AppendString(dst), '\n')
 	}
 	return extra.before(dst, ""), nil
+}
+
+// textSize returns about the size of the text, rather more.
+func (n *NarInfo) textSize() int {
+	const labelsHashesSizes = 512
+	size := labelsHashesSizes + len(n.StoreDir) + len(n.Path.String()) + len(n.URL) + len(n.Deriver.String())
+	for i := range n.References {
+		size += len(n.References[i].String()) + 1
+	}
+	for i := range n.Signatures {
+		size += len("Sig: :\n") + len(n.Signatures[i].KeyName) + signatureTextLen
+	}
+	for i := range n.Extra {
+		size += len(n.Extra[i].Name) + len(n.Extra[i].Value) + len(": \n")
+	}
+	return size
 }
 
 func (n *NarInfo) checkWritable() error {

@@ -1,8 +1,10 @@
 package narinfo
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -41,8 +43,34 @@ func (s Signature) String() string { return string(s.appendString(nil)) }
 
 func (s *Signature) appendString(dst []byte) []byte {
 	dst = append(append(dst, s.KeyName...), ':')
-	return base64.StdEncoding.AppendEncode(dst, s.Data[:])
+	text := encodeSignature(&s.Data)
+	return append(dst, text[:]...)
 }
+
+// base64Pairs maps twelve bits to their two characters, the first in the low
+// byte. Printing a narinfo is mostly encoding, and of that a signature's base64
+// was the larger part.
+var base64Pairs = func() (table [1 << 12]uint16) {
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+	for i := range table {
+		table[i] = uint16(alphabet[i>>6]) | uint16(alphabet[i&63])<<8
+	}
+	return table
+}()
+
+// encodeSignature returns the padded base64 of a signature.
+func encodeSignature(data *[ed25519.SignatureSize]byte) (text [signatureTextLen]byte) {
+	const whole = ed25519.SignatureSize / 3
+	for i := range whole {
+		bits := uint32(data[3*i])<<16 | uint32(data[3*i+1])<<8 | uint32(data[3*i+2])
+		binary.LittleEndian.PutUint32(text[4*i:], uint32(base64Pairs[bits>>12])|uint32(base64Pairs[bits&4095])<<16)
+	}
+	last := base64Pairs[uint32(data[3*whole])<<4]
+	binary.LittleEndian.PutUint32(text[4*whole:], uint32(last)|'='<<16|'='<<24)
+	return text
+}
+
+const signatureTextLen = (ed25519.SignatureSize + 2) / 3 * 4
 
 // AppendText implements encoding.TextAppender: [Signature.String].
 func (s Signature) AppendText(dst []byte) ([]byte, error) { return s.appendString(dst), nil }
@@ -84,10 +112,8 @@ func inNixOrder(sigs []Signature) []Signature {
 // compareText orders signatures by their texts.
 func compareText(a, b Signature) int {
 	if a.KeyName == b.KeyName {
-		var x, y [(ed25519.SignatureSize + 2) / 3 * 4]byte
-		base64.StdEncoding.Encode(x[:], a.Data[:])
-		base64.StdEncoding.Encode(y[:], b.Data[:])
-		return strings.Compare(string(x[:]), string(y[:]))
+		x, y := encodeSignature(&a.Data), encodeSignature(&b.Data)
+		return bytes.Compare(x[:], y[:])
 	}
 	// A name that begins the other is followed by its colon.
 	n := min(len(a.KeyName), len(b.KeyName))
@@ -104,7 +130,7 @@ func compareBytes(a, b Signature) int {
 	if c := strings.Compare(a.KeyName, b.KeyName); c != 0 {
 		return c
 	}
-	return slices.Compare(a.Data[:], b.Data[:])
+	return bytes.Compare(a.Data[:], b.Data[:])
 }
 
 // maxKeyName bounds the names of keys, which go into error messages.

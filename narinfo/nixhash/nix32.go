@@ -1,6 +1,7 @@
 package nixhash
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,6 +18,14 @@ var nix32Values = func() (table [256]byte) {
 	}
 	for i, c := range []byte(nix32Alphabet) {
 		table[c] = byte(i)
+	}
+	return table
+}()
+
+// nix32Pairs maps ten bits to their two digits, the first in the low byte.
+var nix32Pairs = func() (table [1024]uint16) {
+	for i := range table {
+		table[i] = uint16(nix32Alphabet[i>>5]) | uint16(nix32Alphabet[i&31])<<8
 	}
 	return table
 }()
@@ -52,28 +61,26 @@ func AppendNix32(dst, src []byte) []byte {
 
 	// Five bytes are eight digits. The first bytes are the last digits.
 	for len(src) >= 5 {
-		low := uint32(src[0]) | uint32(src[1])<<8 | uint32(src[2])<<16 | uint32(src[3])<<24
-		high := uint32(src[4])<<2 | low>>30
-		tail := (*[8]byte)(out[len(out)-8:])
-		tail[7] = nix32Alphabet[low&31]
-		tail[6] = nix32Alphabet[low>>5&31]
-		tail[5] = nix32Alphabet[low>>10&31]
-		tail[4] = nix32Alphabet[low>>15&31]
-		tail[3] = nix32Alphabet[low>>20&31]
-		tail[2] = nix32Alphabet[low>>25&31]
-		tail[1] = nix32Alphabet[high&31]
-		tail[0] = nix32Alphabet[high>>5&31]
+		bits := uint64(binary.LittleEndian.Uint32(src)) | uint64(src[4])<<32
+		binary.LittleEndian.PutUint64(out[len(out)-8:], nix32Digits(bits))
 		out, src = out[:len(out)-8], src[5:]
 	}
-	var bits uint64
-	for i, b := range src {
-		bits |= uint64(b) << (8 * i)
-	}
-	for i := len(out) - 1; i >= 0; i-- {
-		out[i] = nix32Alphabet[bits&31]
-		bits >>= 5
+	if len(src) > 0 {
+		var bits uint64
+		for i, b := range src {
+			bits |= uint64(b) << (8 * i)
+		}
+		var digits [8]byte
+		binary.LittleEndian.PutUint64(digits[:], nix32Digits(bits))
+		copy(out, digits[8-len(out):])
 	}
 	return dst
+}
+
+// nix32Digits returns the eight digits of 40 bits, the first in the low byte.
+func nix32Digits(bits uint64) uint64 {
+	return uint64(nix32Pairs[bits>>30&1023]) | uint64(nix32Pairs[bits>>20&1023])<<16 |
+		uint64(nix32Pairs[bits>>10&1023])<<32 | uint64(nix32Pairs[bits&1023])<<48
 }
 
 // DecodeNix32 returns the bytes that [EncodeNix32] encodes as s. It fails for
