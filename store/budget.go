@@ -17,7 +17,8 @@ import (
 type Budget struct {
 	// Memory in bytes that codecs and their buffers may hold. An archive that
 	// needs more than the whole budget runs alone. Default 64 MiB. Beside it
-	// every transfer holds at most 2 MiB.
+	// every transfer holds at most 2 MiB, and a stream whose window is larger
+	// than the usual 8 MiB what it asks for: 128 MiB at the most.
 	Memory int64
 
 	// Transfers is how many archives move at a time. One that is open for

@@ -5,16 +5,19 @@ import (
 	"example.com/nixs3/store/codec"
 )
 
-// What the codecs hold while they run, in bytes, measured with their
-// benchmarks. The budget is charged with these before an archive moves.
+// What the codecs hold while they run, in bytes, as the comment of package
+// codec has it. The budget is charged with these before an archive moves.
 const (
-	zstdEncoder = 12 << 20 // one encoder at the default level
-	zstdFrame   = 10 << 20 // for each frame that is compressed beside it
-	xzEncoder   = 100 << 20
-	blockCodec  = 4 << 20 // gzip, bzip2, lz4
-	brEncoder   = 24 << 20
-	window      = 8 << 20 // a decoder of any of them
+	zstdEncoder = 7 << 20
+	zstdPiece   = 4 << 20
+	xzEncoder   = 7 * 8 << 20
+	xzPiece     = 8 << 20
+	otherCodec  = 4 << 20
+	window      = 8 << 20 // of a decoder, unless a stream asks for more
 )
+
+// pieces is how many pieces a parallel writer holds.
+func pieces(workers int64) int64 { return 2*workers + 3 }
 
 // encoderMemory is what compressing an archive may hold, with the buffers
 // between the stations. A small archive needs little of any codec; an unknown
@@ -24,20 +27,19 @@ func encoderMemory(name narinfo.Compression, o codec.WriterOptions, narSize int6
 		narSize = 1 << 40
 	}
 	workers := int64(max(o.Workers, 1))
+	held := int64(1)
+	if o.Parallel {
+		held = pieces(workers)
+	}
 	var full int64
 	switch name {
 	case codec.None:
 	case narinfo.CompressionZstd:
-		full = zstdEncoder
-		if o.Parallel {
-			full = workers * (zstdEncoder + zstdFrame)
-		}
+		full = workers*zstdEncoder + held*zstdPiece
 	case narinfo.CompressionXz, narinfo.CompressionLzip, narinfo.CompressionLzma:
-		full = workers * xzEncoder
-	case narinfo.CompressionBrotli:
-		full = brEncoder
+		full = workers*xzEncoder + held*xzPiece
 	default:
-		full = workers * blockCodec
+		full = (workers + held) * otherCodec
 	}
 	return min(full, 2*narSize+1<<20) + min(narSize, fanMemory) + spoolMemory
 }
