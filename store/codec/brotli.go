@@ -73,8 +73,7 @@ func brotliWindow(first byte) int64 {
 	return 1 << wbits
 }
 
-// brotliDefault takes a third of the time of the level that Nix has for its
-// default, 11, for a tenth more bytes.
+// brotliDefault is a level for work in bulk. Nix's default is 11, the slowest.
 const brotliDefault = 5
 
 // brotliEncoders holds the encoders of each level.

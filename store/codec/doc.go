@@ -52,11 +52,11 @@
 //
 //	level    setting  size like  time like
 //	to 2     fastest  1          4
-//	3 … 5    default  2          5
-//	6 … 9    better   4          7
+//	3 … 5    default  2 … 3      5
+//	6 … 9    better   4 … 5      8
 //	10 … 22  best     7          12
 //
 // The levels of xz, lzip and lzma choose dictionaries as in the xz command, 1
-// to 64 MiB; the time hardly changes, and output is some 10 to 25 % larger than
+// to 64 MiB; the time hardly changes, and the output is some 25 % larger than
 // that of the command. gzip, lz4 and br have the levels of their commands.
 package codec

@@ -3,7 +3,6 @@ package codec
 import (
 	"encoding/binary"
 	"io"
-	"sync"
 
 	"github.com/pierrec/lz4/v4"
 )
@@ -30,15 +29,11 @@ func detectLZ4(prefix []byte) bool {
 	return magic == 0x184d2204 || magic == 0x184c2102
 }
 
-var lz4Decoders = sync.Pool{New: func() any { return lz4.NewReader(nil) }}
-
+// newLZ4Reader takes a new decoder every time: a used one keeps the end of what
+// it decoded, for a broken stream to refer to. The buffers are used again.
 func newLZ4Reader(r io.Reader, _ ReaderOptions) (io.ReadCloser, error) {
-	d := lz4Decoders.Get().(*lz4.Reader)
-	d.Reset(r)
-	return pooled{d, func() {
-		d.Reset(nil) // gives back its buffers
-		lz4Decoders.Put(d)
-	}}, nil
+	d := lz4.NewReader(r)
+	return pooled{d, func() { d.Reset(nil) }}, nil
 }
 
 // lz4Levels are the settings of the levels from 1; 1 and 2 are the fast
