@@ -7,13 +7,13 @@ import (
 	"path/filepath"
 )
 
-func openTree(path string) (tree, error) {
+func openTree(path string) tree {
 	dir, name := filepath.Split(filepath.Clean(path))
 	if name == "" || name == "." || name == ".." {
-		return &fsTree{fsys: os.DirFS(path), name: "."}, nil
+		return &fsTree{fsys: os.DirFS(path), name: "."}
 	}
 	if dir == "" {
 		dir = "."
 	}
-	return &fsTree{fsys: os.DirFS(dir), name: name}, nil
+	return &fsTree{fsys: os.DirFS(dir), name: name}
 }

@@ -18,12 +18,9 @@ type unixTree struct {
 	fd   int      // unix.AT_FDCWD at the beginning
 	dir  *os.File // nil at the beginning
 	path string
-	file *unixFile // the one that is open, used again and again
 }
 
-func openTree(path string) (tree, error) {
-	return &unixTree{fd: unix.AT_FDCWD, path: path, file: new(unixFile)}, nil
-}
+func openTree(path string) tree { return &unixTree{fd: unix.AT_FDCWD, path: path} }
 
 // at is what the kernel calls the thing with a name.
 func (t *unixTree) at(name string) string {
@@ -57,7 +54,7 @@ func (t *unixTree) enter(name string) (tree, error) {
 		return nil, err
 	}
 	path := t.join(name)
-	return &unixTree{fd: fd, dir: os.NewFile(uintptr(fd), path), path: path, file: t.file}, nil
+	return &unixTree{fd: fd, dir: os.NewFile(uintptr(fd), path), path: path}, nil
 }
 
 func (t *unixTree) close() {
@@ -97,24 +94,24 @@ func (t *unixTree) open(name string) (file, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := t.file
-	f.fd, f.pos = fd, 0
-	err = retry(func() error { return unix.Fstat(fd, &f.stat) })
-	if err == nil && f.stat.Mode&unix.S_IFMT != unix.S_IFREG {
+	var stat unix.Stat_t
+	err = retry(func() error { return unix.Fstat(fd, &stat) })
+	if err == nil && stat.Mode&unix.S_IFMT != unix.S_IFREG {
 		err = errors.New("not a regular file any more")
 	}
 	if err != nil {
-		f.close()
+		unix.Close(fd)
 		return nil, &fs.PathError{Op: "open", Path: t.join(name), Err: err}
 	}
-	return f, nil
+	return &unixFile{fd: fd, length: stat.Size, x: stat.Mode&0o100 != 0}, nil
 }
 
 // unixFile is an open regular file.
 type unixFile struct {
-	fd   int
-	stat unix.Stat_t
-	pos  int64
+	fd     int
+	pos    int64
+	length int64
+	x      bool
 }
 
 func (f *unixFile) Read(p []byte) (n int, err error) {
@@ -126,14 +123,14 @@ func (f *unixFile) Read(p []byte) (n int, err error) {
 		return 0, os.NewSyscallError("read", err)
 	}
 	f.pos += int64(n)
-	if n == 0 || n < len(p) && f.pos >= f.stat.Size {
+	if n == 0 || n < len(p) && f.pos >= f.length {
 		return n, io.EOF // without one more call to see that there is no more
 	}
 	return n, nil
 }
 
-func (f *unixFile) size() int64      { return f.stat.Size }
-func (f *unixFile) executable() bool { return f.stat.Mode&0o100 != 0 }
+func (f *unixFile) size() int64      { return f.length }
+func (f *unixFile) executable() bool { return f.x }
 func (f *unixFile) close()           { unix.Close(f.fd) }
 
 func retry(call func() error) error {

@@ -29,7 +29,7 @@ func (e *FormatError) Error() string {
 func (e *FormatError) Unwrap() error { return e.Err }
 
 // quote prints bytes from outside for a message, shortened.
-func quote[S ~string | ~[]byte](s S) string {
+func quote(s string) string {
 	const most = 64
 	if len(s) > most {
 		return fmt.Sprintf("%q… (%d bytes)", s[:most], len(s))

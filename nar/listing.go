@@ -166,7 +166,7 @@ func (b *listingBuilder) add(m *machine) error {
 	b.entries++
 	b.text += int64(len(n.Name) + len(n.LinkTarget))
 	if b.entries > b.max || b.text/maxTextPerEntry > int64(b.max) {
-		return fmt.Errorf("nar: too many entries for a listing of at most %d, at %s", b.max, quote(m.trail.path()))
+		return fmt.Errorf("nar: too many entries for a listing of at most %d, at %s", b.max, quote(m.trail.String()))
 	}
 	d := m.trail.depth
 	b.open[d] = n

@@ -114,7 +114,7 @@ func (p *listingParser) node(name string, depth int) (*Node, error) {
 		return nil, fmt.Errorf("%s: a target is for links, and only for them", quote(name))
 	}
 	if target {
-		if err := checkTarget(n.LinkTarget); err != nil {
+		if err := checkTarget([]byte(n.LinkTarget)); err != nil {
 			return nil, fmt.Errorf("%s: %w", quote(name), err)
 		}
 	}
@@ -128,7 +128,7 @@ func (p *listingParser) node(name string, depth int) (*Node, error) {
 func (p *listingParser) nodes(depth int) ([]*Node, error) {
 	var nodes []*Node
 	err := p.object(func(name string) error {
-		if err := checkName(name); err != nil {
+		if err := checkName([]byte(name)); err != nil {
 			return err
 		}
 		n, err := p.node(name, depth)

@@ -152,7 +152,7 @@ func (m *machine) tag(b []byte) (n int, ev event, err error) {
 			return n, ev, nil
 		}
 	}
-	return 0, evNone, m.errorf("found %s, %s expected", quote(s), m.expected())
+	return 0, evNone, m.errorf("found %s, %s expected", quote(string(s)), m.expected())
 }
 
 // enter goes on to a state behind a tag.

@@ -264,7 +264,7 @@ func (r *Reader) readSourceOnce(p []byte) (int, error) {
 func (r *Reader) sourceError(err error) error {
 	where := ""
 	if p := r.m.trail.path(); len(p) > 0 {
-		where = " in " + quote(p)
+		where = " in " + quote(string(p))
 	}
 	return fmt.Errorf("nar: reading at offset %d%s: %w", r.m.off, where, err)
 }

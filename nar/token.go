@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 const (
@@ -29,35 +28,35 @@ func padding(n int64) int { return int(-n & 7) }
 var zeros [8]byte
 
 // appendString appends str(s).
-func appendString[S ~string | ~[]byte](b []byte, s S) []byte {
+func appendString(b []byte, s string) []byte {
 	b = binary.LittleEndian.AppendUint64(b, uint64(len(s)))
 	b = append(b, s...)
 	return append(b, zeros[:padding(int64(len(s)))]...)
 }
 
 // checkName reports what forbids a name in a directory.
-func checkName[S ~string | ~[]byte](name S) error {
+func checkName(name []byte) error {
 	switch {
 	case len(name) == 0:
 		return errors.New("empty name")
 	case len(name) > maxName:
 		return fmt.Errorf("name of %d bytes, at most %d are allowed", len(name), maxName)
 	case string(name) == "." || string(name) == "..":
-		return fmt.Errorf("name %q is reserved", name)
-	case strings.ContainsAny(string(name), "/\x00"):
-		return fmt.Errorf("name %s has a slash or a NUL", quote(name))
+		return fmt.Errorf("name %s is reserved", quote(string(name)))
+	case bytes.IndexByte(name, '/') >= 0 || bytes.IndexByte(name, 0) >= 0:
+		return fmt.Errorf("name %s has a slash or a NUL", quote(string(name)))
 	}
 	return nil
 }
 
 // checkTarget reports what forbids a link target.
-func checkTarget[S ~string | ~[]byte](target S) error {
+func checkTarget(target []byte) error {
 	switch {
 	case len(target) == 0:
 		return errors.New("empty link target")
 	case len(target) > maxTarget:
 		return fmt.Errorf("link target of %d bytes, at most %d are allowed", len(target), maxTarget)
-	case bytes.IndexByte([]byte(target), 0) >= 0:
+	case bytes.IndexByte(target, 0) >= 0:
 		return errors.New("link target has a NUL")
 	}
 	return nil

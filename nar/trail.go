@@ -53,16 +53,16 @@ func (t *trail) enter(name []byte) error {
 	}
 	d := t.depth + 1
 	if d >= maxDepth {
-		return fmt.Errorf("%s is nested too deeply: a node may have at most %d directories above it", quote(name), maxDepth-1)
+		return fmt.Errorf("%s is nested too deeply: a node may have at most %d directories above it", quote(string(name)), maxDepth-1)
 	}
 	start := t.start(d)
 	if end := t.ends[d]; end > 0 {
 		last := t.buf[start:end]
 		switch c := bytes.Compare(name, last); {
 		case c == 0:
-			return fmt.Errorf("duplicate name %s", quote(name))
+			return fmt.Errorf("duplicate name %s", quote(string(name)))
 		case c < 0:
-			return fmt.Errorf("name %s does not sort behind %s", quote(name), quote(last))
+			return fmt.Errorf("name %s does not sort behind %s", quote(string(name)), quote(string(last)))
 		}
 	}
 	if d > 1 {

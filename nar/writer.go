@@ -103,7 +103,7 @@ func (w *Writer) place(path string) error {
 	if err := w.closeTo(depth); err != nil {
 		return err
 	}
-	return w.enter(path, name)
+	return w.enter(name)
 }
 
 // openDir returns the depth of the open directory with a path, or -1.
@@ -124,8 +124,12 @@ func (w *Writer) openDir(path string) int {
 }
 
 // enter begins an entry of the directory at hand.
-func (w *Writer) enter(path, name string) error {
+func (w *Writer) enter(name string) error {
 	if err := w.trail.enter([]byte(name)); err != nil {
+		path := name
+		if dir := w.trail.String(); dir != "" {
+			path = dir + "/" + name
+		}
 		return w.fail(path, err)
 	}
 	if err := w.room(tokenRoom); err != nil {
@@ -363,7 +367,7 @@ func checkHeader(h *Header) error {
 			return fmt.Errorf("negative size %d", h.Size)
 		}
 	case TypeSymlink:
-		if err := checkTarget(h.LinkTarget); err != nil {
+		if err := checkTarget([]byte(h.LinkTarget)); err != nil {
 			return err
 		}
 	case TypeDirectory:
