@@ -23,14 +23,14 @@ import (
 // ones.
 func manyFiles() string {
 	var dirs []string
-	for d := range 20 {
+	for d := range 8 {
 		var files []string
 		for f := range 50 {
 			name := fmt.Sprintf("file-%02d", f)
 			node := regular(strings.Repeat(name, 100*f))
 			switch f % 10 {
 			case 3:
-				node = executable(strings.Repeat(name, 20_000))
+				node = executable(strings.Repeat(name, 10_000))
 			case 5:
 				node = symlink("file-03")
 			case 7:
