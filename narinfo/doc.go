@@ -37,8 +37,10 @@
 //		return err // names who signed, and who is trusted
 //	}
 //
-// Verify ties the path to NarHash. It remains to the reader of the archive to
-// compare NarHash with what came.
+// A good signature ties the path to NarHash, and it remains to the reader of
+// the archive to compare NarHash with what came. A content address ties the
+// path to a hash of the contents, which for a tree is NarHash; for files, texts,
+// Git objects and what mentions its own path the reader has to compute it.
 //
 // The formats are those of the Nix manual's chapters on binary caches, on
 // store paths, and on the JSON of store objects and build traces.

@@ -115,13 +115,17 @@ func (p *PathInfo) sortedReferences() []storepath.Path {
 }
 
 // isSet reports whether the paths are sorted and none is repeated.
-func isSet(paths []storepath.Path) bool {
+func isSet(paths []storepath.Path) bool { return firstDisorder(paths) < 0 }
+
+// firstDisorder returns the index of the first path that does not belong
+// behind the one before it, or -1.
+func firstDisorder(paths []storepath.Path) int {
 	for i := 1; i < len(paths); i++ {
 		if paths[i-1].Compare(paths[i]) >= 0 {
-			return false
+			return i
 		}
 	}
-	return true
+	return -1
 }
 
 // Sign adds a signature by each of the signers. One that is there already is
@@ -196,8 +200,8 @@ func (p *PathInfo) Validate() error {
 		}
 	}
 	add(p.checkSigned())
-	if !isSet(p.References) {
-		add(fmt.Errorf("references are not sorted, or repeat: %v", firstDisorder(p.References)))
+	if i := firstDisorder(p.References); i >= 0 {
+		add(fmt.Errorf("references are not sorted, or repeat: %v", p.References[i]))
 	}
 	for i, sig := range p.Signatures {
 		add(checkKeyName(sig.KeyName))
@@ -209,17 +213,6 @@ func (p *PathInfo) Validate() error {
 		add(p.VerifyContentAddress())
 	}
 	return errors.Join(problems...)
-}
-
-// firstDisorder returns the first path that does not belong behind the one
-// before it.
-func firstDisorder(paths []storepath.Path) storepath.Path {
-	for i := 1; i < len(paths); i++ {
-		if paths[i-1].Compare(paths[i]) >= 0 {
-			return paths[i]
-		}
-	}
-	return storepath.Path{}
 }
 
 // Equal reports whether p and q say the same. References and signatures are

@@ -111,21 +111,11 @@ func inNixOrder(sigs []Signature) []Signature {
 
 // compareText orders signatures by their texts.
 func compareText(a, b Signature) int {
-	if a.KeyName == b.KeyName {
-		x, y := encodeSignature(&a.Data), encodeSignature(&b.Data)
-		return bytes.Compare(x[:], y[:])
-	}
-	// A name that begins the other is followed by its colon.
-	n := min(len(a.KeyName), len(b.KeyName))
-	if a.KeyName[:n] != b.KeyName[:n] {
-		return strings.Compare(a.KeyName, b.KeyName)
-	}
-	if len(a.KeyName) == n {
-		return int(':') - int(b.KeyName[n])
-	}
-	return int(a.KeyName[n]) - int(':')
+	var x, y [maxKeyName + 1 + signatureTextLen]byte
+	return bytes.Compare(a.appendString(x[:0]), b.appendString(y[:0]))
 }
 
+// compareBytes orders signatures by their names, then by their bytes.
 func compareBytes(a, b Signature) int {
 	if c := strings.Compare(a.KeyName, b.KeyName); c != 0 {
 		return c

@@ -75,8 +75,9 @@ func (keys TrustedKeys) String() string {
 }
 
 // Verify returns nil when any signature of info is good by any of the keys, or
-// when [PathInfo.VerifyContentAddress] is content. Else the error is an
-// [*UntrustedError], or says why info has no fingerprint.
+// when [PathInfo.VerifyContentAddress] returns nil; its comment says what then
+// remains to be checked. Else the error is an [*UntrustedError], or says why
+// info has no fingerprint.
 func (keys TrustedKeys) Verify(info *PathInfo) error {
 	var buf fingerprintBuffer
 	fingerprint, err := info.AppendFingerprint(buf[:0])
