@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/localstore"
 )
 
 // storeFlag names the cache that a command reads.
@@ -46,32 +48,68 @@ func openCache(ctx context.Context, con *console, url string, opts ...store.Opti
 	return store.Open(ctx, url, append(opts, store.WithLogger(con.logger))...)
 }
 
+// source is a store that paths are copied from.
+type source struct {
+	store.Source
+	byHash hashFinder
+	close  func() error
+}
+
+// openSource opens a binary cache or a local Nix store.
+func openSource(ctx context.Context, con *console, url string) (source, error) {
+	local, err := localstore.ParseURL(url)
+	switch {
+	case errors.Is(err, localstore.ErrNotLocal):
+		cache, err := openCache(ctx, con, url)
+		if err != nil {
+			return source{}, err
+		}
+		return source{cache, cacheByHash(cache), cache.Close}, nil
+	case err != nil:
+		return source{}, err
+	}
+	s, err := localstore.Open(ctx, local)
+	if err != nil {
+		return source{}, err
+	}
+	return source{s, s.PathByHash, s.Close}, nil
+}
+
+// hashFinder finds the store path with a hash part.
+type hashFinder func(ctx context.Context, hashPart string) (storepath.Path, error)
+
+func cacheByHash(cache store.BinaryCacheStore) hashFinder {
+	return func(ctx context.Context, hashPart string) (storepath.Path, error) {
+		info, err := cache.NarInfoByHash(ctx, hashPart)
+		if err != nil {
+			return storepath.Path{}, err
+		}
+		return info.Path, nil
+	}
+}
+
 // findPath returns the store path that an argument means, which may be a full
 // path, a base name or a bare hash part, and what is behind it: the path of a
 // file in the store object.
-func findPath(ctx context.Context, cache store.BinaryCacheStore, arg string) (p storepath.Path, member string, err error) {
-	dir := cache.StoreDir()
+func findPath(ctx context.Context, dir storepath.Dir, byHash hashFinder, arg string) (p storepath.Path, member string, err error) {
 	if strings.HasPrefix(arg, "/") {
 		p, member, err = dir.Split(arg)
 		return p, cleanMember(member), err
 	}
 	base, member, _ := strings.Cut(arg, "/")
 	if storepath.CheckHashPart(base) == nil {
-		info, err := cache.NarInfoByHash(ctx, base)
-		if err != nil {
-			return storepath.Path{}, "", err
-		}
-		return info.Path, cleanMember(member), nil
+		p, err = byHash(ctx, base)
+	} else {
+		p, err = storepath.ParseBase(base)
 	}
-	p, err = storepath.ParseBase(base)
 	return p, cleanMember(member), err
 }
 
 // findPaths is findPath for arguments that mean whole store objects.
-func findPaths(ctx context.Context, cache store.BinaryCacheStore, args []string) ([]storepath.Path, error) {
+func findPaths(ctx context.Context, dir storepath.Dir, byHash hashFinder, args []string) ([]storepath.Path, error) {
 	var paths []storepath.Path
 	for _, arg := range args {
-		p, member, err := findPath(ctx, cache, arg)
+		p, member, err := findPath(ctx, dir, byHash, arg)
 		if err != nil {
 			return nil, err
 		}

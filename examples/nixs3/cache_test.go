@@ -181,6 +181,11 @@ func TestCopy(t *testing.T) {
 		require.Equal(t, exitOK, got.exit, got.stderr)
 		assert.Contains(t, got.stderr, "0 of 3 paths copied, 3 there already")
 	})
+	check(t, []command{
+		{"no such local store", []string{"copy", "--from", "local?root=testdata/none", "--to", fresh(), "--all"}, "", "", "testdata/none", exitFailed},
+		{"a parameter that a local store lacks", []string{"copy", "--from", "local?rooot=x", "--to", fresh(), "--all"}, "", "", "rooot", exitFailed},
+		{"no destination", []string{"copy", "--from", from, "--all"}, "", "", "--to=URL", exitUsage},
+	})
 	t.Run("dry run", func(t *testing.T) {
 		to := fresh()
 		got := nixs3(t, "", "copy", "--from", from, "--to", to, "--dry-run", wrapper)

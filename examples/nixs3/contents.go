@@ -25,7 +25,7 @@ func (c *lsCommand) Run(ctx context.Context, con *console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
-	p, member, err := findPath(ctx, cache, c.Path)
+	p, member, err := findPath(ctx, cache.StoreDir(), cacheByHash(cache), c.Path)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (c *catCommand) Run(ctx context.Context, con *console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
-	p, member, err := findPath(ctx, cache, c.Path)
+	p, member, err := findPath(ctx, cache.StoreDir(), cacheByHash(cache), c.Path)
 	if err != nil {
 		return err
 	}

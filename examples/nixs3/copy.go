@@ -11,7 +11,7 @@ import (
 )
 
 type copyCommand struct {
-	From string `required:"" placeholder:"URL" help:"Binary cache to copy from."`
+	From string `required:"" placeholder:"URL" help:"Binary cache to copy from, or local for the Nix store of this machine (also local?root=/mnt)."`
 	To   string `required:"" placeholder:"URL" help:"Binary cache to copy to."`
 	selection
 	trustFlag
@@ -38,11 +38,11 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 	if err != nil {
 		return err
 	}
-	from, err := openCache(ctx, con, c.From)
+	from, err := openSource(ctx, con, c.From)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, from.Close()) }()
+	defer func() { err = errors.Join(err, from.close()) }()
 	to, err := openCache(ctx, con, c.To)
 	if err != nil {
 		return err
@@ -51,12 +51,12 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 
 	var roots []storepath.Path
 	if !c.All {
-		if roots, err = findPaths(ctx, from, c.Paths); err != nil {
+		if roots, err = findPaths(ctx, from.StoreDir(), from.byHash, c.Paths); err != nil {
 			return err
 		}
 	}
 	shown := newProgress(con)
-	report, err := store.Copy(ctx, to, from, roots, store.CopyOptions{
+	report, err := store.Copy(ctx, to, from.Source, roots, store.CopyOptions{
 		All:         c.All,
 		DryRun:      c.DryRun,
 		KeepGoing:   c.KeepGoing,

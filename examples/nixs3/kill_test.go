@@ -38,7 +38,7 @@ const killedPaths = 30
 // must complete it without sending again what is there.
 func TestKilledCopy(t *testing.T) {
 	killCopies(t, 6, graph(t, 2<<20), func(t *testing.T) string {
-		return fileURL(t, filepath.Join(t.TempDir(), "cache"))
+		return fileURL(t, t.TempDir())
 	})
 }
 

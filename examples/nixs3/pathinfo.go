@@ -58,7 +58,7 @@ func (c *pathInfoCommand) infos(ctx context.Context, cache store.BinaryCacheStor
 		slices.SortFunc(infos, func(a, b *narinfo.NarInfo) int { return a.Path.Compare(b.Path) })
 		return infos, nil
 	}
-	paths, err := findPaths(ctx, cache, c.Paths)
+	paths, err := findPaths(ctx, cache.StoreDir(), cacheByHash(cache), c.Paths)
 	if err != nil {
 		return nil, err
 	}
