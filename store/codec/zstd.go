@@ -103,15 +103,20 @@ func newZstdWriter(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 	}
 	speed := zstdSpeed(level)
 	return newFrameWriter(w, o, frameFormat{size: zstdFrame, encode: func(dst, src []byte, _ *atomic.Bool) ([]byte, error) {
-		enc, ok := zstdEncoders[speed].Get().(*zstd.Encoder)
-		if !ok {
-			if enc, err = newZstdEncoder(speed); err != nil {
-				return nil, err
-			}
-		}
-		defer zstdEncoders[speed].Put(enc)
-		return enc.EncodeAll(src, dst), nil
+		return encodeZstd(dst, src, speed)
 	}}), nil
+}
+
+func encodeZstd(dst, src []byte, speed zstd.EncoderLevel) ([]byte, error) {
+	enc, ok := zstdEncoders[speed].Get().(*zstd.Encoder)
+	if !ok {
+		var err error
+		if enc, err = newZstdEncoder(speed); err != nil {
+			return nil, err
+		}
+	}
+	defer zstdEncoders[speed].Put(enc)
+	return enc.EncodeAll(src, dst), nil
 }
 
 func newZstdEncoder(speed zstd.EncoderLevel) (*zstd.Encoder, error) {
