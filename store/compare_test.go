@@ -18,15 +18,15 @@ import (
 	"example.com/nixs3/store/storetest/nixlab"
 )
 
-// TestCompareWithNix measures adding to and fetching from a file:// cache
+// BenchmarkAgainstNix measures adding to and fetching from a file:// cache
 // against "nix copy" of a real Nix, taking turns, and prints a table. It wants
 // the trees to measure with, separated by colons, and a memory disk for its
 // scratch files:
 //
-//	TMPDIR=/dev/shm NIXS3_COMPARE=/tree/of/small/files:/tree/of/big/files go test -run CompareWithNix -timeout 1h -v ./store
+//	TMPDIR=/dev/shm NIXS3_COMPARE=/tree/of/small/files:/tree/of/big/files go test -run xxx -bench AgainstNix -timeout 1h ./store
 //
 // NIXS3_COMPARE_WITH lists settings, by default none and zstd.
-func TestCompareWithNix(t *testing.T) {
+func BenchmarkAgainstNix(t *testing.B) {
 	trees := filepath.SplitList(os.Getenv("NIXS3_COMPARE"))
 	if len(trees) == 0 {
 		t.Skip("NIXS3_COMPARE names no trees to measure with")
@@ -53,7 +53,7 @@ func TestCompareWithNix(t *testing.T) {
 
 const compareRounds = 5
 
-func compareWithNix(t *testing.T, nix *nixlab.Nix, src store.Source, info *narinfo.PathInfo, query string) {
+func compareWithNix(t *testing.B, nix *nixlab.Nix, src store.Source, info *narinfo.PathInfo, query string) {
 	full := storepath.Default.Join(info.Path)
 	var theirsTo, oursTo, theirsFrom, oursFrom []time.Duration
 	var theirSize, ourSize int64
@@ -101,7 +101,7 @@ func speed(info *narinfo.PathInfo, d time.Duration) float64 {
 	return float64(info.NarSize) / 1e6 / d.Seconds()
 }
 
-func treeSize(t *testing.T, dir string) (n int64) {
+func treeSize(t *testing.B, dir string) (n int64) {
 	require.NoError(t, filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
