@@ -138,6 +138,22 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+func TestAttemptsFromTheEnvironment(t *testing.T) {
+	t.Setenv("AWS_MAX_ATTEMPTS", "2")
+	server := newFake(t, fakes3.Options{})
+	server.Inject(fakes3.Fault{Kind: fakes3.Fail, Times: -1})
+	u, err := s3url.Parse("s3://bucket?retry-delay-rate-limited=1&endpoint=" + server.Endpoint())
+	require.NoError(t, err)
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	b, err := s3blob.Open(t.Context(), u, s3blob.Options{})
+	require.NoError(t, err)
+	defer b.Close()
+	_, err = b.Get(t.Context(), "key", blob.GetOptions{})
+	require.ErrorIs(t, err, blob.ErrThrottled)
+	assert.Equal(t, 2, server.Count())
+}
+
 func TestRetriedBodiesAreWhole(t *testing.T) {
 	server := newFake(t, fakes3.Options{})
 	b := open(t, server, "?", s3blob.Options{})

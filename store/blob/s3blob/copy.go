@@ -40,7 +40,10 @@ func (b *Bucket) CopyFrom(ctx context.Context, key string, src blob.Bucket, srcK
 			return blob.Attrs{}, b.fail(ctx, "Copy", key, err)
 		}
 	}
-	c := &serverCopy{b: b, key: full, source: from.copySource(srcKey), attrs: attrs, opts: opts}
+	c := &serverCopy{
+		b: b, key: full, source: from.copySource(srcKey), attrs: attrs, opts: opts,
+		partSize: max(copyPartSize, b.partSize(attrs.Size)),
+	}
 	etag, err := c.run(ctx)
 	if err != nil {
 		return blob.Attrs{}, b.fail(ctx, "Copy", key, err)
@@ -70,6 +73,8 @@ type serverCopy struct {
 	source string
 	attrs  blob.Attrs // of the source
 	opts   blob.PutOptions
+
+	partSize int64
 }
 
 func (c *serverCopy) replaces() bool {
@@ -165,7 +170,7 @@ func (c *serverCopy) parts(ctx context.Context) (etag string, err error) {
 }
 
 func (c *serverCopy) copyParts(ctx context.Context, id *string) ([]types.CompletedPart, error) {
-	size := max(copyPartSize, c.b.partSize(c.attrs.Size))
+	size := c.partSize
 	parts := make([]types.CompletedPart, (c.attrs.Size+size-1)/size)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(min(partsAtOnce, c.b.opts.MaxConcurrency))

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	//lint:ignore SA1019 The successor, transfermanager, copies every part into
-	// memory; manager reads them in place.
 	"github.com/aws/aws-sdk-go-v2/feature/s3/manager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
@@ -70,7 +68,7 @@ type multipart struct {
 }
 
 func (m *multipart) run(ctx context.Context) (string, error) {
-	//lint:ignore SA1019 as above
+	//lint:ignore SA1019 its successor copies every part into memory
 	uploader := manager.NewUploader(m, func(o *manager.Uploader) {
 		o.PartSize = m.b.partSize(m.content.Size())
 		o.Concurrency = min(partsAtOnce, m.b.opts.MaxConcurrency)
@@ -175,7 +173,7 @@ func (m *multipart) cleanUp(ctx context.Context, failed bool) {
 // of another writer of the same key has parts, or will start again when it
 // finds itself aborted.
 func (m *multipart) isOrphan(ctx context.Context, up blob.Upload) bool {
-	const clockSkew = 15 * time.Minute
+	const clockSkew = time.Minute
 	if up.Key != m.full || up.ID == m.id || up.Initiated.Before(m.began.Add(-clockSkew)) {
 		return false
 	}

@@ -23,11 +23,13 @@ import (
 // A region that turns out to be another than the bucket's is corrected with the
 // first answer.
 func Open(ctx context.Context, u *s3url.URL, opts Options) (*Bucket, error) {
-	opts = opts.with(u).withDefaults()
+	opts = opts.with(u)
 	cfg, err := loadConfig(ctx, u, opts)
 	if err != nil {
 		return nil, err
 	}
+	opts.Retry.Attempts = cmp.Or(opts.Retry.Attempts, cfg.RetryMaxAttempts) // AWS_MAX_ATTEMPTS
+	opts = opts.withDefaults()
 	endpoint, err := u.EndpointURL()
 	if err != nil {
 		return nil, err

@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -336,4 +338,19 @@ func TestPutConditions(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Ceph compares If-Match with the ETag without its quotes.
+func TestIfMatchForCeph(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"abc"`)
+		if r.Method == http.MethodPut && r.Header.Get("If-Match") != "abc" {
+			w.WriteHeader(http.StatusPreconditionFailed)
+		}
+	}))
+	defer server.Close()
+	b := open(t, newFake(t, fakes3.Options{}), "?endpoint="+server.URL, s3blob.Options{})
+	put(t, b, "object", nil, blob.PutOptions{IfMatch: `"abc"`})
+	_, err := b.Put(t.Context(), "object", bytes.NewReader(nil), blob.PutOptions{IfMatch: `"def"`})
+	require.ErrorIs(t, err, blob.ErrPrecondition)
 }
