@@ -81,7 +81,7 @@ var params = []param{
 	setting("priority", "the cache's", isInteger(-1<<31, 1<<31-1)),
 	setting("want-mass-query", "the cache's", isBool),
 	setting("trusted", "false", isBool),
-	setting("path-info-cache-size", "65536", isInteger(0, 1<<31-1)),
+	setting("path-info-cache-size", "0", isInteger(0, 1<<31-1)),
 	setting("system-features", "none", line(4096)),
 }
 
