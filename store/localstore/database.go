@@ -45,6 +45,9 @@ var errClosed = errors.New("the store is closed")
 // files and writes to the database only with them present or when it takes
 // them away again. So an answer of the immutable kind counts only when the
 // files were found unchanged after it.
+//
+// One gap is left: where the last writer closes the database between our look at
+// the files and SQLite's, SQLite leaves an empty "-wal", which is as good as none.
 type database struct {
 	file string
 
@@ -79,7 +82,7 @@ func (d *database) read(ctx context.Context, f func(*sql.Conn) error) error {
 		var c *connection
 		if c, err = d.connect(ctx); err == nil {
 			err = c.read(ctx, f)
-			if c.immutable && !c.found.same(d.file) || !c.immutable && gone(err) {
+			if d.stale(c, err) {
 				d.drop(c)
 				err = overtaken{cmp.Or(err, errTooFast)}
 			}
@@ -101,16 +104,23 @@ func (o overtaken) Unwrap() error { return o.error }
 
 var errTooFast = errors.New("the database is written faster than it can be read")
 
-// gone tells the errors of a connection whose files went away beneath it, or
-// that another reader has dropped.
-func gone(err error) bool {
-	var se *sqlite.Error
-	return errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_CANTOPEN || errors.Is(err, sql.ErrConnDone) || isClosed(err)
-}
-
-// isClosed tells the error of an sql.DB that was closed, which has no name.
-func isClosed(err error) bool {
-	return err != nil && strings.Contains(err.Error(), "database is closed")
+// stale reports whether a query on c has to be made again on another
+// connection, given its error.
+func (d *database) stale(c *connection, err error) bool {
+	if c.immutable && !c.found.same(d.file) {
+		return true
+	}
+	if err == nil {
+		return false
+	}
+	// The two files may have gone before SQLite could open them.
+	if se := (*sqlite.Error)(nil); !c.immutable && errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_CANTOPEN {
+		return true
+	}
+	// Another reader may have found the connection stale, and closed it.
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.cur != c
 }
 
 func (c *connection) read(ctx context.Context, f func(*sql.Conn) error) error {

@@ -24,17 +24,28 @@ func (s *Store) NAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error
 		return nil, err
 	}
 	file := s.Physical(p)
-	if _, err := os.Lstat(file); err != nil {
-		return nil, fmt.Errorf("%s is valid in %s, but its contents are not there: %w", p, s, err)
-	}
-	return store.NewDumpReader(ctx, func(w io.Writer) error {
+	return s.dump(ctx, p, func(w io.Writer) error {
 		v := &verifier{ctx: ctx, w: w, info: info, file: file, h: sha256.New()}
 		if err := nar.Dump(v, file); err != nil {
 			return err
 		}
 		return v.finish()
-	}), nil
+	})
 }
+
+// UnverifiedNAR implements [store.UnverifiedSource].
+func (s *Store) UnverifiedNAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error) {
+	return s.dump(ctx, p, func(w io.Writer) error { return nar.Dump(w, s.Physical(p)) })
+}
+
+func (s *Store) dump(ctx context.Context, p storepath.Path, write func(io.Writer) error) (io.ReadCloser, error) {
+	if _, err := os.Lstat(s.Physical(p)); err != nil {
+		return nil, fmt.Errorf("%s is valid in %s, but its contents are not there: %w", p, s, err)
+	}
+	return store.NewDumpReader(ctx, write), nil
+}
+
+var _ store.UnverifiedSource = (*Store)(nil)
 
 // verifier passes an archive on and compares it with what is known of it. Dump
 // reads the disk in a goroutine of its own, so hashing here holds up neither.

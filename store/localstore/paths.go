@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -104,6 +105,7 @@ func (r *row) record(dir storepath.Dir, p storepath.Path) (*narinfo.Record, erro
 			}
 			info.References = append(info.References, ref)
 		}
+		slices.SortFunc(info.References, storepath.Path.Compare)
 	}
 	return record, nil
 }
