@@ -33,6 +33,13 @@ type Source interface {
 	AllPaths(ctx context.Context) iter.Seq2[storepath.Path, error]
 }
 
+// UnverifiedSource is implemented by sources that have to hash an archive to
+// verify it. Copy, which hashes what it sends anyway, spares them that.
+type UnverifiedSource interface {
+	// UnverifiedNAR is Source.NAR without the verification.
+	UnverifiedNAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error)
+}
+
 // BinaryCacheStore is Nix's binary cache store, whole. *Cache implements it.
 // It is safe for concurrent use.
 type BinaryCacheStore interface {

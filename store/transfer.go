@@ -147,7 +147,11 @@ func (t *transfer) isDone(n *node) bool {
 func (t *transfer) prepare(n *node) (Pending, error) {
 	opts := AddOptions{Repair: t.opts.Repair, Signers: t.opts.Signers, ReferencesPresent: !t.opts.NoClosure}
 	if n.file == nil {
-		r, err := t.src.NAR(t.ctx, n.info.Path)
+		open := t.src.NAR
+		if u, ok := t.src.(UnverifiedSource); ok {
+			open = u.UnverifiedNAR
+		}
+		r, err := open(t.ctx, n.info.Path)
 		if err != nil {
 			return nil, err
 		}
