@@ -26,6 +26,7 @@ const (
 // maxSize is the length of the longest digest in bytes.
 const maxSize = sha512.Size
 
+// algorithms has an empty entry for the zero Algorithm.
 var algorithms = [...]struct {
 	name string
 	size int

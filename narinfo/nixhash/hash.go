@@ -109,7 +109,7 @@ func (h Hash) Digest() []byte { return bytes.Clone(h.bytes()) }
 // allocation.
 type textBuffer [len("sha512:") + 2*maxSize]byte
 
-func (h *Hash) bytes() []byte { return h.digest[:h.algorithm.Size()] }
+func (h *Hash) bytes() []byte { return h.digest[:algorithms[h.algorithm].size] }
 
 // String returns the form of narinfos: the algorithm, a colon and nix32. Of
 // the zero Hash it is empty.
@@ -164,7 +164,7 @@ func (h *Hash) appendAlgorithm(dst []byte, separator byte) []byte {
 	if h.IsZero() {
 		return dst
 	}
-	return append(append(dst, h.algorithm.String()...), separator)
+	return append(append(dst, algorithms[h.algorithm].name...), separator)
 }
 
 // AppendText implements encoding.TextAppender: [Hash.String].
