@@ -258,6 +258,10 @@ func (p *pending) Publish(ctx context.Context) error {
 		}
 	}
 	err := p.cache.putNarInfo(ctx, p.info, blob.PutOptions{IfNoneMatch: !p.opts.Repair})
+	if err == nil {
+		p.cache.settings.Logger.DebugContext(ctx, "published", "bucket", p.cache.String(), "path", p.info.Path.String(),
+			"narSize", p.info.NarSize, "fileSize", p.info.FileSize, "compression", string(p.info.Compression))
+	}
 	if p.opts.Repair || !errors.Is(err, blob.ErrPrecondition) {
 		return err
 	}

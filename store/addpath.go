@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 
 	"example.com/nixs3/nar"
 	"example.com/nixs3/narinfo"
@@ -174,9 +175,9 @@ func (d *DumpReader) WriteTo(w io.Writer) (int64, error) {
 	if d.pr != nil {
 		return io.Copy(w, struct{ io.Reader }{d})
 	}
-	cw := &countingWriter{w: w}
-	err := d.dump(cw)
-	return cw.n, err
+	var n atomic.Int64
+	err := d.dump(&tallyWriter{w, &n})
+	return n.Load(), err
 }
 
 // Close ends the writing, early or not, and waits for it.
@@ -186,15 +187,4 @@ func (d *DumpReader) Close() error {
 		<-d.done
 	}
 	return nil
-}
-
-type countingWriter struct {
-	w io.Writer
-	n int64
-}
-
-func (c *countingWriter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
-	return n, err
 }

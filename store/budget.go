@@ -116,7 +116,10 @@ func (m *metered) open(ctx context.Context, get func() (*blob.Object, error)) (*
 	if err != nil {
 		return nil, err
 	}
-	obj.Body = &countedBody{obj.Body, &m.read}
+	obj.Body = struct {
+		io.Reader
+		io.Closer
+	}{tallied(obj.Body, &m.read), obj.Body}
 	return obj, nil
 }
 
@@ -157,17 +160,6 @@ func (m *metered) Delete(ctx context.Context, keys ...string) error {
 func (m *metered) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.Attrs, error] {
 	m.lists.Add(1)
 	return m.Bucket.List(ctx, opts)
-}
-
-type countedBody struct {
-	io.ReadCloser
-	n *atomic.Int64
-}
-
-func (b *countedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.n.Add(int64(n))
-	return n, err
 }
 
 // meteredStaged counts a staged object as the Put that it stands for.

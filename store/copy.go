@@ -81,6 +81,7 @@ type Progress struct {
 	Paths, PathsTotal         int   // published, of all that are to be copied
 	NARBytes, NARBytesTotal   int64 // of archives, uncompressed, that are stored
 	FileBytes, FileBytesTotal int64 // read from the source, as it stores them; the total is a guess where it is not told
+	Requests                  int64 // to the destination, since it was opened
 }
 
 // PathSize is a path that is to be copied.

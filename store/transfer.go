@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -31,10 +30,14 @@ type progressCounters struct {
 	total               Progress
 }
 
-func (p *progressCounters) progress() Progress {
-	now := p.total
-	now.Paths = int(p.paths.Load())
-	now.NARBytes, now.FileBytes = p.narBytes.Load(), p.fileBytes.Load()
+// progress reads the counters. It takes no lock, so it holds nobody up.
+func (t *transfer) progress() Progress {
+	now := t.done.total
+	now.Paths = int(t.done.paths.Load())
+	now.NARBytes, now.FileBytes = t.done.narBytes.Load(), t.done.fileBytes.Load()
+	if counting, ok := t.dst.(interface{ Stats() Stats }); ok {
+		now.Requests = counting.Stats().Requests()
+	}
 	return now
 }
 
@@ -102,9 +105,9 @@ func (t *transfer) watch() (stop func()) {
 		for {
 			select {
 			case <-tick.C:
-				report(t.done.progress())
+				report(t.progress())
 			case <-quit:
-				report(t.done.progress())
+				report(t.progress())
 				return
 			}
 		}
@@ -156,7 +159,7 @@ func (t *transfer) prepare(n *node) (Pending, error) {
 			return nil, err
 		}
 		defer r.Close()
-		return t.dst.Prepare(t.ctx, n.info, t.counted(r), opts)
+		return t.dst.Prepare(t.ctx, n.info, tallied(r, &t.done.fileBytes), opts)
 	}
 	opts.Encoded = n.file
 	opts.TrustNarHash = t.opts.Verify != VerifyContents
@@ -170,7 +173,7 @@ func (t *transfer) prepare(n *node) (Pending, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return t.dst.Prepare(t.ctx, n.info, t.counted(r), opts)
+	return t.dst.Prepare(t.ctx, n.info, tallied(r, &t.done.fileBytes), opts)
 }
 
 // copyThere has the service of both caches copy an archive. It returns nothing
@@ -182,14 +185,6 @@ func (t *transfer) copyThere(n *node, opts AddOptions) (Pending, error) {
 		return nil, nil
 	}
 	return dst.prepareCopy(t.ctx, src, n.file, opts)
-}
-
-// counted counts what is read for the progress.
-func (t *transfer) counted(r io.Reader) io.Reader {
-	if w, ok := r.(io.WriterTo); ok {
-		return &countedWriterTo{countedReader{r, &t.done.fileBytes}, w}
-	}
-	return &countedReader{r, &t.done.fileBytes}
 }
 
 // publishIfReady publishes a node that waits for nothing more. The lock is held.
@@ -230,35 +225,4 @@ func (t *transfer) fail(n *node, err error) {
 	for _, user := range n.users {
 		t.fail(user, fmt.Errorf("its reference %s could not be copied", n.info.Path))
 	}
-}
-
-type countedReader struct {
-	io.Reader
-	n *atomic.Int64
-}
-
-func (c *countedReader) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	c.n.Add(int64(n))
-	return n, err
-}
-
-type countedWriterTo struct {
-	countedReader
-	w io.WriterTo
-}
-
-func (c *countedWriterTo) WriteTo(w io.Writer) (int64, error) {
-	return c.w.WriteTo(&tallyWriter{w, c.n})
-}
-
-type tallyWriter struct {
-	w io.Writer
-	n *atomic.Int64
-}
-
-func (t *tallyWriter) Write(p []byte) (int, error) {
-	n, err := t.w.Write(p)
-	t.n.Add(int64(n))
-	return n, err
 }
