@@ -45,7 +45,7 @@ func TestPathInfo(t *testing.T) {
 		{"hash part", []string{"path-info", "--store", cache, filepath.Base(hello)[:32]}, "", hello + "\n", "", exitOK},
 		{"several, in their order", []string{"path-info", "--store", cache, wrapper, hello}, "", wrapper + "\n" + hello + "\n", "", exitOK},
 		{"all, sorted", []string{"path-info", "--store", cache, "--all"}, "", wrapper + "\n" + hello + "\n" + env + "\n", "", exitOK},
-		{"not in the cache", []string{"path-info", "--store", cache, absent}, "", "", "00000000000000000000000000000000", exitFailed},
+		{"not in the cache", []string{"path-info", "--store", cache, absent}, "", "", "has no store path with the hash part 00000000000000000000000000000000\n", exitFailed},
 		{"a file in a path", []string{"path-info", "--store", cache, hello + "/bin"}, "", "", "expected a store path", exitFailed},
 		{"of another store directory", []string{"path-info", "--store", cache, "/gnu/store/jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0"}, "", "", "/nix/store", exitFailed},
 		{"no path", []string{"path-info", "--store", cache}, "", "", "expected store paths or --all", exitUsage},
@@ -88,7 +88,7 @@ func TestLs(t *testing.T) {
 		{"json", []string{"ls", "--store", cache, "--json", "-R", hello + "/share/doc"}, "",
 			`{"type":"directory","entries":{"hello":{"type":"directory","entries":{"README":{"type":"regular","size":5,"narOffset":1464}}}}}` + "\n", "", exitOK},
 		{"nothing there", []string{"ls", "--store", cache, hello + "/lib"}, "", "", `there is no "lib"`, exitFailed},
-		{"not in the cache", []string{"ls", "--store", cache, absent}, "", "", "00000000000000000000000000000000", exitFailed},
+		{"not in the cache", []string{"ls", "--store", cache, absent}, "", "", "has no store path with the hash part 00000000000000000000000000000000\n", exitFailed},
 	})
 }
 
@@ -182,6 +182,7 @@ func TestCopy(t *testing.T) {
 		assert.Contains(t, got.stderr, "0 of 3 paths copied, 3 there already")
 	})
 	check(t, []command{
+		{"a path that is not there", []string{"copy", "--from", from, "--to", fresh(), absent}, "", "", "has no store path with the hash part 00000000000000000000000000000000\n", exitFailed},
 		{"no such local store", []string{"copy", "--from", "local?root=testdata/none", "--to", fresh(), "--all"}, "", "", "testdata/none", exitFailed},
 		{"a parameter that a local store lacks", []string{"copy", "--from", "local?rooot=x", "--to", fresh(), "--all"}, "", "", "rooot", exitFailed},
 		{"no destination", []string{"copy", "--from", from, "--all"}, "", "", "--to=URL", exitUsage},

@@ -74,6 +74,9 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 			fmt.Fprintf(con.stderr, "%v\n", failed)
 		}
 	}
+	if report.Paths == 0 && err != nil {
+		return err // nothing was found to copy
+	}
 	fmt.Fprintf(con.stderr, "%d of %d paths copied, %d there already, %s of archives in %s sent, in %v\n",
 		report.Copied, report.Paths, report.Present, size(report.NARBytes), size(report.FileBytes),
 		report.Elapsed.Round(time.Millisecond))

@@ -15,10 +15,13 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
+
+	"example.com/nixs3/store/blob"
 )
 
 // The exit statuses.
@@ -102,13 +105,24 @@ func run(ctx context.Context, args []string, con console) (status int) {
 	}
 	con.logger = slog.New(slog.NewTextHandler(con.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}))
 	if err := cmd.Run(); err != nil {
-		if context.Cause(ctx) != nil && errors.Is(err, context.Cause(ctx)) {
-			err = errors.New("interrupted")
-		}
-		fmt.Fprintf(con.stderr, "nixs3: %v\n", err)
+		fmt.Fprintf(con.stderr, "nixs3: %v\n", explained(ctx, err))
 		return exitFailed
 	}
 	return exitOK
+}
+
+// explained says in the words of store paths what the library says in those of
+// contexts and objects.
+func explained(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+		return errors.New("interrupted")
+	}
+	if e, ok := errors.AsType[*blob.Error](err); ok && errors.Is(e, blob.ErrNotFound) {
+		if hashPart, ok := strings.CutSuffix(e.Key, ".narinfo"); ok {
+			return fmt.Errorf("%s has no store path with the hash part %s", e.Bucket, hashPart)
+		}
+	}
+	return err
 }
 
 // withoutTime leaves the time out of log lines: a person sees when they come.

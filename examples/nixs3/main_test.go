@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"strings"
 	"testing"
 
@@ -67,4 +68,15 @@ func TestHelp(t *testing.T) {
 			assert.Empty(t, got.stderr)
 		})
 	}
+}
+
+func TestInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	status := run(ctx, []string{"path-info", "--store", testCache(t), "--all"},
+		console{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr})
+	assert.Equal(t, exitFailed, status)
+	assert.Equal(t, "nixs3: interrupted\n", stderr.String())
+	assert.Empty(t, stdout.String())
 }

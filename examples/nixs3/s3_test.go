@@ -54,7 +54,7 @@ func testS3(t *testing.T, url string) {
 	check(t, []command{
 		{"cat", []string{"cat", "--store", url, "--trusted-public-keys", publicKey(t), added[:len(added)-1] + "/lab-cache-1.pub"}, "", string(public), "", exitOK},
 		{"ls", []string{"ls", "--store", url, hello + "/bin"}, "", "./hello\n./hi\n./readme-link\n", "", exitOK},
-		{"path-info of what is not there", []string{"path-info", "--store", url, absent}, "", "", "00000000000000000000000000000000", exitFailed},
+		{"path-info of what is not there", []string{"path-info", "--store", url, absent}, "", "", "has no store path with the hash part 00000000000000000000000000000000\n", exitFailed},
 	})
 	got = nixs3(t, "", "copy", "--from", testCache(t), "--to", url, "--all")
 	assert.Contains(t, got.stderr, "0 of 3 paths copied, 3 there already")

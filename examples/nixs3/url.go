@@ -44,11 +44,15 @@ func (c *urlCommand) Run(ctx context.Context, con *console) error {
 	fmt.Fprintf(w, "nix-cache-info\t%s\n\n", info)
 	fmt.Fprint(w, "PARAMETER\tVALUE\tFROM\tNOTE\n")
 	for _, p := range parameters {
-		value, origin := p.Value, string(p.Origin)
-		if p.Name == "region" && p.Origin == s3url.FromDefault {
-			value, origin = region.value, region.origin
+		s := setting{p.Value, string(p.Origin)}
+		switch {
+		case p.Origin != s3url.FromDefault:
+		case p.Name == "region":
+			s = region
+		case p.Name == "profile" && os.Getenv("AWS_PROFILE") != "":
+			s = setting{os.Getenv("AWS_PROFILE"), "AWS_PROFILE"}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, orNone(value), origin, parameterNote(p))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, orNone(s.value), s.origin, parameterNote(p))
 	}
 	return w.Flush()
 }

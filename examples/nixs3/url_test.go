@@ -55,6 +55,13 @@ func TestURL(t *testing.T) {
 			},
 		},
 		{
+			name: "with a profile in the environment", url: "s3://cache",
+			env: map[string]string{"AWS_CONFIG_FILE": "testdata/aws-config", "AWS_PROFILE": "work"},
+			lines: []string{
+				`^profile +work +AWS_PROFILE`, `^region +ap-southeast-2 +profile`,
+			},
+		},
+		{
 			name: "with an alias", url: "s3://cache?buffer-size=8388608",
 			lines: []string{`^multipart-chunk-size +\S.* alias +.*buffer-size`},
 		},
