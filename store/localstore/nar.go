@@ -15,16 +15,13 @@ import (
 	"example.com/nixs3/store"
 )
 
+var _ store.UnverifiedSource = (*Store)(nil)
+
 // NAR opens the archive of a path, made from its contents on disk and verified
 // against the database while it is read. Copied as a whole, as by [io.Copy], it
 // is written straight to its destination. The caller closes it.
 func (s *Store) NAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error) {
-	info, err := s.PathInfo(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	file := s.Physical(p)
-	return s.dump(ctx, p, func(w io.Writer) error {
+	return s.open(ctx, p, func(w io.Writer, info *narinfo.PathInfo, file string) error {
 		v := &verifier{ctx: ctx, w: w, info: info, file: file, h: sha256.New()}
 		if err := nar.Dump(v, file); err != nil {
 			return err
@@ -33,19 +30,22 @@ func (s *Store) NAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error
 	})
 }
 
-// UnverifiedNAR implements [store.UnverifiedSource].
+// UnverifiedNAR is NAR without the verification; see [store.UnverifiedSource].
 func (s *Store) UnverifiedNAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error) {
-	return s.dump(ctx, p, func(w io.Writer) error { return nar.Dump(w, s.Physical(p)) })
+	return s.open(ctx, p, func(w io.Writer, _ *narinfo.PathInfo, file string) error { return nar.Dump(w, file) })
 }
 
-func (s *Store) dump(ctx context.Context, p storepath.Path, write func(io.Writer) error) (io.ReadCloser, error) {
-	if _, err := os.Lstat(s.Physical(p)); err != nil {
+func (s *Store) open(ctx context.Context, p storepath.Path, dump func(w io.Writer, info *narinfo.PathInfo, file string) error) (io.ReadCloser, error) {
+	info, err := s.PathInfo(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	file := s.Physical(p)
+	if _, err := os.Lstat(file); err != nil {
 		return nil, fmt.Errorf("%s is valid in %s, but its contents are not there: %w", p, s, err)
 	}
-	return store.NewDumpReader(ctx, write), nil
+	return store.NewDumpReader(ctx, func(w io.Writer) error { return dump(w, info, file) }), nil
 }
-
-var _ store.UnverifiedSource = (*Store)(nil)
 
 // verifier passes an archive on and compares it with what is known of it. Dump
 // reads the disk in a goroutine of its own, so hashing here holds up neither.

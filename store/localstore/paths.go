@@ -132,7 +132,7 @@ func (s *Store) PathByHash(ctx context.Context, hashPart string) (storepath.Path
 
 // pageSize is how many paths are read at a time. Between two pages nothing is
 // held that a writer could wait for.
-const pageSize = 1000
+const pageSize = 256
 
 // AllPaths yields every valid path, the oldest first. Paths that come or go
 // meanwhile may be among them or not. A row that is no store path is an error
