@@ -2,8 +2,10 @@ package httpblob_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -243,6 +245,26 @@ func TestResume(t *testing.T) {
 		assert.True(t, bytes.Equal(data, got))
 		assert.Len(t, server.seen(), 2)
 	})
+	t.Run("a body that always stalls", func(t *testing.T) {
+		server := newWebServer(t)
+		server.store("key", data, nil)
+		release := make(chan struct{})
+		defer close(release)
+		server.hook = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+			server.get(&cutWriter{ResponseWriter: w, rest: 1000, hang: release, gone: r.Context().Done()}, r, "key")
+			return true
+		}
+		obj, err := server.open(t, func(o *httpblob.Options) {
+			o.StallTimeout = 20 * time.Millisecond
+			o.Retry.Attempts = 2
+		}).Get(t.Context(), "key", blob.GetOptions{})
+		require.NoError(t, err)
+		defer obj.Body.Close()
+		_, err = io.ReadAll(obj.Body)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.NotErrorIs(t, err, context.Canceled, "nobody cancelled")
+		require.ErrorContains(t, err, "the server sends nothing more")
+	})
 }
 
 // cutWriter breaks the connection, or stands still, after rest bytes.
@@ -320,6 +342,19 @@ func TestLyingServers(t *testing.T) {
 			require.Error(t, err)
 		})
 	}
+	t.Run("part without bounds", func(t *testing.T) {
+		server := newWebServer(t)
+		server.store("key", []byte("0123456789"), nil)
+		b := server.open(t)
+		for offset, want := range map[int64]string{5: "56789", math.MaxInt64: ""} {
+			obj, err := b.Get(t.Context(), "key", blob.GetOptions{Offset: offset, Length: math.MaxInt64})
+			require.NoError(t, err)
+			data, err := io.ReadAll(obj.Body)
+			require.NoError(t, err)
+			assert.Equal(t, want, string(data))
+			require.NoError(t, obj.Body.Close())
+		}
+	})
 	t.Run("no size", func(t *testing.T) {
 		server := newWebServer(t)
 		server.hook = func(_ int, w http.ResponseWriter, r *http.Request) bool {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -35,7 +36,7 @@ func (b *Bucket) get(ctx context.Context, u *url.URL, key string, opts blob.GetO
 		bucket: b, ctx: ctx, url: u, key: key,
 		offset: opts.Offset, length: -1,
 	}
-	if opts.Length > 0 {
+	if opts.Length > 0 && opts.Length <= math.MaxInt64-opts.Offset { // what is longer goes to the end
 		r.length = opts.Length
 	}
 	header := make(http.Header)
@@ -68,10 +69,11 @@ type body struct {
 	resumed int         // times, since much was read without
 	mark    int64       // offset where it was resumed last
 
-	answer io.ReadCloser      // of the current request
-	stop   context.CancelFunc // ends it
-	stall  *time.Timer        // calls stop
-	err    error              // sticky
+	answer  io.ReadCloser   // of the current request
+	current context.Context // of it
+	stop    func()          // ends it
+	stall   *time.Timer     // ends it with errStalled
+	err     error           // sticky
 }
 
 // errStalled is the cause of a request that was ended for lack of progress.
@@ -87,7 +89,7 @@ func (r *body) request(header http.Header) (*http.Response, error) {
 		header.Set("Range", rng)
 	}
 	ctx, cancel := context.WithCancelCause(r.ctx)
-	r.stop = func() { cancel(nil) }
+	r.current, r.stop = ctx, func() { cancel(nil) }
 	r.stall = time.AfterFunc(r.bucket.opts.StallTimeout, func() { cancel(errStalled) })
 	r.stall.Stop() // until the answer is there, other timeouts count
 	resp, err := r.bucket.do(ctx, request{op: "Get", method: http.MethodGet, url: r.url, key: r.key, header: header})
@@ -258,7 +260,8 @@ func (r *body) Read(p []byte) (int, error) {
 func (r *body) readAnswer(p []byte) (int, error) {
 	r.stall.Reset(r.bucket.opts.StallTimeout)
 	n, err := r.answer.Read(p)
-	if !r.stall.Stop() && err != nil && r.ctx.Err() == nil {
+	r.stall.Stop()
+	if err != nil && context.Cause(r.current) == errStalled {
 		err = errStalled
 	}
 	return n, err

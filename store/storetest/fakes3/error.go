@@ -32,7 +32,6 @@ var (
 	errSlowDown       = newError(http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
 	errNoSuchKey      = newError(http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
 	errNoSuchBucket   = newError(http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
-	errNoSuchUpload   = newError(http.StatusNotFound, "NoSuchUpload", "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.")
 	errPrecondition   = newError(http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
 	errNotImplemented = newError(http.StatusNotImplemented, "NotImplemented", "A header or query you provided implies functionality that is not implemented.")
 	errMalformedXML   = newError(http.StatusBadRequest, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
