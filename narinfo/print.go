@@ -73,7 +73,7 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 		dst = append(sigs[i].appendString(dst), '\n')
 	}
 	dst = extra.before(dst, fieldCA)
-	if !n.CA.IsZero() {
+	if n.CA.Method != 0 {
 		dst = append(dst, fieldCA+": "...)
 		dst = append(n.CA.AppendString(dst), '\n')
 	}

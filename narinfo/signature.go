@@ -43,8 +43,10 @@ func (s Signature) String() string { return string(s.appendString(nil)) }
 
 func (s *Signature) appendString(dst []byte) []byte {
 	dst = append(append(dst, s.KeyName...), ':')
-	text := encodeSignature(&s.Data)
-	return append(dst, text[:]...)
+	n := len(dst)
+	dst = slices.Grow(dst, signatureTextLen)[:n+signatureTextLen]
+	encodeSignature((*[signatureTextLen]byte)(dst[n:]), &s.Data)
+	return dst
 }
 
 // base64Pairs maps twelve bits to their two characters, the first in the low
@@ -58,8 +60,8 @@ var base64Pairs = func() (table [1 << 12]uint16) {
 	return table
 }()
 
-// encodeSignature returns the padded base64 of a signature.
-func encodeSignature(data *[ed25519.SignatureSize]byte) (text [signatureTextLen]byte) {
+// encodeSignature fills text with the padded base64 of a signature.
+func encodeSignature(text *[signatureTextLen]byte, data *[ed25519.SignatureSize]byte) {
 	const whole = ed25519.SignatureSize / 3
 	for i := range whole {
 		bits := uint32(data[3*i])<<16 | uint32(data[3*i+1])<<8 | uint32(data[3*i+2])
@@ -67,7 +69,6 @@ func encodeSignature(data *[ed25519.SignatureSize]byte) (text [signatureTextLen]
 	}
 	last := base64Pairs[uint32(data[3*whole])<<4]
 	binary.LittleEndian.PutUint32(text[4*whole:], uint32(last)|'='<<16|'='<<24)
-	return text
 }
 
 const signatureTextLen = (ed25519.SignatureSize + 2) / 3 * 4
