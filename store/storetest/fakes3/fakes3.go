@@ -213,7 +213,7 @@ func (s *Server) Region() string { return s.opts.Region }
 func (s *Server) Client() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.Proxy = nil
-	t.MaxIdleConnsPerHost = 256
+	t.MaxIdleConns, t.MaxIdleConnsPerHost = 0, 1024
 	t.DialContext = s.DialContext
 	if s.opts.TLS {
 		t.TLSClientConfig = &tls.Config{RootCAs: s.roots}

@@ -118,6 +118,9 @@ func TestRetryAfter(t *testing.T) {
 	defer resp.Body.Close()
 	assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 	assert.Equal(t, "3", resp.Header.Get("Retry-After"))
+	assert.NotEmpty(t, resp.Header.Get("X-Amz-Request-Id"))
+	require.Eventually(t, func() bool { return server.Requests()[0].Done }, 5*time.Second, time.Millisecond)
+	assert.Equal(t, resp.Header.Get("X-Amz-Request-Id"), server.Requests()[0].ID)
 }
 
 func TestHangEndsWithTheClientOrTheServer(t *testing.T) {

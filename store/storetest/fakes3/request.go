@@ -56,6 +56,7 @@ type Request struct {
 
 	// Set when the request is done.
 	Done   bool
+	ID     string // that the answer had, x-amz-request-id
 	Status int    // 0 where no answer was begun
 	Code   string // S3's name of the error, where the answer is one
 	Sent   int64  // bytes of the answer's body that were handed on

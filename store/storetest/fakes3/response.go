@@ -37,7 +37,9 @@ func (w *response) WriteHeader(status int) {
 	dropChecksums(h, w.r, status)
 	if w.ifMatch != "" && status < 300 && w.ifMatch != "*" && strings.Trim(w.ifMatch, `"`) != strings.Trim(h.Get("ETag"), `"`) {
 		w.replace = true
-		clear(h)
+		for _, name := range []string{"Content-Length", "Content-Range", "Content-Type", "Content-Encoding", "ETag", "Last-Modified", "Accept-Ranges", "Cache-Control"} {
+			h.Del(name)
+		}
 		w.begin(errPrecondition.status)
 		w.code = errPrecondition.Code
 		if w.r.Method != http.MethodHead {

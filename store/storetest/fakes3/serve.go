@@ -2,6 +2,7 @@ package fakes3
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net/http"
@@ -21,6 +22,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rw := &response{w: w, r: r, limit: -1}
 	defer s.end(req, rw)
 	rw.Header().Set("Server", "AmazonS3")
+	rw.Header().Set(requestIDHeader, fmt.Sprintf("%016X", req.Index))
 	if fail != nil {
 		fail.write(rw, r)
 		return
@@ -35,6 +37,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	rw.finish()
 }
+
+const requestIDHeader = "X-Amz-Request-Id"
 
 // begin logs a request, and decides what happens to it.
 func (s *Server) begin(r *http.Request) (*Request, *Fault, *apiError) {
@@ -63,6 +67,7 @@ func (s *Server) end(req *Request, rw *response) {
 	defer s.mu.Unlock()
 	s.inFlight--
 	req.Done, req.Status, req.Code, req.Sent = true, rw.status, rw.code, rw.sent
+	req.ID = rw.Header().Get(requestIDHeader)
 	s.handlers.Done()
 }
 
