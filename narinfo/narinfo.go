@@ -130,11 +130,11 @@ func (n *NarInfo) checkFile() error {
 	switch {
 	case n.URL == "":
 		return errors.New("URL is missing")
-	case strings.Contains(n.URL, "\n"):
+	case strings.IndexByte(n.URL, '\n') >= 0:
 		return fmt.Errorf("URL %q has a line end", clip(n.URL))
 	case n.Compression == "":
 		return fmt.Errorf("Compression is missing, expected %q or another", CompressionNone)
-	case strings.Contains(string(n.Compression), "\n"):
+	case strings.IndexByte(string(n.Compression), '\n') >= 0:
 		return fmt.Errorf("Compression %q has a line end", clip(string(n.Compression)))
 	case n.FileSize < 0:
 		return fmt.Errorf("FileSize is %d", n.FileSize)
