@@ -1,15 +1,17 @@
 package store_test
 
 import (
-	"fmt"
+	"bytes"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/memblob"
 	"example.com/nixs3/store/storetest"
 	"example.com/nixs3/store/storetest/fakes3"
 )
@@ -74,38 +76,29 @@ func TestCopyOfFewAsksForEach(t *testing.T) {
 	require.LessOrEqual(t, len(s3.Requests())-before, 5)
 }
 
-// BenchmarkCopyWithLatency copies 1,000 paths of 20 KB to an S3 that answers
-// after 50 ms, 64 requests at a time, and reports how often it takes the time
-// that the requests would take if nothing else were in the way.
-func BenchmarkCopyWithLatency(b *testing.B) {
-	const n, concurrency, latency = 1000, 64, 50 * time.Millisecond
-	objects := independent(b, n, 20_000)
-	for _, shape := range []string{"flat", "chain of 10"} {
-		b.Run(shape, func(b *testing.B) {
-			depth := 1
-			if shape != "flat" {
-				depth = 10
-				for i := range objects {
-					if i%100 != 0 && i%100 < depth {
-						objects[i].info.References = []storepath.Path{objects[i-1].info.Path}
-					}
-				}
-			}
-			src, _ := fill(b, objects, store.Settings{Compression: "none"})
-			for b.Loop() {
-				s3 := storetest.NewS3(b, fakes3.Options{Buckets: []string{"cache"}, Latency: latency})
-				dst := s3Cache(b, s3, fmt.Sprintf("&max-concurrency=%d", concurrency), store.WithSettings(func(s *store.Settings) {
-					s.Budget = store.Budget{Transfers: concurrency, Requests: concurrency}
-				}))
-				start := time.Now()
-				_, err := store.Copy(b.Context(), dst, src, paths(objects), store.CopyOptions{})
-				took := time.Since(start)
-				require.NoError(b, err)
-				requests := len(s3.Requests())
-				ideal := time.Duration(requests)*latency/concurrency + time.Duration(depth)*latency
-				b.ReportMetric(float64(took)/float64(ideal), "×ideal")
-				b.ReportMetric(float64(requests)/n, "requests/path")
-			}
-		})
+// TestNothingToDoIsOneListing copies a closure of 10,000 paths that is there.
+func TestNothingToDoIsOneListing(t *testing.T) {
+	const n = 10_000
+	s3 := storetest.NewS3(t, fakes3.Options{Buckets: []string{"cache"}})
+	require.NoError(t, s3.PutObject("cache", "nix-cache-info", []byte("StoreDir: /nix/store\n"), nil))
+	b := memblob.New()
+	var top storepath.Path
+	for i := range uint64(n) {
+		info := newObject(t, i, nil).info
+		if i > 0 {
+			info.References = []storepath.Path{top}
+		}
+		top = info.Path
+		text, err := (&narinfo.NarInfo{PathInfo: *info, URL: "nar/x", Compression: "none"}).MarshalText()
+		require.NoError(t, err)
+		key := info.Path.HashPart() + ".narinfo"
+		_, err = b.Put(t.Context(), key, bytes.NewReader(text), blob.PutOptions{})
+		require.NoError(t, err)
+		require.NoError(t, s3.PutObject("cache", key, text, nil))
 	}
+	dst := s3Cache(t, s3, "")
+	report, err := store.Copy(t.Context(), dst, newCache(t, b, store.Settings{}), []storepath.Path{top}, store.CopyOptions{})
+	require.NoError(t, err)
+	require.Equal(t, n, report.Present)
+	require.LessOrEqual(t, len(s3.Requests()), 12)
 }
