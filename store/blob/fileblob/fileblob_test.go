@@ -33,6 +33,7 @@ func TestConformance(t *testing.T) {
 				NoContentEncoding: true,
 				NoChecksum:        true,
 				NoKey:             noFileName,
+				ListPage:          50, // there are no pages here
 			})
 		})
 	}

@@ -14,7 +14,7 @@ func TestConformance(t *testing.T) {
 				server := newWebServer(t)
 				server.noRanges = noRanges
 				return server.open(t)
-			}, storetest.Features{NoList: true, NoChecksum: true, ListPage: 100})
+			}, storetest.Features{NoList: true, NoChecksum: true, ListPage: 20})
 		})
 	}
 }
