@@ -99,8 +99,8 @@ func addSignature(sigs []Signature, sig Signature) []Signature {
 }
 
 // inNixOrder returns the signatures in an order in which some Nix writes them:
-// as they are, where one would, else sorted. Up to 2.33 Nix sorts them by their
-// texts, later by name and bytes.
+// as they are, where one would, else sorted. Older Nix sorts them by their
+// texts, newer Nix, to which they are pairs, by name and bytes.
 func inNixOrder(sigs []Signature) []Signature {
 	if len(sigs) < 2 || slices.IsSortedFunc(sigs, compareText) || slices.IsSortedFunc(sigs, compareBytes) {
 		return sigs
