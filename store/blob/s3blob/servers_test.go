@@ -75,7 +75,7 @@ type cancelling struct {
 }
 
 func (c *cancelling) ReadAt(p []byte, off int64) (int, error) {
-	if off > 6<<20 {
+	if off >= 5<<20 {
 		c.cancel()
 	}
 	return c.Content.ReadAt(p, off)
