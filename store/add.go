@@ -24,7 +24,7 @@ const askFirst = 64 << 10
 // Add publishes a path. Several goroutines that add the same path do its work
 // once.
 func (c *Cache) Add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (*narinfo.NarInfo, error) {
-	unlock, err := c.adding.lock(ctx, info.Path)
+	unlock, _, err := c.adding.lock(ctx, info.Path)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (c *Cache) Add(ctx context.Context, info *narinfo.PathInfo, archive io.Read
 		}
 	}
 	opts.ReferencesPresent = true
-	pending, err := c.Prepare(ctx, info, archive, opts)
+	pending, err := c.prepare(ctx, info, archive, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -54,19 +54,41 @@ func (c *Cache) Add(ctx context.Context, info *narinfo.PathInfo, archive io.Read
 	return pending.NarInfo(), nil
 }
 
-// Prepare stores a path's archive without making the path visible.
+// Prepare stores a path's archive without making the path visible. When another
+// goroutine was at it, and has published the path since, nothing is left to do.
 func (c *Cache) Prepare(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (Pending, error) {
+	unlock, waited, err := c.adding.lock(ctx, info.Path)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	if waited && !opts.Repair {
+		if existing, err := c.NarInfo(ctx, info.Path); err == nil {
+			return published{existing}, nil
+		}
+	}
+	return c.prepare(ctx, info, archive, opts)
+}
+
+func (c *Cache) prepare(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (Pending, error) {
 	info, err := c.checkClaims(info)
 	if err != nil {
 		return nil, err
 	}
-	if opts.Encoded != nil && info.NarSize <= 0 {
-		return nil, fmt.Errorf("%s: an encoded archive needs its NarSize, by which decompression is bounded", info.Path)
-	}
 	if err := c.ensureDescribed(ctx); err != nil {
 		return nil, err
 	}
-	leave, err := c.transfers.enter(ctx, 1)
+	if opts.Encoded != nil {
+		if info.NarSize <= 0 {
+			return nil, fmt.Errorf("%s: an encoded archive needs its NarSize, by which decompression is bounded", info.Path)
+		}
+		free, err := c.decoders.enter(ctx, decoderMemory(opts.Encoded.Compression, info.NarSize)+fanMemory)
+		if err != nil {
+			return nil, err
+		}
+		defer free()
+	}
+	leave, err := c.writes.enter(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -120,12 +142,13 @@ func (c *Cache) checkClaims(info *narinfo.PathInfo) (*narinfo.PathInfo, error) {
 	return info, checkContentAddress(info)
 }
 
-// ingest moves the archive into its staged object, within the memory budget.
+// ingest moves the archive into its staged object. Memory for decompressing has
+// been taken.
 func (c *Cache) ingest(ctx context.Context, in *ingestion, archive io.Reader, opts AddOptions) error {
 	encoded := opts.Encoded
 	if encoded != nil && !c.keeps(encoded.Compression) {
 		claims := &narinfo.NarInfo{PathInfo: *in.info, URL: encoded.URL, Compression: encoded.Compression, FileHash: encoded.FileHash, FileSize: encoded.FileSize}
-		r, err := c.verified(ctx, claims, io.NopCloser(archive))
+		r, err := c.verified(ctx, claims, io.NopCloser(archive), func() {})
 		if err != nil {
 			return err
 		}
@@ -274,6 +297,12 @@ func (p *pending) Publish(ctx context.Context) error {
 	p.info = existing
 	return nil
 }
+
+// published is a path that somebody else has published.
+type published struct{ info *narinfo.NarInfo }
+
+func (p published) NarInfo() *narinfo.NarInfo     { return p.info }
+func (p published) Publish(context.Context) error { return nil }
 
 // checkReferences fails with a MissingReferenceError unless the cache has all
 // references of a path.

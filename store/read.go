@@ -26,37 +26,40 @@ func (c *Cache) NAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error
 
 // OpenNAR opens the archive of a narinfo, uncompressed and verified while it
 // is read: NarHash and NarSize, and FileHash and FileSize where they are
-// given. It holds a place among the budget's transfers until it is closed.
+// given. It holds a place among those that are read until it is closed.
 func (c *Cache) OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error) {
+	ctx, cancel := context.WithCancel(ctx)
 	file, err := c.OpenFile(ctx, info)
 	if err != nil {
+		cancel()
 		return nil, err
 	}
-	r, err := c.verified(ctx, info, file)
+	r, err := c.verified(ctx, info, file, cancel)
 	if err != nil {
 		file.Close()
+		cancel()
 		return nil, err
 	}
 	return r, nil
 }
 
 // verified decompresses and verifies a file, within the memory budget. Closing
-// the result closes the file.
-func (c *Cache) verified(ctx context.Context, info *narinfo.NarInfo, file io.ReadCloser) (io.ReadCloser, error) {
+// the result interrupts the reading of the file and closes it.
+func (c *Cache) verified(ctx context.Context, info *narinfo.NarInfo, file io.ReadCloser, interrupt func()) (io.ReadCloser, error) {
 	free, err := c.decoders.enter(ctx, decoderMemory(info.Compression, info.NarSize))
 	if err != nil {
 		return nil, err
 	}
-	return newVerifiedReader(ctx, info, file, free), nil
+	return newVerifiedReader(ctx, info, file, interrupt, free), nil
 }
 
 // OpenFile opens the archive of a narinfo as it is stored. It holds a place
-// among the budget's transfers until it is closed.
+// among those that are read until it is closed.
 func (c *Cache) OpenFile(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error) {
 	if err := c.trust(&info.PathInfo); err != nil {
 		return nil, err
 	}
-	leave, err := c.transfers.enter(ctx, 1)
+	leave, err := c.reads.enter(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +76,7 @@ func (c *Cache) OpenFile(ctx context.Context, info *narinfo.NarInfo) (io.ReadClo
 	return &transferBody{obj.Body, leave}, nil
 }
 
-// transferBody gives its place among the transfers back when it is closed.
+// transferBody gives its place among those that are read back when it is closed.
 type transferBody struct {
 	io.ReadCloser
 	leave func()
@@ -107,16 +110,18 @@ func fileLimit(info *narinfo.NarInfo) int64 {
 type verifiedReader struct {
 	out    *fanReader
 	fan    *fan
-	body   io.ReadCloser
 	unhook func() bool
 	wg     sync.WaitGroup
-	free   func()
 	once   sync.Once
+
+	interrupt func() // makes a Read of the body return
+	free      func()
 }
 
-func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadCloser, free func()) *verifiedReader {
+// newVerifiedReader reads the body, and closes it, in a goroutine of its own.
+func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadCloser, interrupt, free func()) *verifiedReader {
 	f := newFan(2)
-	v := &verifiedReader{out: f.readers[1], fan: f, body: body, free: free}
+	v := &verifiedReader{out: f.readers[1], fan: f, interrupt: interrupt, free: free}
 	v.unhook = context.AfterFunc(ctx, func() { f.fail(context.Cause(ctx)) })
 
 	hashed := make(chan nixhash.Hash, 1)
@@ -165,7 +170,7 @@ func (v *verifiedReader) Close() error {
 	v.once.Do(func() {
 		v.unhook()
 		v.fan.fail(errReaderGone)
-		v.body.Close()
+		v.interrupt()
 		v.wg.Wait()
 		v.out.leave()
 		v.free()
