@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
@@ -39,7 +40,11 @@ func (keyPublic) Help() string {
 // A secret key in Nix's format has some 100 bytes.
 const maxKey = 4096
 
-func (c *keyPublic) Run(con *console) error {
+func (c *keyPublic) Run(ctx context.Context, con *console) error {
+	return interruptible(ctx, func() error { return c.run(con) })
+}
+
+func (c *keyPublic) run(con *console) error {
 	text, err := io.ReadAll(io.LimitReader(con.stdin, maxKey))
 	if err != nil {
 		return fmt.Errorf("standard input: %w", err)

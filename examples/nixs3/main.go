@@ -59,6 +59,7 @@ type console struct {
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
 	status := run(ctx, os.Args[1:], console{
 		stdin:    os.Stdin,
 		stdout:   os.Stdout,
@@ -114,7 +115,7 @@ func run(ctx context.Context, args []string, con console) (status int) {
 // explained says in the words of store paths what the library says in those of
 // contexts and objects.
 func explained(ctx context.Context, err error) error {
-	if cause := context.Cause(ctx); cause != nil && errors.Is(err, cause) {
+	if ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err())) {
 		return errors.New("interrupted")
 	}
 	if e, ok := errors.AsType[*blob.Error](err); ok && errors.Is(e, blob.ErrNotFound) {
@@ -123,6 +124,19 @@ func explained(ctx context.Context, err error) error {
 		}
 	}
 	return err
+}
+
+// interruptible lets f, which knows no context and leaves nothing behind, be
+// given up on when the context ends.
+func interruptible(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // withoutTime leaves the time out of log lines: a person sees when they come.

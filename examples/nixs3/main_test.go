@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -73,10 +75,24 @@ func TestHelp(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	var stdout, stderr bytes.Buffer
-	status := run(ctx, []string{"path-info", "--store", testCache(t), "--all"},
-		console{stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr})
-	assert.Equal(t, exitFailed, status)
-	assert.Equal(t, "nixs3: interrupted\n", stderr.String())
-	assert.Empty(t, stdout.String())
+	silent, w := io.Pipe() // a standard input on which nothing comes
+	defer w.Close()
+	target := filepath.Join(t.TempDir(), "target")
+	for name, args := range map[string][]string{
+		"path-info":   {"path-info", "--store", testCache(t), "--all"},
+		"copy":        {"copy", "--from", testCache(t), "--to", fileURL(t, t.TempDir()), "--all"},
+		"nar ls":      {"nar", "ls", "-"},
+		"nar cat":     {"nar", "cat", "-"},
+		"nar restore": {"nar", "restore", target, helloNAR},
+		"key public":  {"key", "public"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			status := run(ctx, args, console{stdin: silent, stdout: &stdout, stderr: &stderr})
+			assert.Equal(t, exitFailed, status)
+			assert.Equal(t, "nixs3: interrupted\n", stderr.String())
+			assert.Empty(t, stdout.String())
+		})
+	}
+	assert.NoDirExists(t, target)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +27,8 @@ type narDump struct {
 	Path string `arg:"" help:"File, folder or symbolic link."`
 }
 
-func (c *narDump) Run(con *console) error {
-	return nar.Dump(con.stdout, c.Path)
+func (c *narDump) Run(ctx context.Context, con *console) error {
+	return interruptible(ctx, func() error { return nar.Dump(con.stdout, c.Path) })
 }
 
 type narRestore struct {
@@ -41,7 +42,7 @@ func (narRestore) Help() string {
 		"    nixs3 nar dump ./tree | nixs3 nar restore ./copy"
 }
 
-func (c *narRestore) Run(con *console) error {
+func (c *narRestore) Run(ctx context.Context, con *console) error {
 	archive, err := openNAR(con, c.Nar)
 	if err != nil {
 		return err
@@ -51,13 +52,27 @@ func (c *narRestore) Run(con *console) error {
 	if c.Store {
 		opts = append(opts, nar.WithStoreMetadata())
 	}
-	if err := nar.Restore(archive, c.Path, opts...); err != nil {
+	if err := nar.Restore(untilDone{ctx, archive}, c.Path, opts...); err != nil {
 		return err
 	}
 	if err := expectEnd(archive); err != nil {
 		return errors.Join(err, removeTree(c.Path))
 	}
 	return nil
+}
+
+// untilDone is a reader that fails when its context ends, so that what reads it
+// clears up behind itself.
+type untilDone struct {
+	ctx context.Context
+	io.Reader
+}
+
+func (r untilDone) Read(p []byte) (int, error) {
+	if err := context.Cause(r.ctx); err != nil {
+		return 0, err
+	}
+	return r.Reader.Read(p)
 }
 
 // removeTree removes what was restored, also where its folders are read-only.
@@ -89,7 +104,11 @@ type narLs struct {
 	Path string `arg:"" optional:"" help:"What to list; all of the NAR by default."`
 }
 
-func (c *narLs) Run(con *console) error {
+func (c *narLs) Run(ctx context.Context, con *console) error {
+	return interruptible(ctx, func() error { return c.run(con) })
+}
+
+func (c *narLs) run(con *console) error {
 	archive, err := openNAR(con, c.Nar)
 	if err != nil {
 		return err
@@ -107,7 +126,11 @@ type narCat struct {
 	Path string `arg:"" optional:"" help:"The file to print; without it, the one that is the whole NAR."`
 }
 
-func (c *narCat) Run(con *console) error {
+func (c *narCat) Run(ctx context.Context, con *console) error {
+	return interruptible(ctx, func() error { return c.run(con) })
+}
+
+func (c *narCat) run(con *console) error {
 	archive, err := openNAR(con, c.Nar)
 	if err != nil {
 		return err
