@@ -2,7 +2,6 @@ package nar
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 )
 
@@ -35,14 +34,4 @@ func quote(s string) string {
 		return fmt.Sprintf("%q… (%d bytes)", s[:most], len(s))
 	}
 	return fmt.Sprintf("%q", s)
-}
-
-// truncated is the error of a NAR that ends before it is complete.
-func (m *machine) truncated(at int64) error {
-	return &FormatError{
-		Offset: at,
-		Path:   m.trail.String(),
-		Reason: "the NAR ends early, " + m.expected() + " expected",
-		Err:    io.ErrUnexpectedEOF,
-	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 )
@@ -272,6 +273,16 @@ func (m *machine) header() Header {
 
 func (m *machine) errorf(format string, args ...any) error {
 	return &FormatError{Offset: m.off, Path: m.trail.String(), Reason: fmt.Sprintf(format, args...)}
+}
+
+// truncated is the error of a NAR that ends before it is complete.
+func (m *machine) truncated(at int64) error {
+	return &FormatError{
+		Offset: at,
+		Path:   m.trail.String(),
+		Reason: "the NAR ends early, " + m.expected() + " expected",
+		Err:    io.ErrUnexpectedEOF,
+	}
 }
 
 // expected says what comes next, for messages.

@@ -10,6 +10,8 @@ import (
 // readerBuffer is the size of a Reader's buffer. It holds any token.
 const readerBuffer = 64 << 10
 
+var errBadCount = errors.New("a Read returned an impossible count")
+
 // maxEmptyReads is how often in a row a source may return nothing at all.
 const maxEmptyReads = 100
 
@@ -251,7 +253,7 @@ func (r *Reader) readSourceOnce(p []byte) (int, error) {
 	for range maxEmptyReads {
 		n, err := r.src.Read(p)
 		if n < 0 || n > len(p) {
-			return 0, errors.New("the source returned an impossible count")
+			return 0, errBadCount
 		}
 		r.srcErr = err
 		if n > 0 || err != nil {

@@ -196,6 +196,7 @@ func TestReaderBeforeTheFirstNext(t *testing.T) {
 }
 
 func TestReaderRepeatsItsError(t *testing.T) {
+	assert.ErrorContains(t, readAll(nar.NewReader(liar{}), true), "impossible count")
 	tests := []struct {
 		name   string
 		source io.Reader
@@ -234,6 +235,11 @@ func (l *lateError) Read(p []byte) (int, error) {
 	}
 	return n, nil
 }
+
+// liar claims to have read more than it could.
+type liar struct{}
+
+func (liar) Read(p []byte) (int, error) { return len(p) + 1, nil }
 
 type idle struct{}
 

@@ -261,7 +261,10 @@ func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 			free = free[:w.left+1] // one more, to see the end or that there is none
 		}
 		k, err := r.Read(free)
-		if int64(k) > w.left {
+		switch {
+		case k < 0 || k > len(free):
+			return n, w.fail(w.trail.String(), errBadCount)
+		case int64(k) > w.left:
 			return n, w.tooLong()
 		}
 		w.buf = w.buf[:len(w.buf)+k]

@@ -74,6 +74,7 @@ func TestWriterRefusesMisuse(t *testing.T) {
 		{"ReadFrom too little", []any{file("", 3), strings.NewReader("12")}, "1 of 3 bytes of contents are missing"},
 		{"ReadFrom for a directory", []any{dir(""), strings.NewReader("1")}, "not a regular file"},
 		{"ReadFrom fails", []any{file("", 3), iotest.ErrReader(os.ErrPermission)}, "permission denied"},
+		{"ReadFrom lies", []any{file("", 3), liar{}}, "impossible count"},
 		{"ReadFrom goes nowhere", []any{file("", 3), idle{}}, "multiple Read calls"},
 	}
 	for _, tt := range tests {
