@@ -25,6 +25,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -174,6 +175,18 @@ func checkRead(ctx context.Context, key string) error {
 // attrs are the attributes of the file with the key.
 func attrs(key string, info fs.FileInfo) blob.Attrs {
 	return blob.Attrs{Key: key, Size: info.Size(), ETag: etag(info), ModTime: info.ModTime()}
+}
+
+// etag names the state of a file: no two writes have the same.
+func etag(info fs.FileInfo) string {
+	b := make([]byte, 0, 48)
+	b = append(b, '"')
+	b = strconv.AppendUint(b, inode(info), 16)
+	b = append(b, '-')
+	b = strconv.AppendInt(b, info.ModTime().UnixNano(), 16)
+	b = append(b, '-')
+	b = strconv.AppendInt(b, info.Size(), 16)
+	return string(append(b, '"'))
 }
 
 // Head returns the attributes of an object.
