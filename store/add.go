@@ -148,19 +148,11 @@ func (c *Cache) ingest(ctx context.Context, in *ingestion, archive io.Reader, op
 	encoded := opts.Encoded
 	if encoded != nil && !c.keeps(encoded.Compression) {
 		claims := &narinfo.NarInfo{PathInfo: *in.info, URL: encoded.URL, Compression: encoded.Compression, FileHash: encoded.FileHash, FileSize: encoded.FileSize}
-		r, err := c.verified(ctx, claims, io.NopCloser(archive), func() {})
-		if err != nil {
-			return err
-		}
+		r := newVerifiedReader(ctx, claims, io.NopCloser(archive), func() {}, func() {})
 		defer r.Close()
 		archive, encoded = r, nil
 	}
 	if encoded != nil {
-		leave, err := c.decoders.enter(ctx, decoderMemory(encoded.Compression, in.info.NarSize)+fanMemory)
-		if err != nil {
-			return err
-		}
-		defer leave()
 		return in.encoded(ctx, archive, encoded, opts.TrustNarHash)
 	}
 	in.compression = c.settings.compression()

@@ -21,8 +21,9 @@ type Budget struct {
 	// than the usual 8 MiB what it asks for: 128 MiB at the most.
 	Memory int64
 
-	// Transfers is how many archives move at a time. One that is open for
-	// reading counts until it is closed or read to its end. Default 16.
+	// Transfers is how many archives are read at a time, and how many are
+	// written. One that is open for reading counts until it is closed.
+	// Default 16.
 	Transfers int
 
 	// Requests is how many requests are under way at a time, those of the

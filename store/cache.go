@@ -30,13 +30,18 @@ const (
 
 // Cache is a binary cache in a bucket. It implements BinaryCacheStore.
 type Cache struct {
-	bucket    *metered
-	settings  Settings
-	transfers *gate
-	encoders  *gate // bytes
-	decoders  *gate // bytes
-	adding    keyedMutex
-	infos     *infoCache
+	bucket   *metered
+	settings Settings
+	infos    *infoCache
+
+	// Whoever needs several of these takes them in this order, also those of
+	// several caches. So nobody waits for a place that is held by somebody who
+	// waits for him, as two copies in opposite directions would.
+	reads    *gate
+	adding   keyedMutex
+	decoders *gate // bytes
+	writes   *gate
+	encoders *gate // bytes
 
 	// opening is held while the cache's description is read or written;
 	// description is nil until it was.
@@ -61,14 +66,12 @@ func New(b blob.Bucket, s Settings) (*Cache, error) {
 	return &Cache{
 		bucket:   &metered{Bucket: b, requests: newGate(int64(s.Budget.Requests))},
 		settings: s,
-		// Codecs that read and codecs that write have budgets of their own: a
-		// copy that recompresses holds one of each, and two copies in opposite
-		// directions would wait for each other for ever.
-		encoders:  newGate(s.Budget.Memory * 2 / 3),
-		decoders:  newGate(s.Budget.Memory / 3),
-		transfers: newGate(int64(s.Budget.Transfers)),
-		infos:     newInfoCache(s.PathInfoCacheSize),
-		opening:   make(chan struct{}, 1),
+		infos:    newInfoCache(s.PathInfoCacheSize),
+		reads:    newGate(int64(s.Budget.Transfers)),
+		decoders: newGate(s.Budget.Memory / 3),
+		writes:   newGate(int64(s.Budget.Transfers)),
+		encoders: newGate(s.Budget.Memory * 2 / 3),
+		opening:  make(chan struct{}, 1),
 	}, nil
 }
 

@@ -254,3 +254,23 @@ func TestSourceThatFails(t *testing.T) {
 type failing struct{ err error }
 
 func (f *failing) Read([]byte) (int, error) { return 0, f.err }
+
+// TestCopiesInOppositeDirections copies between two caches both ways at once,
+// and a cache to itself, with as little room as can be.
+func TestCopiesInOppositeDirections(t *testing.T) {
+	narrow := store.Budget{Memory: 1, Transfers: 1, Requests: 1}
+	here, there := independent(t, 30, 5000), independent(t, 31, 5000)
+	a, _ := fill(t, here, store.Settings{Budget: narrow, Compression: "gzip"})
+	b, _ := fill(t, there, store.Settings{Budget: narrow, Compression: "zstd"})
+	errs := make(chan error, 3)
+	for _, ends := range [][2]*store.Cache{{a, b}, {b, a}, {a, a}} {
+		go func() {
+			_, err := store.Copy(t.Context(), ends[0], ends[1], nil, store.CopyOptions{All: true, Repair: ends[0] == ends[1]})
+			errs <- err
+		}()
+	}
+	for range 3 {
+		require.NoError(t, <-errs)
+	}
+	require.Len(t, allPaths(t, a), len(allPaths(t, b)))
+}

@@ -14,8 +14,8 @@ type keyedMutex struct {
 	held map[storepath.Path]chan struct{}
 }
 
-// lock waits until nobody else holds the path.
-func (k *keyedMutex) lock(ctx context.Context, p storepath.Path) (unlock func(), err error) {
+// lock waits until nobody else holds the path, and tells whether it had to.
+func (k *keyedMutex) lock(ctx context.Context, p storepath.Path) (unlock func(), waited bool, err error) {
 	for {
 		k.mu.Lock()
 		busy, ok := k.held[p]
@@ -31,13 +31,14 @@ func (k *keyedMutex) lock(ctx context.Context, p storepath.Path) (unlock func(),
 				delete(k.held, p)
 				k.mu.Unlock()
 				close(mine)
-			}, nil
+			}, waited, nil
 		}
 		k.mu.Unlock()
+		waited = true
 		select {
 		case <-busy:
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return nil, waited, context.Cause(ctx)
 		}
 	}
 }

@@ -34,23 +34,13 @@ func (c *Cache) OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadClos
 		cancel()
 		return nil, err
 	}
-	r, err := c.verified(ctx, info, file, cancel)
+	free, err := c.decoders.enter(ctx, decoderMemory(info.Compression, info.NarSize))
 	if err != nil {
 		file.Close()
 		cancel()
 		return nil, err
 	}
-	return r, nil
-}
-
-// verified decompresses and verifies a file, within the memory budget. Closing
-// the result interrupts the reading of the file and closes it.
-func (c *Cache) verified(ctx context.Context, info *narinfo.NarInfo, file io.ReadCloser, interrupt func()) (io.ReadCloser, error) {
-	free, err := c.decoders.enter(ctx, decoderMemory(info.Compression, info.NarSize))
-	if err != nil {
-		return nil, err
-	}
-	return newVerifiedReader(ctx, info, file, interrupt, free), nil
+	return newVerifiedReader(ctx, info, file, cancel, free), nil
 }
 
 // OpenFile opens the archive of a narinfo as it is stored. It holds a place
