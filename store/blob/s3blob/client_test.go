@@ -46,13 +46,13 @@ func TestNewTakesAClientOfTheCallers(t *testing.T) {
 }
 
 func TestConnectionsAreKept(t *testing.T) {
-	const workers = 200
+	const workers = 100
 	server := newFake(t, fakes3.Options{})
 	b := open(t, server, "?", s3blob.Options{})
 	var group errgroup.Group
 	for range workers {
 		group.Go(func() error {
-			for range 10 {
+			for range 5 {
 				if _, err := b.Get(t.Context(), "missing", blob.GetOptions{}); err == nil {
 					return assert.AnError
 				}

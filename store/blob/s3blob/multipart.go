@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// partsAtOnce is how many parts of one object are under way at once.
-	partsAtOnce = 8
+	// partsAtOnce is how many parts of one object are under way at once. Each
+	// takes some 150 KiB for its request and connection.
+	partsAtOnce = 4
 
 	// cleanupTime is how long the end of a failed upload may take: what
 	// cancelled the upload must not keep it from being aborted.
