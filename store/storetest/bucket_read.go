@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"io"
+	"math"
 	"testing"
 	"time"
 
@@ -42,6 +43,8 @@ func testGet(t *testing.T, s *suite) {
 		{"more than there is", blob.GetOptions{Offset: int64(len(data)) - 5, Length: 100}, len(data) - 5, len(data)},
 		{"at the end", blob.GetOptions{Offset: int64(len(data))}, len(data), len(data)},
 		{"behind the end", blob.GetOptions{Offset: int64(len(data)) + 1, Length: 1}, len(data), len(data)},
+		{"as far as numbers go", blob.GetOptions{Offset: 5, Length: math.MaxInt64}, 5, len(data)},
+		{"from where numbers end", blob.GetOptions{Offset: math.MaxInt64, Length: math.MaxInt64}, len(data), len(data)},
 	} {
 		s.run(t, tt.name, func(t *testing.T, b blob.Bucket) {
 			put(t, b, "dir/object", data, blob.PutOptions{})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -26,6 +27,9 @@ func (b *Bucket) Get(ctx context.Context, key string, opts blob.GetOptions) (*bl
 		return nil, b.fail(ctx, "Get", key, err)
 	}
 	g := &download{b: b, key: key, full: full}
+	if opts.Length > math.MaxInt64-opts.Offset {
+		opts.Length = 0 // to the end
+	}
 	if b.opts.Window > 1 && (opts.Length == 0 || opts.Length > b.opts.PartSize) {
 		return g.parallel(ctx, opts)
 	}
