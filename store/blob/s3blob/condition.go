@@ -52,7 +52,7 @@ func (u *upload) learnCondition(ctx context.Context) {
 	if !u.opts.IfNoneMatch || u.content.Size() > probeSize || u.b.honoursConditions() || !u.b.probed.CompareAndSwap(false, true) {
 		return
 	}
-	if _, err := u.b.client.PutObject(ctx, u.input()); statusOf(err) == http.StatusPreconditionFailed {
+	if _, err := u.single(ctx); statusOf(err) == http.StatusPreconditionFailed {
 		u.b.conditional.Store(true)
 	}
 }
