@@ -15,7 +15,7 @@ import (
 // One goroutine of Dump's own opens files ahead, another reads them, while the
 // calling one writes to w in pieces of up to 256 KiB: a w that hashes or
 // compresses does not wait for the disk. Memory is bounded by 1 MiB and the
-// names in the directories on the way to a file; at most 128 files are open.
+// names in the directories on the way to a file; at most 64 files are open.
 func Dump(w io.Writer, path string, opts ...Option) error {
 	o, err := newOptions(false, opts)
 	if err != nil {
@@ -43,7 +43,7 @@ func DumpFS(w io.Writer, fsys fs.FS, name string, opts ...Option) error {
 }
 
 const (
-	foundBatch = 32 // nodes that are handed on at once
+	foundBatch = 16 // nodes that are handed on at once
 	foundAhead = 2  // batches that wait
 )
 
