@@ -242,17 +242,7 @@ func (in *ingestion) verify() error {
 	if err := checkContentAddress(&found); err != nil {
 		return err
 	}
-	if in.content == nil {
-		return nil
-	}
-	got, err := in.content.finish()
-	if err != nil {
-		return err
-	}
-	if got != in.info.CA.Hash {
-		return &HashMismatchError{Path: in.info.Path, Field: "CA", Wanted: in.info.CA.Hash, Got: got}
-	}
-	return nil
+	return in.content.verify(in.info, "")
 }
 
 // narInfo is what was found out about the archive.

@@ -248,3 +248,44 @@ func with(info *narinfo.PathInfo, change func(*narinfo.PathInfo)) narinfo.PathIn
 	change(c)
 	return *c
 }
+
+// TestContentAddressesVouchForContents reads, as somebody who trusts no key
+// that has signed, paths whose name follows from their content address: they
+// are good exactly when their contents have it.
+func TestContentAddressesVouchForContents(t *testing.T) {
+	contents := []byte("the contents")
+	o := newObject(t, 1, contents)
+	strangers := narinfo.TrustedKeys{newKey(t, "stranger-1").Public()}
+	for _, tc := range []struct {
+		name   string
+		method storepath.Method
+		hash   nixhash.Hash
+		want   error
+	}{
+		{"a tree", storepath.MethodNAR, nixhash.Sum(nixhash.SHA256, o.archive), nil},
+		{"another tree", storepath.MethodNAR, nixhash.Sum(nixhash.SHA256, nil), store.ErrUntrusted},
+		{"a tree in SHA-1", storepath.MethodNAR, nixhash.Sum(nixhash.SHA1, o.archive), nil},
+		{"another tree in SHA-1", storepath.MethodNAR, nixhash.Sum(nixhash.SHA1, nil), store.ErrMismatch},
+		{"a file", storepath.MethodFlat, nixhash.Sum(nixhash.SHA512, contents), nil},
+		{"another file", storepath.MethodFlat, nixhash.Sum(nixhash.SHA512, nil), store.ErrMismatch},
+		{"a text", storepath.MethodText, nixhash.Sum(nixhash.SHA256, contents), nil},
+		{"another text", storepath.MethodText, nixhash.Sum(nixhash.SHA256, nil), store.ErrMismatch},
+		{"a Git object, which nobody computes", storepath.MethodGit, nixhash.Sum(nixhash.SHA1, contents), store.ErrUntrusted},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			info := o.info.Clone()
+			info.CA = storepath.ContentAddress{Method: tc.method, Hash: tc.hash}
+			var err error
+			info.Path, err = storepath.Default.FromContentAddress("addressed", info.CA, storepath.References{})
+			require.NoError(t, err)
+			forged := forge(t, info, o.archive, "none")
+			c := newCache(t, forged.Bucket(), store.Settings{TrustedKeys: strangers})
+			r, err := c.NAR(t.Context(), info.Path)
+			if err == nil {
+				defer r.Close()
+				_, err = io.Copy(io.Discard, r)
+			}
+			require.ErrorIs(t, err, tc.want)
+		})
+	}
+}

@@ -53,7 +53,7 @@ func (c *copier) plan(ctx context.Context, g graph) ([]*node, error) {
 			c.report.Requests++
 		}
 		if n.err == nil && len(c.opts.TrustedKeys) > 0 {
-			n.err = c.opts.TrustedKeys.Verify(n.info)
+			n.err = checkTrust(c.opts.TrustedKeys, n.info)
 		}
 		if n.err != nil && !c.opts.KeepGoing {
 			return nil, &PathError{n.info.Path, n.err}
@@ -136,7 +136,7 @@ func (c *copier) notUpstream(ctx context.Context, nodes []*node) ([]*node, error
 			if isAbsent(err) {
 				return false, nil
 			}
-			return err == nil && up.Keys.Verify(info) == nil, err
+			return err == nil && checkTrust(up.Keys, info) == nil, err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("upstream %s: %w", up.Store, err)

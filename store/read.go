@@ -82,7 +82,7 @@ func (c *Cache) trust(info *narinfo.PathInfo) error {
 	if len(c.settings.TrustedKeys) == 0 || c.settings.Trusted {
 		return nil
 	}
-	return c.settings.TrustedKeys.Verify(info)
+	return checkTrust(c.settings.TrustedKeys, info)
 }
 
 // fileLimit bounds how many compressed bytes are read for an archive whose
@@ -115,12 +115,17 @@ func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadC
 	v.unhook = context.AfterFunc(ctx, func() { f.fail(context.Cause(ctx)) })
 
 	hashed := make(chan nixhash.Hash, 1)
+	content := newContentSum(&info.PathInfo)
 	v.wg.Go(func() {
+		defer close(hashed)
 		h := sha256.New()
-		if _, err := f.readers[0].WriteTo(h); err == nil {
+		var w io.Writer = h
+		if content != nil {
+			w = io.MultiWriter(h, content)
+		}
+		if _, err := f.readers[0].WriteTo(w); err == nil {
 			hashed <- sha256Hash(h)
 		}
-		close(hashed)
 	})
 	v.wg.Go(func() {
 		defer body.Close()
@@ -143,6 +148,10 @@ func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadC
 		}
 		if got != info.NarHash {
 			f.fail(&HashMismatchError{Path: info.Path, Key: info.URL, Field: "NarHash", Wanted: info.NarHash, Got: got})
+			return
+		}
+		if err := content.verify(&info.PathInfo, info.URL); err != nil {
+			f.fail(err)
 			return
 		}
 		close(f.readers[1].in)
