@@ -304,7 +304,8 @@ func TestAbandonedReadersLeakNothing(t *testing.T) {
 		require.True(t, err == nil || err == io.EOF)
 		require.NoError(t, f.Close())
 	}
-	assert.Equal(t, goroutines, runtime.NumGoroutine())
+	// Fewer, where one of an earlier test has ended meanwhile.
+	assert.LessOrEqual(t, runtime.NumGoroutine(), goroutines)
 	assert.Equal(t, files, openFiles(t))
 }
 
