@@ -6,8 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -22,7 +22,8 @@ import (
 var benchData = sync.OnceValue(func() []byte {
 	const half = 16 << 20
 	var buf bytes.Buffer
-	root := os.DirFS(filepath.Join(runtime.GOROOT(), "src"))
+	goroot, _ := exec.Command("go", "env", "GOROOT").Output()
+	root := os.DirFS(filepath.Join(strings.TrimSpace(string(goroot)), "src"))
 	_ = fs.WalkDir(root, ".", func(name string, _ fs.DirEntry, err error) error {
 		if err != nil || buf.Len() >= half {
 			return fs.SkipAll

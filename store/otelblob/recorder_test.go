@@ -96,7 +96,7 @@ func (s *span) IsRecording() bool { return true }
 
 func (s *span) SetAttributes(attrs ...attribute.KeyValue) {
 	for _, a := range attrs {
-		s.attrs[string(a.Key)] = a.Value.Emit()
+		s.attrs[string(a.Key)] = a.Value.String()
 	}
 }
 
@@ -152,7 +152,7 @@ func (c counter) Add(_ context.Context, v int64, opts ...metric.AddOption) {
 func (r *recorder) record(name string, v float64, set attribute.Set) {
 	m := measurement{name, v, map[string]string{}}
 	for _, a := range set.ToSlice() {
-		m.attrs[string(a.Key)] = a.Value.Emit()
+		m.attrs[string(a.Key)] = a.Value.String()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
