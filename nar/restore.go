@@ -143,7 +143,7 @@ func (rs *restorer) directory(parent *newDir, name string) error {
 }
 
 func (rs *restorer) regular(dir *newDir, name string) error {
-	f, err := createFile(dir.root, name, rs.r.m.node.Executable)
+	f, err := rs.createFile(dir.root, name, rs.r.m.node.Executable)
 	if err != nil {
 		return err
 	}

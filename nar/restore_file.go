@@ -16,6 +16,7 @@ var storeTime = time.Unix(1, 0)
 type newDir struct {
 	*writers
 	root   *os.Root
+	self   *os.File // the same directory, where small files need it
 	parent *newDir
 	name   string   // in parent
 	names  caseHack // nil without it
@@ -48,6 +49,9 @@ func (d *newDir) release() {
 			d.fail(err)
 		}
 	}
+	if d.self != nil {
+		d.self.Close()
+	}
 	d.root.Close()
 	d.parent.release()
 }
@@ -67,23 +71,28 @@ func (d *newDir) finish() error {
 	return d.parent.root.Chtimes(d.name, time.Time{}, storeTime)
 }
 
-func createFile(dir *os.Root, name string, executable bool) (*os.File, error) {
-	perm := fs.FileMode(0o666)
-	if executable {
-		perm = 0o777
+// fileMode is the mode of a finished file, or that of a new one.
+func (o *options) fileMode(executable bool) fs.FileMode {
+	switch {
+	case o.canonical && executable:
+		return 0o555
+	case o.canonical:
+		return 0o444
+	case executable:
+		return 0o777
 	}
-	return dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	return 0o666
+}
+
+func (o *options) createFile(dir *os.Root, name string, executable bool) (*os.File, error) {
+	return dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, o.fileMode(executable))
 }
 
 // finishFile closes a file that has its contents, unless err says that it has
 // not.
 func (o *options) finishFile(dir *os.Root, name string, f *os.File, executable bool, err error) error {
 	if err == nil && o.canonical {
-		perm := fs.FileMode(0o444)
-		if executable {
-			perm = 0o555
-		}
-		err = f.Chmod(perm)
+		err = f.Chmod(o.fileMode(executable)) // whatever the umask is
 	}
 	if err == nil && o.sync {
 		err = f.Sync()

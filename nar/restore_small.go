@@ -65,6 +65,9 @@ func (w *writers) add(dir *newDir, name string, r *Reader) error {
 		return err
 	}
 	b.buf = b.buf[:end]
+	if err := dir.openSelf(); err != nil {
+		return err
+	}
 	dir.pending.Add(1)
 	b.files = append(b.files, smallFile{dir, name, r.m.node.Executable, end})
 	return nil
@@ -122,13 +125,4 @@ func (w *writers) write(b *batch) {
 	}
 	clear(b.files) // of directories
 	b.buf, b.files = b.buf[:0], b.files[:0]
-}
-
-func (w *writers) writeFile(s smallFile, contents []byte) error {
-	f, err := createFile(s.dir.root, s.name, s.executable)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(contents)
-	return w.finishFile(s.dir.root, s.name, f, s.executable, err)
 }
