@@ -174,6 +174,9 @@ type queryParser struct {
 func (p *queryParser) str(key string) string { return p.q.Get(key) }
 
 func (p *queryParser) list(key string) []string {
+	if !p.q.Has(key) {
+		return nil
+	}
 	return strings.FieldsFunc(p.q.Get(key), func(r rune) bool { return r == ',' })
 }
 
