@@ -15,7 +15,7 @@ import (
 // for broken.
 const stallTime = time.Minute
 
-var errStalled = fmt.Errorf("nothing received for %v", stallTime)
+var errStalled = errors.New("the server sends nothing more")
 
 // body is an open range of an object. When its connection breaks or stalls, it
 // asks for the rest, on condition that the object is still the same.
@@ -50,7 +50,7 @@ func (r *body) open(opts blob.GetOptions) (*blob.Object, error) {
 	if obj.Length >= 0 {
 		r.end = obj.Offset + obj.Length
 	}
-	r.stalled = time.AfterFunc(stallTime, func() { cancel(errStalled) })
+	r.stalled = time.AfterFunc(r.g.b.stallTime, func() { cancel(errStalled) })
 	r.stalled.Stop()
 	return obj, nil
 }
@@ -79,9 +79,11 @@ func (r *body) read(p []byte) (int, error) {
 	if r.broken != nil {
 		return 0, r.broken
 	}
-	r.stalled.Reset(stallTime)
+	r.stalled.Reset(r.g.b.stallTime)
 	n, err := r.current.Read(p)
-	r.stalled.Stop()
+	if !r.stalled.Stop() && err != nil && r.ctx.Err() == nil {
+		err = errStalled
+	}
 	return n, err
 }
 

@@ -50,6 +50,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -76,7 +77,8 @@ type Bucket struct {
 	opts     Options
 	log      *slog.Logger
 	abilities
-	buffers bufferPool
+	buffers   bufferPool
+	stallTime time.Duration
 
 	// transport is closed with the bucket; nil where it is the caller's.
 	transport *http.Transport
@@ -100,7 +102,7 @@ func New(client *s3.Client, bucket, prefix string, opts Options) *Bucket {
 }
 
 func newBucket(client *s3.Client, bucket, prefix string, opts Options) *Bucket {
-	b := &Bucket{client: client, name: bucket, opts: opts, log: opts.Logger}
+	b := &Bucket{client: client, name: bucket, opts: opts, log: opts.Logger, stallTime: stallTime}
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		b.prefix = prefix + "/"
 	}
