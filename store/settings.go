@@ -144,7 +144,9 @@ func SettingsFromQuery(q url.Values) (Settings, error) {
 	s.WantMassQuery = p.optionalBool("want-mass-query")
 	s.Trusted = p.bool("trusted")
 	s.PathInfoCacheSize = p.number("path-info-cache-size")
-	s.SystemFeatures = strings.Fields(p.str("system-features"))
+	if p.q.Has("system-features") {
+		s.SystemFeatures = strings.Fields(p.str("system-features"))
+	}
 	if p.err != nil {
 		return s, p.err
 	}
@@ -174,9 +176,6 @@ type queryParser struct {
 func (p *queryParser) str(key string) string { return p.q.Get(key) }
 
 func (p *queryParser) list(key string) []string {
-	if !p.q.Has(key) {
-		return nil
-	}
 	return strings.FieldsFunc(p.q.Get(key), func(r rune) bool { return r == ',' })
 }
 

@@ -55,7 +55,7 @@ func TestSettingsFromQuery(t *testing.T) {
 	}, s)
 	s, err = store.SettingsFromQuery(nil)
 	require.NoError(t, err)
-	require.Equal(t, store.Settings{SystemFeatures: []string{}}, s)
+	require.Equal(t, store.Settings{}, s)
 }
 
 func FuzzSettingsFromQuery(f *testing.F) {
