@@ -43,7 +43,7 @@ func (c *Cache) putSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.L
 }
 
 func (c *Cache) putListing(ctx context.Context, p storepath.Path, l *nar.Listing) error {
-	text, err := json.Marshal(l)
+	text, err := l.MarshalJSON() // json.Marshal would escape characters that Nix does not
 	if errors.Is(err, nar.ErrNotUTF8) {
 		// JSON has no such names. The path is good without a listing, as in Lix.
 		c.settings.Logger.WarnContext(ctx, "no listing written", "path", p.String(), "reason", err)
