@@ -51,7 +51,7 @@ func BenchmarkAgainstNix(t *testing.B) {
 	}
 }
 
-const compareRounds = 5
+const compareRounds = 3
 
 func compareWithNix(t *testing.B, nix *nixlab.Nix, src store.Source, info *narinfo.PathInfo, query string) {
 	full := storepath.Default.Join(info.Path)
