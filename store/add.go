@@ -7,8 +7,6 @@ import (
 	"io"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"example.com/nixs3/nar"
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/nixhash"
@@ -186,50 +184,6 @@ func (c *Cache) sign(ctx context.Context, info *narinfo.NarInfo, opts AddOptions
 	return &pending{cache: c, opts: opts, info: info}, nil
 }
 
-// prepareCopy has the bucket's service copy an archive of another cache. It
-// returns nothing where that cannot be, and the archive has to be read.
-func (c *Cache) prepareCopy(ctx context.Context, src *Cache, file *narinfo.NarInfo, opts AddOptions) (Pending, error) {
-	copier, ok := blob.As[blob.Copier](c.bucket.Bucket)
-	if !ok || !c.keeps(file.Compression) || c.settings.WriteListing || c.settings.IndexDebugInfo ||
-		file.FileHash.Algorithm() != nixhash.SHA256 || file.FileSize <= 0 {
-		return nil, nil
-	}
-	from, err := refKey(file.URL)
-	if err != nil {
-		return nil, nil
-	}
-	if err := src.trust(&file.PathInfo); err != nil {
-		return nil, err
-	}
-	claims, err := c.checkClaims(&file.PathInfo)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.ensureDescribed(ctx); err != nil {
-		return nil, err
-	}
-	info := &narinfo.NarInfo{PathInfo: *claims, URL: archiveKey(file.FileHash, file.Compression),
-		Compression: file.Compression, FileHash: file.FileHash, FileSize: file.FileSize}
-	if attrs, err := c.bucket.Head(ctx, info.URL); err != nil || attrs.Size != info.FileSize || opts.Repair {
-		c.bucket.puts.Add(1)
-		attrs, err := copier.CopyFrom(ctx, info.URL, src.bucket.Bucket, from, blob.PutOptions{ContentType: narType})
-		if errors.Is(err, errors.ErrUnsupported) {
-			return nil, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if attrs.Size != info.FileSize {
-			return nil, &SizeMismatchError{Path: info.Path, Key: file.URL, Field: "FileSize", Wanted: info.FileSize, Got: attrs.Size}
-		}
-	}
-	p, err := c.sign(ctx, info, opts)
-	if err != nil {
-		return nil, err
-	}
-	return p, nil
-}
-
 // commit gives the staged file its key, unless the cache has it.
 func (c *Cache) commit(ctx context.Context, staged blob.Staged, info *narinfo.NarInfo, repair bool) error {
 	digest := [32]byte(info.FileHash.Digest())
@@ -255,77 +209,4 @@ func (c *Cache) commit(ctx context.Context, staged blob.Staged, info *narinfo.Na
 	opts.IfNoneMatch = false
 	_, err = staged.Commit(info.URL, opts)
 	return err
-}
-
-// pending is a path whose archive is stored and verified.
-type pending struct {
-	cache *Cache
-	opts  AddOptions
-	info  *narinfo.NarInfo
-}
-
-func (p *pending) NarInfo() *narinfo.NarInfo { return p.info }
-
-func (p *pending) Publish(ctx context.Context) error {
-	if !p.opts.ReferencesPresent {
-		if err := p.cache.checkReferences(ctx, &p.info.PathInfo); err != nil {
-			return err
-		}
-	}
-	err := p.cache.putNarInfo(ctx, p.info, blob.PutOptions{IfNoneMatch: !p.opts.Repair})
-	if err == nil {
-		p.cache.settings.Logger.DebugContext(ctx, "published", "bucket", p.cache.String(), "path", p.info.Path.String(),
-			"narSize", p.info.NarSize, "fileSize", p.info.FileSize, "compression", string(p.info.Compression))
-	}
-	if p.opts.Repair || !errors.Is(err, blob.ErrPrecondition) {
-		return err
-	}
-	// Somebody else published the path in the meantime. Theirs is as good as
-	// ours, and replacing it could take signatures away.
-	existing, err := p.cache.NarInfo(ctx, p.info.Path)
-	if err != nil {
-		return err
-	}
-	p.info = existing
-	return nil
-}
-
-// published is a path that somebody else has published.
-type published struct{ info *narinfo.NarInfo }
-
-func (p published) NarInfo() *narinfo.NarInfo     { return p.info }
-func (p published) Publish(context.Context) error { return nil }
-
-// checkReferences fails with a MissingReferenceError unless the cache has all
-// references of a path.
-func (c *Cache) checkReferences(ctx context.Context, info *narinfo.PathInfo) error {
-	missing := make([]bool, len(info.References))
-	g, gctx := errgroup.WithContext(ctx)
-	g.SetLimit(c.settings.Budget.Requests)
-	for i, ref := range info.References {
-		if ref == info.Path {
-			continue
-		}
-		g.Go(func() error {
-			has, err := c.Has(gctx, ref)
-			missing[i] = !has
-			if isAbsent(err) {
-				return nil
-			}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	var refs []storepath.Path
-	for i, ref := range info.References {
-		if missing[i] {
-			refs = append(refs, ref)
-		}
-	}
-	if len(refs) > 0 {
-		return &MissingReferenceError{Path: info.Path, References: refs}
-	}
-	return nil
 }
