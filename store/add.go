@@ -76,12 +76,12 @@ func (c *Cache) prepare(ctx context.Context, info *narinfo.PathInfo, archive io.
 	if err := c.ensureDescribed(ctx); err != nil {
 		return nil, err
 	}
+	free := func() {}
 	if opts.Encoded != nil {
 		if info.NarSize <= 0 {
 			return nil, fmt.Errorf("%s: an encoded archive needs its NarSize, by which decompression is bounded", info.Path)
 		}
-		free, err := c.decoders.enter(ctx, decoderMemory(opts.Encoded.Compression, info.NarSize)+fanMemory)
-		if err != nil {
+		if free, err = c.decoders.enter(ctx, passMemory(opts.Encoded.Compression, info.NarSize)); err != nil {
 			return nil, err
 		}
 		defer free()
@@ -103,6 +103,7 @@ func (c *Cache) prepare(ctx context.Context, info *narinfo.PathInfo, archive io.
 	if err := c.ingest(ctx, in, archive, opts); err != nil {
 		return nil, fmt.Errorf("adding %s: %w", info.Path, err)
 	}
+	free() // others may use it while this one is sent
 	p, err := c.sign(ctx, in.narInfo(), opts)
 	if err != nil {
 		return nil, err

@@ -22,8 +22,8 @@ type Budget struct {
 	Memory int64
 
 	// Transfers is how many archives are read at a time, and how many are
-	// written. One that is open for reading counts until it is closed.
-	// Default 16.
+	// written. One that is open for reading counts until it is read to its
+	// end or closed. Default 16.
 	Transfers int
 
 	// Requests is how many requests are under way at a time, those of the

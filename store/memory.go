@@ -53,3 +53,9 @@ func decoderMemory(name narinfo.Compression, narSize int64) int64 {
 	}
 	return min(full, narSize) + min(narSize, fanMemory) + chunkSize
 }
+
+// passMemory is what passing on an archive may hold that is decompressed beside
+// that to verify it.
+func passMemory(name narinfo.Compression, narSize int64) int64 {
+	return decoderMemory(name, narSize) + min(narSize, fanMemory)
+}

@@ -44,7 +44,7 @@ func (c *Cache) OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadClos
 }
 
 // OpenFile opens the archive of a narinfo as it is stored. It holds a place
-// among those that are read until it is closed.
+// among those that are read until it is read to its end or closed.
 func (c *Cache) OpenFile(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error) {
 	if err := c.trust(&info.PathInfo); err != nil {
 		return nil, err
@@ -66,10 +66,19 @@ func (c *Cache) OpenFile(ctx context.Context, info *narinfo.NarInfo) (io.ReadClo
 	return &transferBody{obj.Body, leave}, nil
 }
 
-// transferBody gives its place among those that are read back when it is closed.
+// transferBody gives its place among those that are read back when it has been
+// read to its end or is closed, so that it is free while a copy still sends.
 type transferBody struct {
 	io.ReadCloser
 	leave func()
+}
+
+func (t *transferBody) Read(p []byte) (int, error) {
+	n, err := t.ReadCloser.Read(p)
+	if err != nil {
+		t.leave()
+	}
+	return n, err
 }
 
 func (t *transferBody) Close() error {
