@@ -3,6 +3,7 @@ package s3blob
 import (
 	"context"
 	"io"
+	"math"
 	"net/http"
 	"sync"
 
@@ -14,7 +15,7 @@ import (
 func (g *download) parallel(ctx context.Context, opts blob.GetOptions) (*blob.Object, error) {
 	part := g.b.opts.PartSize
 	first := opts
-	first.Length = part
+	first.Length = min(part, math.MaxInt64-opts.Offset)
 	obj, err := g.open(ctx, first)
 	if err != nil {
 		if statusOf(err) == http.StatusRequestedRangeNotSatisfiable {

@@ -19,10 +19,12 @@ import (
 )
 
 // conflictCodes are answers that S3 gives to one of several requests for the
-// same object at once and wants to be asked again.
+// same object at once and wants to be asked again. The last is versitygw's, when
+// other requests fill and empty the folder of the object meanwhile.
 var conflictCodes = map[string]struct{}{
 	"ConditionalRequestConflict": {},
 	"OperationAborted":           {},
+	"ExistingObjectIsDirectory":  {},
 }
 
 // retryer decides about retries for one client, and makes all of the client's
