@@ -143,6 +143,7 @@ func (m *multipart) AbortMultipartUpload(ctx context.Context, in *s3.AbortMultip
 
 // cleanUp aborts the upload, where it failed, and those begun unheard.
 func (m *multipart) cleanUp(ctx context.Context, failed bool) {
+	cut := ctx.Err() != nil // parts may still be on their way through the server
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
 	defer cancel()
 	abort := func(id string) {
@@ -154,6 +155,9 @@ func (m *multipart) cleanUp(ctx context.Context, failed bool) {
 	}
 	if failed && m.id != "" {
 		abort(m.id)
+		for wait := answerTime / 2; cut && wait <= 8*answerTime && m.revived(ctx, wait); wait *= 2 {
+			abort(m.id)
+		}
 	}
 	if !m.orphans {
 		return
@@ -168,6 +172,27 @@ func (m *multipart) cleanUp(ctx context.Context, failed bool) {
 			abort(up.ID)
 		}
 	}
+}
+
+// revived reports whether the upload is there again after a while: S3 warns that
+// a part that was under way when its upload was aborted may outlive it.
+func (m *multipart) revived(ctx context.Context, wait time.Duration) bool {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return false
+	}
+	for up, err := range m.b.uploads(ctx, m.full) {
+		if err != nil {
+			return false
+		}
+		if up.ID == m.id {
+			return true
+		}
+	}
+	return false
 }
 
 // isOrphan reports whether an upload is one that this Put began and lost. One
