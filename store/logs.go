@@ -52,9 +52,6 @@ func (c *Cache) PutLog(ctx context.Context, drv storepath.Path, log io.Reader) e
 	}
 	defer staged.Close()
 	name := c.settings.LogCompression
-	if name == "" {
-		name = codec.None
-	}
 	w, err := codec.NewWriter(name, staged, codec.WriterOptions{})
 	if err != nil {
 		return err

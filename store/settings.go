@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -86,6 +87,9 @@ func (s *Settings) setDefaults() error {
 		s.Logger = slog.New(slog.DiscardHandler)
 	}
 	s.Budget.setDefaults()
+	for _, encoding := range []*string{&s.NarInfoCompression, &s.ListingCompression, &s.LogCompression} {
+		*encoding = cmp.Or(*encoding, codec.None)
+	}
 	for _, name := range []string{string(s.Compression), s.NarInfoCompression, s.ListingCompression, s.LogCompression} {
 		if name == "" {
 			continue

@@ -57,9 +57,6 @@ func (c *Cache) decodeObject(key string, attrs blob.Attrs, body io.Reader, o cod
 
 // putSmall stores an object, encoded as the setting of its kind says.
 func (c *Cache) putSmall(ctx context.Context, key string, data []byte, encoding string, opts blob.PutOptions) (blob.Attrs, error) {
-	if encoding == "" {
-		encoding = codec.None
-	}
 	var buf bytes.Buffer
 	w, err := codec.NewWriter(encoding, &buf, codec.WriterOptions{})
 	if err != nil {
