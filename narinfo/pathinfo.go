@@ -43,10 +43,10 @@ type fingerprintBuffer [1024]byte
 
 // AppendFingerprint appends what [PathInfo.Fingerprint] returns to dst.
 func (p *PathInfo) AppendFingerprint(dst []byte) ([]byte, error) {
-	if err := p.checkSigned(); err != nil {
+	refs, err := p.checkSigned()
+	if err != nil {
 		return dst, err
 	}
-	refs := p.sortedReferences()
 	full := len(p.StoreDir) + 1
 	size := len("1;;sha256:;9223372036854775807;") + full + len(p.Path.String()) + 52
 	for _, ref := range refs {
@@ -61,25 +61,27 @@ func (p *PathInfo) AppendFingerprint(dst []byte) ([]byte, error) {
 	dst = append(dst, ';')
 	dst = strconv.AppendInt(dst, p.NarSize, 10)
 	dst = append(dst, ';')
-	for i, ref := range refs {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = p.StoreDir.AppendJoin(dst, ref)
+	for _, ref := range refs {
+		dst = append(p.StoreDir.AppendJoin(dst, ref), ',')
 	}
-	return dst, nil
+	return dst[:len(dst)-min(len(refs), 1)], nil
 }
 
 // checkSigned says what is missing or wrong among the fields that signatures
-// cover.
-func (p *PathInfo) checkSigned() error {
+// cover. It returns the references as the set that Nix writes and signs.
+func (p *PathInfo) checkSigned() ([]storepath.Path, error) {
 	if p.Path.IsZero() {
-		return errors.New("store object has no path")
+		return nil, errors.New("store object has no path")
 	}
-	if err := p.checkSignedFields(); err != nil {
-		return fmt.Errorf("store object %s: %w", p.Path, err)
+	err := p.checkSignedFields()
+	refs := p.sortedReferences()
+	if err == nil && len(refs) > 0 && refs[0].IsZero() {
+		err = errors.New("a reference is the zero path")
 	}
-	return nil
+	if err != nil {
+		return nil, fmt.Errorf("store object %s: %w", p.Path, err)
+	}
+	return refs, nil
 }
 
 func (p *PathInfo) checkSignedFields() error {
@@ -97,14 +99,11 @@ func (p *PathInfo) checkSignedFields() error {
 	if p.NarSize <= 0 {
 		return fmt.Errorf("NarSize is %d, expected a positive number", p.NarSize)
 	}
-	if slices.ContainsFunc(p.References, storepath.Path.IsZero) {
-		return errors.New("a reference is the zero path")
-	}
 	return nil
 }
 
-// sortedReferences returns the references as the set that Nix writes and
-// signs: sorted, each once.
+// sortedReferences returns the references sorted and each once, the zero path
+// first.
 func (p *PathInfo) sortedReferences() []storepath.Path {
 	if isSet(p.References) {
 		return p.References
@@ -120,12 +119,26 @@ func isSet(paths []storepath.Path) bool { return firstDisorder(paths) < 0 }
 // firstDisorder returns the index of the first path that does not belong
 // behind the one before it, or -1.
 func firstDisorder(paths []storepath.Path) int {
-	for i := 1; i < len(paths); i++ {
-		if paths[i-1].Compare(paths[i]) >= 0 {
+	var last uint64
+	for i, path := range paths {
+		next := prefix(path.String())
+		if i > 0 && next <= last && paths[i-1].Compare(path) >= 0 {
 			return i
 		}
+		last = next
 	}
 	return -1
+}
+
+// prefix returns the first eight bytes of a path as a number that orders as
+// they do, 0 of the zero path. They are of the hash part, so they nearly always
+// tell two paths apart, several times as fast as comparing strings.
+func prefix(s string) uint64 {
+	if len(s) < 8 {
+		return 0
+	}
+	return uint64(s[7]) | uint64(s[6])<<8 | uint64(s[5])<<16 | uint64(s[4])<<24 |
+		uint64(s[3])<<32 | uint64(s[2])<<40 | uint64(s[1])<<48 | uint64(s[0])<<56
 }
 
 // Sign adds a signature by each of the signers. One that is there already is
@@ -199,7 +212,8 @@ func (p *PathInfo) Validate() error {
 			problems = append(problems, err)
 		}
 	}
-	add(p.checkSigned())
+	_, err := p.checkSigned()
+	add(err)
 	if i := firstDisorder(p.References); i >= 0 {
 		add(fmt.Errorf("references are not sorted, or repeat: %v", p.References[i]))
 	}

@@ -3,6 +3,8 @@ package narinfo
 import (
 	"fmt"
 	"strconv"
+
+	"example.com/nixs3/narinfo/storepath"
 )
 
 // MarshalText implements encoding.TextMarshaler. See [NarInfo.AppendText].
@@ -23,7 +25,8 @@ func (n *NarInfo) MarshalText() ([]byte, error) {
 // A buffer that is large enough is all the memory it needs, as long as the
 // references are sorted.
 func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
-	if err := n.checkWritable(); err != nil {
+	refs, err := n.checkWritable()
+	if err != nil {
 		return dst, err
 	}
 	extra := extraLines(n.Extra)
@@ -53,13 +56,10 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 
 	// The space behind the colon stays when there are no references.
 	dst = append(extra.before(dst, fieldReferences), fieldReferences+": "...)
-	for i, ref := range n.sortedReferences() {
-		if i > 0 {
-			dst = append(dst, ' ')
-		}
-		dst = append(dst, ref.String()...)
+	for _, ref := range refs {
+		dst = append(append(dst, ref.String()...), ' ')
 	}
-	dst = append(dst, '\n')
+	dst = append(dst[:len(dst)-min(len(refs), 1)], '\n')
 
 	dst = extra.before(dst, fieldDeriver)
 	if !n.Deriver.IsZero() {
@@ -96,21 +96,24 @@ func (n *NarInfo) textSize() int {
 	return size
 }
 
-func (n *NarInfo) checkWritable() error {
-	if err := n.checkSigned(); err != nil {
-		return err
+// checkWritable says why n cannot be written. It returns the references as
+// the set that goes into the text.
+func (n *NarInfo) checkWritable() ([]storepath.Path, error) {
+	refs, err := n.checkSigned()
+	if err != nil {
+		return nil, err
 	}
-	err := n.checkFile()
-	if err == nil && !n.CA.IsZero() {
+	err = n.checkFile()
+	if err == nil && n.CA.Method != 0 {
 		err = n.CA.Check()
 	}
 	for i := 0; err == nil && i < len(n.Signatures); i++ {
 		err = checkKeyName(n.Signatures[i].KeyName)
 	}
 	if err != nil {
-		return fmt.Errorf("narinfo of %s: %w", n.Path, err)
+		return nil, fmt.Errorf("narinfo of %s: %w", n.Path, err)
 	}
-	return nil
+	return refs, nil
 }
 
 // extraLines are lines that go among those of the known fields.

@@ -60,15 +60,21 @@ var base64Pairs = func() (table [1 << 12]uint16) {
 	return table
 }()
 
+// base64Digits returns the eight characters of the upper 48 bits, the first in
+// the low byte.
+func base64Digits(bits uint64) uint64 {
+	return uint64(base64Pairs[bits>>52]) | uint64(base64Pairs[bits>>40&4095])<<16 |
+		uint64(base64Pairs[bits>>28&4095])<<32 | uint64(base64Pairs[bits>>16&4095])<<48
+}
+
 // encodeSignature fills text with the padded base64 of a signature.
 func encodeSignature(text *[signatureTextLen]byte, data *[ed25519.SignatureSize]byte) {
-	const whole = ed25519.SignatureSize / 3
-	for i := range whole {
-		bits := uint32(data[3*i])<<16 | uint32(data[3*i+1])<<8 | uint32(data[3*i+2])
-		binary.LittleEndian.PutUint32(text[4*i:], uint32(base64Pairs[bits>>12])|uint32(base64Pairs[bits&4095])<<16)
+	for i, j := 0, 0; i <= 54; i, j = i+6, j+8 {
+		binary.LittleEndian.PutUint64(text[j:], base64Digits(binary.BigEndian.Uint64(data[i:])))
 	}
-	last := base64Pairs[uint32(data[3*whole])<<4]
-	binary.LittleEndian.PutUint32(text[4*whole:], uint32(last)|'='<<16|'='<<24)
+	const padding = '='<<56 | '='<<48
+	last := base64Digits(uint64(binary.BigEndian.Uint32(data[60:])) << 32)
+	binary.LittleEndian.PutUint64(text[80:], last&^(0xffff<<48)|padding)
 }
 
 const signatureTextLen = (ed25519.SignatureSize + 2) / 3 * 4

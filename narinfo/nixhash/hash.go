@@ -11,8 +11,8 @@ import (
 // Hash is a digest and the algorithm that made it. Hashes compare with == and
 // serve as keys of maps. The zero value is no hash.
 type Hash struct {
-	algorithm Algorithm
 	digest    [maxSize]byte // zero behind the algorithm's size
+	algorithm Algorithm
 }
 
 // FromDigest returns the Hash with the bytes of a digest.

@@ -59,6 +59,10 @@ func AppendNix32(dst, src []byte) []byte {
 	dst = dst[:len(dst)+n]
 	out := dst[len(dst)-n:]
 
+	if len(src) == 32 {
+		appendNix32Of32((*[52]byte)(out), (*[32]byte)(src))
+		return dst
+	}
 	// Five bytes are eight digits. The first bytes are the last digits.
 	for len(src) >= 5 {
 		bits := uint64(binary.LittleEndian.Uint32(src)) | uint64(src[4])<<32
@@ -75,6 +79,17 @@ func AppendNix32(dst, src []byte) []byte {
 		copy(out, digits[8-len(out):])
 	}
 	return dst
+}
+
+func appendNix32Of32(out *[52]byte, src *[32]byte) {
+	a, b, c, d := binary.LittleEndian.Uint64(src[0:]), binary.LittleEndian.Uint64(src[8:]), binary.LittleEndian.Uint64(src[16:]), binary.LittleEndian.Uint64(src[24:])
+	binary.LittleEndian.PutUint64(out[44:], nix32Digits(a))
+	binary.LittleEndian.PutUint64(out[36:], nix32Digits(a>>40|b<<24))
+	binary.LittleEndian.PutUint64(out[28:], nix32Digits(b>>16))
+	binary.LittleEndian.PutUint64(out[20:], nix32Digits(b>>56|c<<8))
+	binary.LittleEndian.PutUint64(out[12:], nix32Digits(c>>32|d<<32))
+	binary.LittleEndian.PutUint64(out[4:], nix32Digits(d>>8))
+	binary.LittleEndian.PutUint32(out[0:], uint32(nix32Digits(d>>48)>>32))
 }
 
 // nix32Digits returns the eight digits of 40 bits, the first in the low byte.
