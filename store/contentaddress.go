@@ -44,14 +44,17 @@ type contentSum struct {
 	finish func() (nixhash.Hash, error)
 }
 
-// verify compares what was found with the claim. A nil sum has none.
-func (c *contentSum) verify(info *narinfo.PathInfo, key string) error {
-	if c == nil {
+// verify compares what was found with the claim, if there is one. narHash is
+// what was found too.
+func (c *contentSum) verify(info *narinfo.PathInfo, narHash nixhash.Hash, key string) error {
+	got := narHash
+	if c != nil {
+		var err error
+		if got, err = c.finish(); err != nil {
+			return err
+		}
+	} else if !addressedByNarHash(info) {
 		return nil
-	}
-	got, err := c.finish()
-	if err != nil {
-		return err
 	}
 	if got != info.CA.Hash {
 		return &HashMismatchError{Path: info.Path, Key: key, Field: "CA", Wanted: info.CA.Hash, Got: got}
@@ -59,9 +62,19 @@ func (c *contentSum) verify(info *narinfo.PathInfo, key string) error {
 	return nil
 }
 
+// addressedByNarHash reports whether the hash in the content address is that
+// of the NAR, which is computed anyway.
+func addressedByNarHash(info *narinfo.PathInfo) bool {
+	return info.CA.Method == storepath.MethodNAR && info.CA.Hash.Algorithm() == nixhash.SHA256 &&
+		!slices.Contains(info.References, info.Path)
+}
+
 // newContentSum returns nil where there is nothing to compute: no content
-// address, or a Git one.
+// address, a Git one, or one that is the NAR hash.
 func newContentSum(info *narinfo.PathInfo) *contentSum {
+	if addressedByNarHash(info) {
+		return nil
+	}
 	switch info.CA.Method {
 	case storepath.MethodFlat, storepath.MethodText:
 		return newFlatSum(info)

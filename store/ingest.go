@@ -242,7 +242,7 @@ func (in *ingestion) verify() error {
 	if err := checkContentAddress(&found); err != nil {
 		return err
 	}
-	return in.content.verify(in.info, "")
+	return in.content.verify(in.info, found.NarHash, "")
 }
 
 // narInfo is what was found out about the archive.

@@ -286,6 +286,18 @@ func TestContentAddressesVouchForContents(t *testing.T) {
 				_, err = io.Copy(io.Discard, r)
 			}
 			require.ErrorIs(t, err, tc.want)
+
+			// One who trusts everybody compares all the same.
+			c = newCache(t, forged.Bucket(), store.Settings{})
+			r, err = c.NAR(t.Context(), info.Path)
+			require.NoError(t, err)
+			defer r.Close()
+			_, err = io.Copy(io.Discard, r)
+			if lies := strings.HasPrefix(tc.name, "another"); lies {
+				require.ErrorIs(t, err, store.ErrMismatch)
+			} else {
+				require.NoError(t, err)
+			}
 		})
 	}
 }

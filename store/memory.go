@@ -13,7 +13,8 @@ const (
 	xzEncoder   = 7 * 8 << 20
 	xzPiece     = 8 << 20
 	otherCodec  = 4 << 20
-	window      = 8 << 20 // of a decoder, unless a stream asks for more
+	window      = 8 << 20  // of a decoder, unless a stream asks for more
+	zstdAhead   = 24 << 20 // frames that are decoded beside each other
 )
 
 // pieces is how many pieces a parallel writer holds.
@@ -47,11 +48,15 @@ func encoderMemory(name narinfo.Compression, o codec.WriterOptions, narSize int6
 // decoderMemory is what decompressing an archive may hold, with the buffers
 // between the stations.
 func decoderMemory(name narinfo.Compression, narSize int64) int64 {
-	full := int64(window)
-	if name == codec.None {
-		full = 0
+	var full int64
+	switch name {
+	case codec.None:
+	case narinfo.CompressionZstd:
+		full = min(zstdAhead, 6*narSize) // three frames, in and out
+	default:
+		full = min(window, narSize)
 	}
-	return min(full, narSize) + min(narSize, fanMemory) + chunkSize
+	return full + min(narSize, fanMemory) + chunkSize
 }
 
 // passMemory is what passing on an archive may hold that is decompressed beside

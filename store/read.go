@@ -159,7 +159,7 @@ func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadC
 			f.fail(&HashMismatchError{Path: info.Path, Key: info.URL, Field: "NarHash", Wanted: info.NarHash, Got: got})
 			return
 		}
-		if err := content.verify(&info.PathInfo, info.URL); err != nil {
+		if err := content.verify(&info.PathInfo, got, info.URL); err != nil {
 			f.fail(err)
 			return
 		}
@@ -189,7 +189,7 @@ func (v *verifiedReader) Close() error {
 // decodeInto writes the NAR in file to w: no more bytes than the narinfo
 // claims, and no fewer.
 func decodeInto(w io.Writer, info *narinfo.NarInfo, file io.Reader) error {
-	r, _, err := codec.NewReaderDetect(string(info.Compression), file, codec.ReaderOptions{})
+	r, _, err := codec.NewReaderDetect(string(info.Compression), file, codec.ReaderOptions{MaxSize: info.NarSize + 1, Parallel: true})
 	if err != nil {
 		return fmt.Errorf("%s: %w", subject(info.Path, info.URL), err)
 	}

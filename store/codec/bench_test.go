@@ -82,29 +82,34 @@ var (
 
 func BenchmarkDecode(b *testing.B) {
 	for _, name := range writable {
-		b.Run(name, func(b *testing.B) {
-			data := benchData()
-			if slow[name] {
-				data = data[8<<20 : 24<<20]
-			}
-			var buf bytes.Buffer
-			w, err := codec.NewWriter(name, &buf, codec.WriterOptions{Level: 1})
-			require.NoError(b, err)
-			_, err = w.Write(data)
-			require.NoError(b, err)
-			require.NoError(b, w.Close())
-			b.SetBytes(int64(len(data)))
-			b.ReportAllocs()
-			for b.Loop() {
-				r, err := codec.NewReader(name, bytes.NewReader(buf.Bytes()), codec.ReaderOptions{})
-				require.NoError(b, err)
-				n, err := io.Copy(onlyWriter{io.Discard}, r)
-				require.NoError(b, err)
-				require.EqualValues(b, len(data), n)
-				require.NoError(b, r.Close())
-			}
-		})
+		benchmarkDecode(b, name, name, codec.ReaderOptions{})
 	}
+	benchmarkDecode(b, "zstd/parallel", "zstd", codec.ReaderOptions{Parallel: true})
+}
+
+func benchmarkDecode(b *testing.B, title, name string, o codec.ReaderOptions) {
+	b.Run(title, func(b *testing.B) {
+		data := benchData()
+		if slow[name] {
+			data = data[8<<20 : 24<<20]
+		}
+		var buf bytes.Buffer
+		w, err := codec.NewWriter(name, &buf, codec.WriterOptions{Level: 1})
+		require.NoError(b, err)
+		_, err = w.Write(data)
+		require.NoError(b, err)
+		require.NoError(b, w.Close())
+		b.SetBytes(int64(len(data)))
+		b.ReportAllocs()
+		for b.Loop() {
+			r, err := codec.NewReader(name, bytes.NewReader(buf.Bytes()), o)
+			require.NoError(b, err)
+			n, err := io.Copy(onlyWriter{io.Discard}, r)
+			require.NoError(b, err)
+			require.EqualValues(b, len(data), n)
+			require.NoError(b, r.Close())
+		}
+	})
 }
 
 // BenchmarkSmall is what many small store paths cost.

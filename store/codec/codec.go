@@ -66,6 +66,11 @@ type ReaderOptions struct {
 	// MaxSize is the number of bytes that may come out. One more fails with
 	// ErrTooLarge. 0 means no limit.
 	MaxSize int64
+
+	// Parallel decodes pieces on several cores, where the format allows: zstd
+	// frames that state a content size of at most 4 MiB, as this package
+	// writes them. The others ignore it.
+	Parallel bool
 }
 
 func (o ReaderOptions) maxMemory() int64 {
@@ -196,7 +201,8 @@ func Extension(name string) string {
 // wraps io.ErrUnexpectedEOF where the data ends too early; an error of r comes
 // out as it is. An error is final. Close releases what the reader holds, after
 // an error too, and leaves r open; no Read may follow it. The reader is for
-// one goroutine at a time and starts none.
+// one goroutine at a time and starts none, unless Parallel is set:
+// then Close waits for those that decode.
 func NewReader(name string, r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 	c, err := Lookup(name)
 	if err != nil {

@@ -28,7 +28,21 @@ func encode(t testing.TB, name string, data []byte, o codec.WriterOptions) []byt
 	return buf.Bytes()
 }
 
+// decode reads all, in parallel too where it makes a difference.
 func decode(name string, data []byte, o codec.ReaderOptions) ([]byte, error) {
+	out, err := decodeOnce(name, data, o)
+	if name != "zstd" {
+		return out, err
+	}
+	o.Parallel = true
+	again, parallelErr := decodeOnce(name, data, o)
+	if (err == nil) != (parallelErr == nil) || err == nil && !bytes.Equal(out, again) {
+		return nil, fmt.Errorf("reading in parallel makes a difference: %w, %w", err, parallelErr)
+	}
+	return out, err
+}
+
+func decodeOnce(name string, data []byte, o codec.ReaderOptions) ([]byte, error) {
 	r, err := codec.NewReader(name, bytes.NewReader(data), o)
 	if err != nil {
 		return nil, err

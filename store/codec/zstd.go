@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -51,6 +52,13 @@ var zstdDecoders = sync.Pool{New: func() any {
 }}
 
 func newZstdReader(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
+	if src, ok := r.(*bufio.Reader); ok && o.Parallel && cap(encodeSlots) > 1 {
+		return &zstdAhead{src: src, options: o}, nil
+	}
+	return newZstdStream(r, o)
+}
+
+func newZstdStream(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 	window := uint64(max(o.maxMemory(), zstd.MinWindowSize))
 	d := zstdDecoders.Get().(*zstd.Decoder)
 	if err := d.ResetWithOptions(r, zstd.WithDecoderMaxWindow(window)); err != nil {

@@ -1,0 +1,178 @@
+package codec
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// framesAhead is how many frames a parallel zstd reader decodes beside the one
+// that is being read. More would gain nothing: what comes out of two cores is
+// more than one core can hash.
+const framesAhead = 2
+
+// zstdAhead decodes frames that are small and state their content size, such
+// as newZstdWriter and newer Nix make, each in a goroutine of its own. The
+// first frame of another kind, or with a header that makes no sense, is decoded
+// as a stream with all that follows it.
+type zstdAhead struct {
+	src     *bufio.Reader
+	options ReaderOptions
+
+	pending []chan frame  // the oldest first
+	cur     []byte        // the frame that is being read
+	rest    []byte        // its unread bytes
+	begun   []byte        // what was read of the frame that has ended pending
+	stream  io.ReadCloser // behind pending, once that is empty
+	any     bool          // a frame was added to pending
+	ended   bool          // none is added any more
+}
+
+// zstdFrameDecoder decodes whole frames. It has one decoder for each core,
+// which it makes when it is first asked.
+var zstdFrameDecoder = sync.OnceValue(func() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxWindow(zstdFrame))
+	if err != nil {
+		panic(err) // the options are constant
+	}
+	return d
+})
+
+func (z *zstdAhead) Read(p []byte) (int, error) {
+	for len(z.rest) == 0 {
+		if z.stream != nil {
+			return z.stream.Read(p)
+		}
+		putBuffer(z.cur)
+		z.cur = nil
+		if err := z.advance(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(p, z.rest)
+	z.rest = z.rest[n:]
+	return n, nil
+}
+
+// advance makes the oldest frame the current one, or begins the stream. It
+// reads on only while no frame is ready, so that a slow source delays no bytes
+// that are there.
+func (z *zstdAhead) advance() error {
+	for !z.ended && len(z.pending) < framesAhead+1 {
+		if len(z.pending) > 0 {
+			select {
+			case oldest := <-z.pending[0]:
+				return z.use(oldest)
+			default:
+			}
+		}
+		z.begin()
+	}
+	if len(z.pending) > 0 {
+		return z.use(<-z.pending[0])
+	}
+	return z.streamRest()
+}
+
+func (z *zstdAhead) use(oldest frame) error {
+	z.pending = z.pending[1:]
+	z.cur, z.rest = oldest.data, oldest.data
+	return oldest.err
+}
+
+// begin reads a frame and starts to decode it.
+func (z *zstdAhead) begin() {
+	src, size, ok := z.next()
+	if !ok {
+		z.begun, z.ended = src, true
+		return
+	}
+	done := make(chan frame, 1)
+	z.pending, z.any = append(z.pending, done), true
+	go func() {
+		data, err := decodeFrame(src, size)
+		putBuffer(src)
+		done <- frame{data, err}
+	}()
+}
+
+func decodeFrame(src []byte, size int) (data []byte, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			data, err = nil, fmt.Errorf("decoder failed: %v", v)
+		}
+	}()
+	return zstdFrameDecoder().DecodeAll(src, getBuffer(size))
+}
+
+// next reads a frame, whose content has a size. It returns false, and what it
+// has read, where there is none of the kind that is decoded by itself.
+func (z *zstdAhead) next() (src []byte, size int, ok bool) {
+	head, _ := z.src.Peek(zstd.HeaderMaxSize) // what is short, or fails, fails again in the stream
+	var h zstd.Header
+	if h.Decode(head) != nil || h.Skippable || h.DictionaryID != 0 || !h.HasFCS ||
+		h.FrameContentSize > zstdFrame || h.WindowSize > zstdFrame {
+		return nil, 0, false
+	}
+	size = int(h.FrameContentSize)
+	if !z.any && size <= smallBuffer || z.options.MaxSize > 0 && int64(size) > z.options.MaxSize {
+		return nil, 0, false // a goroutine costs more than it gains, or the header lies
+	}
+	src = getBuffer(size) // a frame that is larger than its content is none of ours
+	take := func(n int) bool {
+		if len(src)+n > cap(src) {
+			return false
+		}
+		k, err := io.ReadFull(z.src, src[len(src):len(src)+n])
+		src = src[:len(src)+k]
+		return err == nil
+	}
+	if !take(h.HeaderSize) {
+		return src, 0, false
+	}
+	for last := false; !last; {
+		if !take(3) {
+			return src, 0, false
+		}
+		b := src[len(src)-3:]
+		header := int(b[0]) | int(b[1])<<8 | int(b[2])<<16
+		last = header&1 != 0
+		n := header >> 3
+		const repeatedByte = 1
+		if header>>1&3 == repeatedByte {
+			n = 1
+		}
+		if !take(n) {
+			return src, 0, false
+		}
+	}
+	return src, size, !h.HasCheckSum || take(4)
+}
+
+// streamRest begins the stream behind the frames, unless there is nothing.
+func (z *zstdAhead) streamRest() error {
+	if len(z.begun) == 0 {
+		if _, err := z.src.Peek(1); err != nil {
+			return err
+		}
+	}
+	var err error
+	z.stream, err = newZstdStream(io.MultiReader(bytes.NewReader(z.begun), z.src), z.options)
+	return err
+}
+
+// Close waits for the frames that are being decoded.
+func (z *zstdAhead) Close() error {
+	for _, done := range z.pending {
+		putBuffer((<-done).data)
+	}
+	putBuffer(z.cur)
+	if z.stream == nil {
+		return nil
+	}
+	return z.stream.Close()
+}
