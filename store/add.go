@@ -91,7 +91,7 @@ func (c *Cache) prepare(ctx context.Context, info *narinfo.PathInfo, archive io.
 		return nil, err
 	}
 	defer leave()
-	staged, err := c.stage(ctx)
+	staged, err := c.stage(ctx, c.expectedSize(info, opts))
 	if err != nil {
 		return nil, err
 	}
@@ -170,6 +170,18 @@ func (c *Cache) ingest(ctx context.Context, in *ingestion, archive io.Reader, op
 // keeps reports whether an archive that is compressed so is stored as it is.
 func (c *Cache) keeps(name narinfo.Compression) bool {
 	return c.settings.Compression == "" || c.settings.Compression == name
+}
+
+// expectedSize is how large the file of a path will be if the claims are true,
+// 0 where only compressing will tell.
+func (c *Cache) expectedSize(info *narinfo.PathInfo, opts AddOptions) int64 {
+	switch {
+	case opts.Encoded != nil && c.keeps(opts.Encoded.Compression):
+		return opts.Encoded.FileSize
+	case c.settings.compression() == codec.None:
+		return info.NarSize
+	}
+	return 0
 }
 
 // archiveKey names the object of an archive by the hash of its file.

@@ -53,14 +53,21 @@ func (s *narSum) Write(p []byte) (int, error) {
 }
 
 // fileSum is the hash and the size of the file that goes into the bucket. Where
-// the file is the NAR itself, h is nil.
+// the file is the NAR itself, h is nil. One that grows over what is claimed of
+// it fails at once.
 type fileSum struct {
-	w io.Writer
-	h hash.Hash
-	n int64
+	w      io.Writer
+	h      hash.Hash
+	n      int64
+	claims *narinfo.NarInfo // nil: none
 }
 
 func (s *fileSum) Write(p []byte) (int, error) {
+	if s.claims != nil {
+		if limit, n := fileLimit(s.claims), s.n+int64(len(p)); n > limit {
+			return 0, &SizeMismatchError{Path: s.claims.Path, Key: s.claims.URL, Field: "FileSize", Wanted: limit, Got: n}
+		}
+	}
 	if s.h != nil {
 		s.h.Write(p)
 	}
@@ -125,15 +132,11 @@ func (in *ingestion) encoded(ctx context.Context, file io.Reader, claims *narinf
 	if in.compression == codec.None {
 		return in.uncompressed(ctx, br, claims)
 	}
+	in.file.claims = claims
 	consumers := []func(io.Reader) error{
 		func(r io.Reader) error {
-			limit := fileLimit(claims)
-			if n, err := io.Copy(&in.file, io.LimitReader(r, limit+1)); err != nil {
-				return err
-			} else if n > limit {
-				return &SizeMismatchError{Path: in.info.Path, Key: claims.URL, Field: "FileSize", Wanted: limit, Got: n}
-			}
-			return nil
+			_, err := io.Copy(&in.file, r)
+			return err
 		},
 	}
 	// Trust needs something to hold on to: a file hash to check, a NAR hash to

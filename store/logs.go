@@ -46,7 +46,7 @@ func (c *Cache) PutLog(ctx context.Context, drv storepath.Path, log io.Reader) e
 	if err := c.ensureDescribed(ctx); err != nil {
 		return err
 	}
-	staged, err := c.stage(ctx)
+	staged, err := c.stage(ctx, 0)
 	if err != nil {
 		return err
 	}

@@ -16,8 +16,9 @@ import (
 const spoolMemory = 512 << 10
 
 // stage opens a place for bytes whose key is not yet known: in the bucket
-// itself where it can take them, else in a spool.
-func (c *Cache) stage(ctx context.Context) (blob.Staged, error) {
+// itself where it can take them, else in a spool. They will be about size
+// bytes, 0 where that is not known.
+func (c *Cache) stage(ctx context.Context, size int64) (blob.Staged, error) {
 	if st, ok := blob.As[blob.Stager](c.bucket.Bucket); ok {
 		staged, err := st.Stage(ctx)
 		if err != nil {
@@ -25,27 +26,31 @@ func (c *Cache) stage(ctx context.Context) (blob.Staged, error) {
 		}
 		return &meteredStaged{Staged: staged, c: &c.bucket.counters}, nil
 	}
-	return &spool{ctx: ctx, bucket: c.bucket, dir: c.settings.SpoolDir}, nil
+	return &spool{ctx: ctx, bucket: c.bucket, dir: c.settings.SpoolDir, expected: size}, nil
 }
 
 // spool is a blob.Staged for buckets that are not a blob.Stager: the beginning
 // in memory, all of it in an unlinked temporary file once it is large.
 type spool struct {
-	ctx    context.Context
-	bucket blob.Bucket
-	dir    string
-	mem    []byte
-	file   *os.File
-	size   int64
+	ctx      context.Context
+	bucket   blob.Bucket
+	dir      string
+	expected int64 // size, or 0
+	mem      []byte
+	file     *os.File
+	size     int64
 }
 
 func (s *spool) Write(p []byte) (int, error) {
-	if s.file == nil && len(s.mem)+len(p) > spoolMemory {
+	if s.file == nil && max(int64(len(s.mem)+len(p)), s.expected) > spoolMemory {
 		if err := s.spill(); err != nil {
 			return 0, err
 		}
 	}
 	if s.file == nil {
+		if s.mem == nil {
+			s.mem = make([]byte, 0, max(int64(len(p)), s.expected))
+		}
 		s.mem = append(s.mem, p...)
 		s.size += int64(len(p))
 		return len(p), nil
