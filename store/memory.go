@@ -14,7 +14,7 @@ const (
 	xzPiece     = 8 << 20
 	otherCodec  = 4 << 20
 	window      = 8 << 20  // of a decoder, unless a stream asks for more
-	zstdAhead   = 24 << 20 // frames that are decoded beside each other
+	zstdAhead   = 20 << 20 // frames that are decoded beside each other
 )
 
 // pieces is how many pieces a parallel writer holds.
@@ -52,7 +52,7 @@ func decoderMemory(name narinfo.Compression, narSize int64) int64 {
 	switch name {
 	case codec.None:
 	case narinfo.CompressionZstd:
-		full = min(zstdAhead, 6*narSize) // three frames, in and out
+		full = min(zstdAhead, 5*narSize) // two frames in, three out
 	default:
 		full = min(window, narSize)
 	}

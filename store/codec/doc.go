@@ -23,7 +23,7 @@
 // bytes can stand for any number of them. Decoders are pure Go, work in the
 // goroutine that reads, and are used again. With [ReaderOptions].Parallel, zstd
 // frames of up to 4 MiB are decoded ahead on other cores, two at a time, which
-// takes 24 MiB more.
+// takes 20 MiB more.
 //
 // Of the names that Nix knows, grzip, lrzip and lzop have no codec here. They
 // can be brought with [Register], as can faster codecs for the others and a

@@ -11,7 +11,7 @@ import (
 )
 
 // framesAhead is how many frames a parallel zstd reader decodes beside the one
-// that is being read. More would gain nothing: what comes out of two cores is
+// that is being read. More would gain little: what comes out of two cores is
 // more than one core can hash.
 const framesAhead = 2
 
@@ -62,7 +62,7 @@ func (z *zstdAhead) Read(p []byte) (int, error) {
 // reads on only while no frame is ready, so that a slow source delays no bytes
 // that are there.
 func (z *zstdAhead) advance() error {
-	for !z.ended && len(z.pending) < framesAhead+1 {
+	for !z.ended && len(z.pending) < framesAhead {
 		if len(z.pending) > 0 {
 			select {
 			case oldest := <-z.pending[0]:
