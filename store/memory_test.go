@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -127,6 +128,46 @@ func roundTripHuge(t *testing.T, c *store.Cache) {
 	n, err := io.Copy(io.Discard, archive)
 	require.NoError(t, err)
 	require.Equal(t, added.NarSize, n)
+}
+
+// TestFetchInLittleMemory restores a tree from a file:// cache.
+func TestFetchInLittleMemory(t *testing.T) {
+	const childURL = "NIXS3_TEST_CHILD_URL"
+	p := madeUpPath(1, "tree")
+	if url := os.Getenv(childURL); url != "" {
+		require.NoError(t, store.Restore(t.Context(), open(t, url), p, filepath.Join(t.TempDir(), "tree")))
+		reportPeak(t)
+		return
+	}
+	url := "file://" + t.TempDir()
+	r := store.NewDumpReader(t.Context(), treeArchive)
+	defer r.Close()
+	_, err := open(t, url).Add(t.Context(), &narinfo.PathInfo{Path: p}, r, store.AddOptions{})
+	require.NoError(t, err)
+	require.Less(t, inChild(t, childURL+"="+url), int64(48<<20))
+}
+
+// treeArchive writes the NAR of 4,000 files, small ones and some large.
+func treeArchive(w io.Writer) error {
+	nw := nar.NewWriter(w)
+	if err := nw.WriteHeader(&nar.Header{Type: nar.TypeDirectory}); err != nil {
+		return err
+	}
+	random := rand.NewChaCha8([32]byte{2})
+	for i := range 4_000 {
+		contents := make([]byte, 8_000)
+		if i%200 == 0 {
+			contents = make([]byte, 4_000_000)
+		}
+		_, _ = random.Read(contents[:len(contents)/3])
+		if err := nw.WriteHeader(&nar.Header{Path: fmt.Sprintf("%04d", i), Type: nar.TypeRegular, Size: int64(len(contents))}); err != nil {
+			return err
+		}
+		if _, err := nw.Write(contents); err != nil {
+			return err
+		}
+	}
+	return nw.Close()
 }
 
 // TestManySmallPathsInLittleMemory adds and reads 500 paths at the same time.
