@@ -16,7 +16,7 @@ import (
 // zero value of a field is its default.
 type Budget struct {
 	// Memory in bytes that codecs and their buffers may hold. An archive that
-	// needs more than the whole budget runs alone. Default 64 MiB. Beside it
+	// needs more than its part of the budget runs alone. Default 80 MiB. Beside it
 	// every transfer holds at most 2 MiB, and a stream whose window is larger
 	// than the usual 8 MiB what it asks for: 128 MiB at the most.
 	Memory int64
@@ -33,7 +33,7 @@ type Budget struct {
 
 func (b *Budget) setDefaults() {
 	if b.Memory <= 0 {
-		b.Memory = 64 << 20
+		b.Memory = 80 << 20
 	}
 	if b.Transfers <= 0 {
 		b.Transfers = 16
@@ -60,6 +60,15 @@ func (g *gate) enter(ctx context.Context, weight int64) (leave func(), err error
 		return nil, context.Cause(ctx)
 	}
 	return sync.OnceFunc(func() { g.sem.Release(weight) }), nil
+}
+
+// try takes a place if one is free now, and tells whether it has. A weight of
+// 0 wants none.
+func (g *gate) try(weight int64) (leave func(), ok bool) {
+	if weight == 0 || !g.sem.TryAcquire(weight) {
+		return func() {}, false
+	}
+	return sync.OnceFunc(func() { g.sem.Release(weight) }), true
 }
 
 // Stats count what a Cache has asked of its bucket since it was opened.

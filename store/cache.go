@@ -43,6 +43,8 @@ type Cache struct {
 	writes   *gate
 	encoders *gate // bytes
 
+	ahead *gate // bytes, of decoders that use several cores; nobody waits for it
+
 	// opening is held while the cache's description is read or written;
 	// description is nil until it was.
 	opening     chan struct{}
@@ -68,9 +70,10 @@ func New(b blob.Bucket, s Settings) (*Cache, error) {
 		settings: s,
 		infos:    newInfoCache(s.PathInfoCacheSize),
 		reads:    newGate(int64(s.Budget.Transfers)),
-		decoders: newGate(s.Budget.Memory / 3),
+		decoders: newGate(s.Budget.Memory / 4),
 		writes:   newGate(int64(s.Budget.Transfers)),
-		encoders: newGate(s.Budget.Memory * 2 / 3),
+		encoders: newGate(s.Budget.Memory / 2),
+		ahead:    newGate(s.Budget.Memory / 4),
 		opening:  make(chan struct{}, 1),
 	}, nil
 }

@@ -68,7 +68,7 @@ func openKept(ctx context.Context, info *narinfo.NarInfo, name string) (*Archive
 		return nil, err
 	}
 	plain := &narinfo.NarInfo{PathInfo: info.PathInfo, URL: name, Compression: narinfo.CompressionNone}
-	r := newVerifiedReader(ctx, plain, io.NopCloser(f), func() {}, func() {})
+	r := newVerifiedReader(ctx, plain, io.NopCloser(f), false, func() {}, func() {})
 	defer r.Close()
 	l, err := nar.List(r)
 	if err == nil {

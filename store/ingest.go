@@ -161,7 +161,7 @@ func (in *ingestion) encoded(ctx context.Context, file io.Reader, claims *narinf
 // decoded looks at the NAR in a compressed file.
 func (in *ingestion) decoded(ctx context.Context, file io.Reader, claims *narinfo.NarInfo) error {
 	return spread(ctx,
-		func(w io.Writer) error { return decodeInto(w, claims, file) },
+		func(w io.Writer) error { return decodeInto(w, claims, file, false) },
 		func(r io.Reader) error {
 			_, err := io.Copy(&in.nar, r)
 			return err

@@ -48,15 +48,20 @@ func encoderMemory(name narinfo.Compression, o codec.WriterOptions, narSize int6
 // decoderMemory is what decompressing an archive may hold, with the buffers
 // between the stations.
 func decoderMemory(name narinfo.Compression, narSize int64) int64 {
-	var full int64
-	switch name {
-	case codec.None:
-	case narinfo.CompressionZstd:
-		full = min(zstdAhead, 5*narSize) // two frames in, three out
-	default:
-		full = min(window, narSize)
+	full := int64(window)
+	if name == codec.None {
+		full = 0
 	}
-	return full + min(narSize, fanMemory) + chunkSize
+	return min(full, narSize) + min(narSize, fanMemory) + chunkSize
+}
+
+// aheadMemory is what decompressing an archive on several cores may hold
+// besides, 0 where that is not done.
+func aheadMemory(name narinfo.Compression, narSize int64) int64 {
+	if name != narinfo.CompressionZstd {
+		return 0
+	}
+	return min(zstdAhead, 5*narSize) // two frames in, three out
 }
 
 // passMemory is what passing on an archive may hold that is decompressed beside

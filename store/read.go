@@ -40,7 +40,13 @@ func (c *Cache) OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadClos
 		cancel()
 		return nil, err
 	}
-	return newVerifiedReader(ctx, info, file, cancel, free), nil
+	// More than one core only where memory for it is free: many archives keep
+	// the cores busy anyway.
+	freeAhead, parallel := c.ahead.try(aheadMemory(info.Compression, info.NarSize))
+	return newVerifiedReader(ctx, info, file, parallel, cancel, func() {
+		freeAhead()
+		free()
+	}), nil
 }
 
 // OpenFile opens the archive of a narinfo as it is stored. It holds a place
@@ -118,7 +124,7 @@ type verifiedReader struct {
 }
 
 // newVerifiedReader reads the body, and closes it, in a goroutine of its own.
-func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadCloser, interrupt, free func()) *verifiedReader {
+func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadCloser, parallel bool, interrupt, free func()) *verifiedReader {
 	f := newFan(2)
 	v := &verifiedReader{out: f.readers[1], fan: f, interrupt: interrupt, free: free}
 	v.unhook = context.AfterFunc(ctx, func() { f.fail(context.Cause(ctx)) })
@@ -139,7 +145,7 @@ func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadC
 	v.wg.Go(func() {
 		defer body.Close()
 		file := newFileCheck(info, body)
-		err := decodeInto(f, info, file)
+		err := decodeInto(f, info, file, parallel)
 		if err == nil {
 			err = f.flush()
 		}
@@ -188,8 +194,8 @@ func (v *verifiedReader) Close() error {
 
 // decodeInto writes the NAR in file to w: no more bytes than the narinfo
 // claims, and no fewer.
-func decodeInto(w io.Writer, info *narinfo.NarInfo, file io.Reader) error {
-	r, _, err := codec.NewReaderDetect(string(info.Compression), file, codec.ReaderOptions{MaxSize: info.NarSize + 1, Parallel: true})
+func decodeInto(w io.Writer, info *narinfo.NarInfo, file io.Reader, parallel bool) error {
+	r, _, err := codec.NewReaderDetect(string(info.Compression), file, codec.ReaderOptions{MaxSize: info.NarSize + 1, Parallel: parallel})
 	if err != nil {
 		return fmt.Errorf("%s: %w", subject(info.Path, info.URL), err)
 	}
