@@ -17,8 +17,14 @@ func setLinkTime(dir *os.Root, name string) error {
 		return err
 	}
 	defer f.Close()
-	t := unix.NsecToTimespec(storeTime.UnixNano())
-	err = unix.UtimesNanoAt(int(f.Fd()), name, []unix.Timespec{t, t}, unix.AT_SYMLINK_NOFOLLOW)
+	return setTime(f, name)
+}
+
+// setTime gives what has a name in dir, not what it points to, the time of the
+// store.
+func setTime(dir *os.File, name string) error {
+	accessed, modified := unix.NsecToTimespec(time.Now().UnixNano()), unix.NsecToTimespec(storeTime.UnixNano())
+	err := unix.UtimesNanoAt(int(dir.Fd()), name, []unix.Timespec{accessed, modified}, unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil {
 		return &os.PathError{Op: "utimensat", Path: name, Err: err}
 	}
@@ -74,7 +80,7 @@ func (w *writers) writeFile(s smallFile, contents []byte) error {
 		return fail(op, err)
 	}
 	if w.canonical {
-		return s.dir.root.Chtimes(s.name, time.Time{}, storeTime)
+		return setTime(s.dir.self, s.name)
 	}
 	return nil
 }
