@@ -195,7 +195,11 @@ func (v *verifiedReader) Close() error {
 // decodeInto writes the NAR in file to w: no more bytes than the narinfo
 // claims, and no fewer.
 func decodeInto(w io.Writer, info *narinfo.NarInfo, file io.Reader, parallel bool) error {
-	r, _, err := codec.NewReaderDetect(string(info.Compression), file, codec.ReaderOptions{MaxSize: info.NarSize + 1, Parallel: parallel})
+	r, _, err := codec.NewReaderDetect(string(info.Compression), file, codec.ReaderOptions{
+		MaxSize:         info.NarSize + 1,
+		IgnoreChecksums: !info.NarHash.IsZero(), // which is compared
+		Parallel:        parallel,
+	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", subject(info.Path, info.URL), err)
 	}

@@ -67,6 +67,10 @@ type ReaderOptions struct {
 	// ErrTooLarge. 0 means no limit.
 	MaxSize int64
 
+	// IgnoreChecksums leaves out the checksums that zstd frames may carry, for
+	// whoever compares a better hash of what comes out. The others ignore it.
+	IgnoreChecksums bool
+
 	// Parallel decodes pieces on several cores, where the format allows: zstd
 	// frames that state a content size of at most 4 MiB, as this package
 	// writes them. The others ignore it.

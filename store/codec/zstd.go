@@ -61,7 +61,7 @@ func newZstdReader(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 func newZstdStream(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 	window := uint64(max(o.maxMemory(), zstd.MinWindowSize))
 	d := zstdDecoders.Get().(*zstd.Decoder)
-	if err := d.ResetWithOptions(r, zstd.WithDecoderMaxWindow(window)); err != nil {
+	if err := d.ResetWithOptions(r, zstd.WithDecoderMaxWindow(window), zstd.IgnoreChecksum(o.IgnoreChecksums)); err != nil {
 		return nil, err
 	}
 	release := func() {

@@ -32,15 +32,20 @@ type zstdAhead struct {
 	ended   bool          // none is added any more
 }
 
-// zstdFrameDecoder decodes whole frames. It has one decoder for each core,
-// which it makes when it is first asked.
-var zstdFrameDecoder = sync.OnceValue(func() *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxWindow(zstdFrame))
+// checkingFrames and trustingFrames decode whole frames. Each has one decoder
+// for each core, which it makes when it is first asked.
+var (
+	checkingFrames = sync.OnceValue(func() *zstd.Decoder { return newFrameDecoder(false) })
+	trustingFrames = sync.OnceValue(func() *zstd.Decoder { return newFrameDecoder(true) })
+)
+
+func newFrameDecoder(ignoreChecksum bool) *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxWindow(zstdFrame), zstd.IgnoreChecksum(ignoreChecksum))
 	if err != nil {
 		panic(err) // the options are constant
 	}
 	return d
-})
+}
 
 func (z *zstdAhead) Read(p []byte) (int, error) {
 	for len(z.rest) == 0 {
@@ -93,20 +98,24 @@ func (z *zstdAhead) begin() {
 	}
 	done := make(chan frame, 1)
 	z.pending, z.any = append(z.pending, done), true
+	decoder := checkingFrames
+	if z.options.IgnoreChecksums {
+		decoder = trustingFrames
+	}
 	go func() {
-		data, err := decodeFrame(src, size)
+		data, err := decodeFrame(decoder(), src, size)
 		putBuffer(src)
 		done <- frame{data, err}
 	}()
 }
 
-func decodeFrame(src []byte, size int) (data []byte, err error) {
+func decodeFrame(d *zstd.Decoder, src []byte, size int) (data []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			data, err = nil, fmt.Errorf("decoder failed: %v", v)
 		}
 	}()
-	return zstdFrameDecoder().DecodeAll(src, getBuffer(size))
+	return d.DecodeAll(src, getBuffer(size))
 }
 
 // next reads a frame, whose content has a size. It returns false, and what it

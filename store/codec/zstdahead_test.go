@@ -153,6 +153,24 @@ func TestZstdAheadFails(t *testing.T) {
 	})
 }
 
+func TestIgnoreChecksums(t *testing.T) {
+	large := noise(1 << 20)
+	for _, contents := range [][]byte{large, large[:10]} { // ahead, and as a stream
+		data := zstdPieces(t, contents)
+		data[len(data)-1] ^= 1 // of the checksum
+		_, err := readAhead(data, plainReader)
+		require.ErrorIs(t, err, zstd.ErrCRCMismatch)
+		r, err := NewReader("zstd", bytes.NewReader(data), ReaderOptions{Parallel: true, IgnoreChecksums: true})
+		require.NoError(t, err)
+		got, err := io.ReadAll(r)
+		require.NoError(t, err)
+		require.Equal(t, contents, got)
+		require.NoError(t, r.Close())
+		_, err = readAhead(data, plainReader)
+		require.ErrorIs(t, err, zstd.ErrCRCMismatch, "after a reader that ignores")
+	}
+}
+
 func TestZstdAheadCloses(t *testing.T) {
 	large := noise(1 << 20)
 	r := &zstdAhead{src: bufio.NewReader(bytes.NewReader(zstdPieces(t, large, large, large, large)))}
