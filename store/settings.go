@@ -52,8 +52,8 @@ type Settings struct {
 	ListingCompression string
 	LogCompression     string
 
-	// LocalNARCache is a directory that keeps the archives that FS opened,
-	// uncompressed; "" means none.
+	// LocalNARCache is a directory that keeps, uncompressed, the archives that
+	// FS opened, and Listing where no listing is stored; "" means none.
 	LocalNARCache string
 
 	// Priority and WantMassQuery, when set, override the cache's own and are

@@ -100,6 +100,13 @@ func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, er
 	if !c.missing(ctx, err) {
 		c.settings.Logger.WarnContext(ctx, "listing cannot be read, the archive is", "path", p.String(), "error", err)
 	}
+	if c.settings.LocalNARCache != "" {
+		archive, err := c.FS(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		return archive.Listing, archive.Close()
+	}
 	r, err := c.OpenNAR(ctx, info)
 	if err != nil {
 		return nil, err

@@ -127,6 +127,29 @@ func TestCatVerifiesTheWholeArchive(t *testing.T) {
 	got := nixs3(t, "", "cat", "--store", fileURL(t, dir), hello+"/bin/wrapped")
 	assert.Equal(t, exitFailed, got.exit)
 	assert.Contains(t, got.stderr, "NarHash mismatch")
+	assert.Empty(t, got.stdout, "before it is verified")
+}
+
+// What local-nar-cache keeps is read again without the archive in the cache.
+func TestLocalNARCache(t *testing.T) {
+	for _, command := range []string{"cat", "ls"} {
+		t.Run(command, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "cache")
+			require.NoError(t, os.CopyFS(dir, os.DirFS("testdata/cache")))
+			listings, err := filepath.Glob(filepath.Join(dir, "*.ls"))
+			require.NoError(t, err)
+			for _, name := range listings {
+				require.NoError(t, os.Remove(name))
+			}
+			url := fileURL(t, dir) + "?local-nar-cache=" + filepath.ToSlash(t.TempDir())
+			first := nixs3(t, "", command, "--store", url, hello+"/bin/hello")
+			require.Equal(t, exitOK, first.exit, first.stderr)
+			require.NoError(t, os.RemoveAll(filepath.Join(dir, "nar")))
+			again := nixs3(t, "", command, "--store", url, hello+"/bin/hello")
+			require.Equal(t, exitOK, again.exit, again.stderr)
+			assert.Equal(t, first.stdout, again.stdout)
+		})
+	}
 }
 
 func TestAdd(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,8 +47,8 @@ type catCommand struct {
 }
 
 func (catCommand) Help() string {
-	return "The archive is verified to its end: where the exit status is 0, the file is what the cache's\n" +
-		"description promised.\n\n" +
+	return "The archive is fetched and verified before anything is printed. With local-nar-cache=… in the\n" +
+		"URL it is kept there for the next time.\n\n" +
 		"    nixs3 cat --store https://cache.example.org jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6/bin/hello"
 }
 
@@ -65,15 +66,31 @@ func (c *catCommand) Run(ctx context.Context, con *console) (err error) {
 	if err != nil {
 		return err
 	}
-	archive, err := cache.NAR(ctx, p)
+	archive, err := cache.FS(ctx, p)
 	if err != nil {
 		return err
 	}
-	defer archive.Close()
-	if err := catMember(con.stdout, archive, member); err != nil {
+	defer func() { err = errors.Join(err, archive.Close()) }()
+	if err := catFile(con.stdout, archive, member); err != nil {
 		return fmt.Errorf("%s: %w", p, err)
 	}
-	// The verdict on the hash comes behind the last byte.
-	_, err = io.Copy(io.Discard, archive)
+	return nil
+}
+
+// catFile writes the contents of the regular file with a path in an archive.
+func catFile(w io.Writer, archive *store.ArchiveFS, member string) error {
+	node := archive.Listing.Lookup(member)
+	if node == nil {
+		return fmt.Errorf("there is no %q in the NAR", member)
+	}
+	if err := checkRegular(member, node.Type, node.LinkTarget); err != nil {
+		return err
+	}
+	f, err := archive.Open(cmp.Or(member, "."))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
 	return err
 }

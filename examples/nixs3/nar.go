@@ -151,14 +151,23 @@ func catMember(w io.Writer, archive io.Reader, member string) error {
 			return err
 		case h.Path != member:
 			continue
-		case h.Type == nar.TypeSymlink:
-			return fmt.Errorf("%q is a symbolic link to %q, expected a regular file", member, h.LinkTarget)
-		case h.Type != nar.TypeRegular:
-			return fmt.Errorf("%q is a %v, expected a regular file", member, h.Type)
+		}
+		if err := checkRegular(member, h.Type, h.LinkTarget); err != nil {
+			return err
 		}
 		_, err = r.WriteTo(w)
 		return err
 	}
+}
+
+func checkRegular(member string, typ nar.Type, target string) error {
+	switch typ {
+	case nar.TypeRegular:
+		return nil
+	case nar.TypeSymlink:
+		return fmt.Errorf("%q is a symbolic link to %q, expected a regular file", member, target)
+	}
+	return fmt.Errorf("%q is a %v, expected a regular file", member, typ)
 }
 
 // cleanMember turns the many ways to write a path inside of a NAR into that of
