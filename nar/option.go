@@ -18,6 +18,7 @@ type options struct {
 	caseHack  bool
 	canonical bool
 	sync      bool
+	whole     bool
 	workers   int
 }
 
@@ -90,6 +91,19 @@ func WithSync() Option {
 			return fmt.Errorf("%w: WithSync", errRestoreOnly)
 		}
 		o.sync = true
+		return nil
+	}
+}
+
+// WithWholeReader makes Restore read on to the end of its reader, where one that
+// decompresses or compares a hash says whether all was well. Bytes behind the
+// NAR make Restore fail, and so does an error there.
+func WithWholeReader() Option {
+	return func(o *options) error {
+		if !o.restoring {
+			return fmt.Errorf("%w: WithWholeReader", errRestoreOnly)
+		}
+		o.whole = true
 		return nil
 	}
 }

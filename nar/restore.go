@@ -12,7 +12,7 @@ import (
 
 // Restore makes the file, symbolic link or directory that a NAR holds, at a
 // path that must not exist yet in a directory that does. It reads no further
-// than the NAR's end; where r checks a hash at its own end, read on to there.
+// than the NAR's end, unless [WithWholeReader] is given.
 //
 // Everything is made through an [os.Root], so nothing in the NAR leads to a
 // write outside of path, and nothing that exists is written to. Should
@@ -41,7 +41,7 @@ func Restore(r io.Reader, path string, opts ...Option) error {
 		return &fs.PathError{Op: "restore", Path: path, Err: fs.ErrExist}
 	}
 
-	rs := &restorer{writers: newWriters(o), r: NewReader(r), base: base}
+	rs := &restorer{writers: newWriters(o), src: r, r: NewReader(r), base: base}
 	err = rs.run(parent)
 	if err == nil && o.sync {
 		err = syncDir(parent)
@@ -55,7 +55,8 @@ func Restore(r io.Reader, path string, opts ...Option) error {
 // restorer is one run of Restore.
 type restorer struct {
 	*writers
-	r     *Reader
+	src   io.Reader
+	r     *Reader // of src
 	base  string
 	stack []*newDir // the directories that lead to the node at hand; the first holds the root
 	made  bool      // the root, and not by someone else
@@ -75,7 +76,7 @@ func (rs *restorer) nodes() error {
 	for !rs.failed.Load() {
 		err := rs.r.advance()
 		if err == io.EOF {
-			return nil
+			return rs.end()
 		}
 		if err != nil {
 			return err
@@ -84,6 +85,24 @@ func (rs *restorer) nodes() error {
 		if err := rs.node(); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// end reads what follows the NAR, if it is to.
+func (rs *restorer) end() error {
+	if !rs.whole {
+		return nil
+	}
+	err := rs.r.srcErr // may have come with the last bytes
+	if err == nil {
+		var n int
+		if n, err = io.ReadFull(rs.src, make([]byte, 1)); n > 0 {
+			return rs.r.m.errorf("there is more behind the end of the NAR")
+		}
+	}
+	if err != io.EOF {
+		return err
 	}
 	return nil
 }

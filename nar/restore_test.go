@@ -2,6 +2,7 @@ package nar_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -299,6 +300,36 @@ func TestRestoreOptions(t *testing.T) {
 	assert.ErrorContains(t, restore(nar.WithFilter(func(string, fs.DirEntry) bool { return true })), "Dump and DumpFS only")
 	assert.ErrorContains(t, restore(nar.WithWorkers(-1)), "must not be negative")
 	assert.NoFileExists(t, path)
+}
+
+func TestRestoreWholeReader(t *testing.T) {
+	verdict := errors.New("the hash is another")
+	for name, tt := range map[string]struct {
+		r    io.Reader
+		want string
+	}{
+		"ends":                     {strings.NewReader(sample), ""},
+		"ends with the last bytes": {iotest.DataErrReader(strings.NewReader(sample)), ""},
+		"something behind":         {strings.NewReader(sample + "x"), "more behind the end"},
+		"a verdict behind":         {io.MultiReader(strings.NewReader(sample), iotest.ErrReader(verdict)), verdict.Error()},
+		"a verdict with the last bytes": {
+			iotest.DataErrReader(io.MultiReader(strings.NewReader(sample), iotest.ErrReader(verdict))), verdict.Error(),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x")
+			err := nar.Restore(tt.r, path, nar.WithWholeReader(), nar.WithStoreMetadata())
+			if tt.want == "" {
+				require.NoError(t, err)
+				assert.Equal(t, sample, dump(t, path))
+				return
+			}
+			assert.ErrorContains(t, err, tt.want)
+			assert.NoFileExists(t, path)
+			assert.NoDirExists(t, path)
+		})
+	}
+	assert.ErrorContains(t, nar.Dump(io.Discard, t.TempDir(), nar.WithWholeReader()), "Restore only")
 }
 
 func TestRestoreTakesAnUnbufferedStream(t *testing.T) {

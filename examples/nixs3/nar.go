@@ -6,10 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 
 	"example.com/nixs3/nar"
@@ -48,17 +46,11 @@ func (c *narRestore) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer archive.Close()
-	var opts []nar.Option
+	opts := []nar.Option{nar.WithWholeReader()}
 	if c.Store {
 		opts = append(opts, nar.WithStoreMetadata())
 	}
-	if err := nar.Restore(untilDone{ctx, archive}, c.Path, opts...); err != nil {
-		return err
-	}
-	if err := expectEnd(archive); err != nil {
-		return errors.Join(err, removeTree(c.Path))
-	}
-	return nil
+	return nar.Restore(untilDone{ctx, archive}, c.Path, opts...)
 }
 
 // untilDone is a reader that fails when its context ends, so that what reads it
@@ -73,29 +65,6 @@ func (r untilDone) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	return r.Reader.Read(p)
-}
-
-// removeTree removes what was restored, also where its folders are read-only.
-func removeTree(root string) error {
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() {
-			err = os.Chmod(path, 0o755)
-		}
-		return err
-	})
-	return errors.Join(err, os.RemoveAll(root))
-}
-
-// expectEnd fails where something follows the NAR. It also lets a
-// decompressor check what comes last.
-func expectEnd(archive io.Reader) error {
-	switch n, err := io.ReadFull(archive, make([]byte, 1)); {
-	case n > 0:
-		return errors.New("there is more behind the end of the NAR")
-	case err != io.EOF:
-		return err
-	}
-	return nil
 }
 
 type narLs struct {
