@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 )
 
@@ -20,24 +21,14 @@ func (lsCommand) Help() string {
 	return "    nixs3 ls --store https://cache.example.org jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6/bin"
 }
 
-func (c *lsCommand) Run(ctx context.Context, con *console) (err error) {
-	cache, err := openCache(ctx, con, c.Store)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, cache.Close()) }()
-	p, member, err := findPath(ctx, cache.StoreDir(), cacheByHash(cache), c.Path)
-	if err != nil {
-		return err
-	}
-	listing, err := cache.Listing(ctx, p)
-	if err != nil {
-		return err
-	}
-	if err := c.print(con.stdout, listing, p.String(), member); err != nil {
-		return fmt.Errorf("%s: %w", p, err)
-	}
-	return nil
+func (c *lsCommand) Run(ctx context.Context, con *console) error {
+	return inCache(ctx, con, c.Store, c.Path, func(cache store.BinaryCacheStore, p storepath.Path, member string) error {
+		listing, err := cache.Listing(ctx, p)
+		if err != nil {
+			return err
+		}
+		return about(p, c.print(con.stdout, listing, p.String(), member))
+	})
 }
 
 type catCommand struct {
@@ -52,29 +43,39 @@ func (catCommand) Help() string {
 		"    nixs3 cat --store https://cache.example.org jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6/bin/hello"
 }
 
-func (c *catCommand) Run(ctx context.Context, con *console) (err error) {
+func (c *catCommand) Run(ctx context.Context, con *console) error {
 	keys, err := c.keys()
 	if err != nil {
 		return err
 	}
-	cache, err := openCache(ctx, con, c.Store, store.WithTrustedKeys(keys...))
+	return inCache(ctx, con, c.Store, c.Path, func(cache store.BinaryCacheStore, p storepath.Path, member string) error {
+		archive, err := cache.FS(ctx, p)
+		if err != nil {
+			return err
+		}
+		return errors.Join(about(p, catFile(con.stdout, archive, member)), archive.Close())
+	}, store.WithTrustedKeys(keys...))
+}
+
+// inCache opens a cache for what is to be done with something in it.
+func inCache(ctx context.Context, con *console, url, path string, do func(cache store.BinaryCacheStore, p storepath.Path, member string) error, opts ...store.Option) (err error) {
+	cache, err := openCache(ctx, con, url, opts...)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
-	p, member, err := findPath(ctx, cache.StoreDir(), cacheByHash(cache), c.Path)
+	p, member, err := findPath(ctx, cache.StoreDir(), cacheByHash(cache), path)
 	if err != nil {
 		return err
 	}
-	archive, err := cache.FS(ctx, p)
-	if err != nil {
-		return err
+	return do(cache, p, member)
+}
+
+func about(p storepath.Path, err error) error {
+	if err == nil {
+		return nil
 	}
-	defer func() { err = errors.Join(err, archive.Close()) }()
-	if err := catFile(con.stdout, archive, member); err != nil {
-		return fmt.Errorf("%s: %w", p, err)
-	}
-	return nil
+	return fmt.Errorf("%s: %w", p, err)
 }
 
 // catFile writes the contents of the regular file with a path in an archive.
