@@ -41,7 +41,6 @@ func (c *Cache) Add(ctx context.Context, info *narinfo.PathInfo, archive io.Read
 			return nil, err
 		}
 	}
-	opts.ReferencesPresent = true
 	pending, err := c.prepare(ctx, info, archive, opts)
 	if err != nil {
 		return nil, err

@@ -15,10 +15,13 @@ import (
 // Budget bounds what all that runs through one Cache may use at a time. The
 // zero value of a field is its default.
 type Budget struct {
-	// Memory in bytes that codecs and their buffers may hold. An archive that
-	// needs more than its part of the budget runs alone. Default 80 MiB. Beside it
-	// every transfer holds at most 2 MiB, and a stream whose window is larger
-	// than the usual 8 MiB what it asks for: 128 MiB at the most.
+	// Memory in bytes that codecs and their buffers may hold, in three parts:
+	// 15/32 for compressing, 12/32 for decompressing and 5/32 for decompressing
+	// on several cores. An archive that needs more than its part of the budget
+	// runs alone. Default 128 MiB, which is enough to compress one archive on
+	// three cores and to read four at a time. Beside it every transfer holds at
+	// most 2 MiB, and a stream whose window is larger than the usual 8 MiB what
+	// it asks for: 128 MiB at the most.
 	Memory int64
 
 	// Transfers is how many archives are read at a time, and how many are
@@ -27,13 +30,14 @@ type Budget struct {
 	Transfers int
 
 	// Requests is how many requests are under way at a time, those of the
-	// transfers included. Default 64.
+	// transfers included. An upload or download in parts counts as one, and
+	// listings do not count. Default 64.
 	Requests int
 }
 
 func (b *Budget) setDefaults() {
 	if b.Memory <= 0 {
-		b.Memory = 80 << 20
+		b.Memory = 128 << 20
 	}
 	if b.Transfers <= 0 {
 		b.Transfers = 16
@@ -42,6 +46,10 @@ func (b *Budget) setDefaults() {
 		b.Requests = 64
 	}
 }
+
+func (b Budget) encoding() int64 { return b.Memory / 32 * 15 }
+func (b Budget) decoding() int64 { return b.Memory / 32 * 12 }
+func (b Budget) ahead() int64    { return b.Memory / 32 * 5 }
 
 // gate is a semaphore whose weights are cut to its size, so that what is
 // larger than all of it runs alone instead of never.
@@ -55,23 +63,24 @@ func newGate(size int64) *gate { return &gate{semaphore.NewWeighted(size), size}
 // enter waits for its turn and returns what ends it, which may be called more
 // than once and by any goroutine.
 func (g *gate) enter(ctx context.Context, weight int64) (leave func(), err error) {
-	weight = min(weight, g.size)
+	weight = min(max(weight, 0), g.size)
 	if err := g.sem.Acquire(ctx, weight); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	return sync.OnceFunc(func() { g.sem.Release(weight) }), nil
 }
 
-// try takes a place if one is free now, and tells whether it has. A weight of
-// 0 wants none.
+// try takes a place if one is free now, and tells whether it has. One who wants
+// nothing gets nothing.
 func (g *gate) try(weight int64) (leave func(), ok bool) {
-	if weight == 0 || !g.sem.TryAcquire(weight) {
+	if weight <= 0 || !g.sem.TryAcquire(weight) {
 		return func() {}, false
 	}
 	return sync.OnceFunc(func() { g.sem.Release(weight) }), true
 }
 
-// Stats count what a Cache has asked of its bucket since it was opened.
+// Stats count what a Cache has asked of its bucket since it was opened. What a
+// driver makes of one call, parts and repetitions, counts as one.
 type Stats struct {
 	Gets, Heads, Puts, Deletes, Lists int64 // requests; Lists counts listings begun
 	BytesRead, BytesWritten           int64 // of objects, as stored

@@ -70,10 +70,10 @@ func New(b blob.Bucket, s Settings) (*Cache, error) {
 		settings: s,
 		infos:    newInfoCache(s.PathInfoCacheSize),
 		reads:    newGate(int64(s.Budget.Transfers)),
-		decoders: newGate(s.Budget.Memory / 4),
+		decoders: newGate(s.Budget.decoding()),
 		writes:   newGate(int64(s.Budget.Transfers)),
-		encoders: newGate(s.Budget.Memory / 2),
-		ahead:    newGate(s.Budget.Memory / 4),
+		encoders: newGate(s.Budget.encoding()),
+		ahead:    newGate(s.Budget.ahead()),
 		opening:  make(chan struct{}, 1),
 	}, nil
 }

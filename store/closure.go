@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -53,6 +54,9 @@ func (c *copier) lookup(ctx context.Context, p storepath.Path) (*node, error) {
 	if info.Path != p {
 		return nil, fmt.Errorf("%s answered with %s: %w", c.src, info.Path, ErrMismatch)
 	}
+	if info.NarHash.IsZero() || info.NarSize <= 0 {
+		return nil, fmt.Errorf("%s does not tell NarHash and NarSize, by which an archive is verified and bounded", c.src)
+	}
 	return &node{info: info}, nil
 }
 
@@ -92,14 +96,22 @@ func (c *copier) closure(ctx context.Context, roots []storepath.Path) (graph, er
 	return g, g.checkCycles()
 }
 
-// everything reads all paths of the source.
+// everything reads all paths of the source. Those that go while it does are not
+// among them.
 func (c *copier) everything(ctx context.Context, g graph) error {
 	if cache, ok := c.src.(BinaryCacheStore); ok {
 		for file, err := range cache.NarInfos(ctx) {
-			if err != nil {
+			switch {
+			case err == nil:
+				g[file.Path] = &node{info: &file.PathInfo, file: file}
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case errors.Is(err, ErrNotFound):
+			case c.opts.KeepGoing:
+				c.report.Failed = append(c.report.Failed, &PathError{Err: err})
+			default:
 				return err
 			}
-			g[file.Path] = &node{info: &file.PathInfo, file: file}
 		}
 		return nil
 	}
@@ -111,10 +123,14 @@ func (c *copier) everything(ctx context.Context, g graph) error {
 		all = append(all, p)
 	}
 	for p, n := range c.lookupAll(ctx, all) {
-		if n.err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case n.err == nil || c.opts.KeepGoing:
+			g[p] = n
+		case !errors.Is(n.err, ErrNotFound):
 			return n.err
 		}
-		g[p] = n
 	}
 	return nil
 }

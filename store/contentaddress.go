@@ -31,10 +31,20 @@ func checkContentAddress(info *narinfo.PathInfo) error {
 // computes such hashes, and vouches for nothing.
 func checkTrust(keys narinfo.TrustedKeys, info *narinfo.PathInfo) error {
 	if info.CA.Method == storepath.MethodGit {
-		info = info.Clone()
-		info.CA = storepath.ContentAddress{}
+		info = withoutAddress(info)
 	}
 	return keys.Verify(info)
+}
+
+// signedBy reports whether one of the keys has signed the path.
+func signedBy(keys narinfo.TrustedKeys, info *narinfo.PathInfo) bool {
+	return keys.Verify(withoutAddress(info)) == nil
+}
+
+func withoutAddress(info *narinfo.PathInfo) *narinfo.PathInfo {
+	info = info.Clone()
+	info.CA = storepath.ContentAddress{}
+	return info
 }
 
 // contentSum computes from an archive that is written to it the hash that a
@@ -132,7 +142,7 @@ func (s *section) Write(p []byte) (int, error) {
 // Nix names objects that mention their own path.
 func newModuloSum(info *narinfo.PathInfo) *contentSum {
 	h := nixhash.New(info.CA.Hash.Algorithm())
-	m := &modulo{w: h, self: []byte(info.Path.HashPart())}
+	m := &modulo{w: h, info: info, self: []byte(info.Path.HashPart())}
 	return &contentSum{m, func() (nixhash.Hash, error) {
 		m.flush()
 		for _, off := range m.found {
@@ -142,9 +152,13 @@ func newModuloSum(info *narinfo.PathInfo) *contentSum {
 	}}
 }
 
+// maxSelfReferences bounds the offsets that are remembered, 8 bytes each.
+const maxSelfReferences = 1 << 20
+
 // modulo replaces every occurrence of self by zero bytes.
 type modulo struct {
 	w     io.Writer // a hash, which never fails
+	info  *narinfo.PathInfo
 	self  []byte
 	tail  []byte // what may be the begin of an occurrence
 	pos   int64  // of tail in the archive
@@ -158,6 +172,9 @@ func (m *modulo) Write(p []byte) (int, error) {
 		i := bytes.Index(buf, m.self)
 		if i < 0 {
 			break
+		}
+		if len(m.found) == maxSelfReferences {
+			return 0, fmt.Errorf("%s: mentions itself more than %d times, which is more than its content address is checked for", m.info.Path, maxSelfReferences)
 		}
 		m.found = append(m.found, m.pos+int64(len(m.tail)-len(buf)+i))
 		clear(buf[i : i+len(m.self)])

@@ -67,7 +67,9 @@ const (
 	VerifyContents Verification = iota
 
 	// VerifyFiles checks the FileHash only and believes the source that the
-	// file has the NAR that its narinfo says.
+	// file has the NAR that its narinfo says. Paths that have a content address
+	// and no signature by one of TrustedKeys are verified all the same: what
+	// vouches for them are their contents.
 	VerifyFiles
 
 	// VerifyNothing believes the source altogether. Where both caches are
@@ -93,11 +95,16 @@ type PathSize struct {
 
 // PathError is a path that could not be copied.
 type PathError struct {
-	Path storepath.Path
+	Path storepath.Path // zero where what describes it cannot be read
 	Err  error
 }
 
-func (e *PathError) Error() string { return fmt.Sprintf("copying %s: %v", e.Path, e.Err) }
+func (e *PathError) Error() string {
+	if e.Path.IsZero() {
+		return fmt.Sprintf("copying all paths: %v", e.Err)
+	}
+	return fmt.Sprintf("copying %s: %v", e.Path, e.Err)
+}
 
 // Unwrap returns the reason.
 func (e *PathError) Unwrap() error { return e.Err }
@@ -156,11 +163,10 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) error {
 	if err != nil {
 		return err
 	}
-	if !c.opts.DryRun {
-		err = c.transfer(ctx, todo)
-	}
+	err = c.transfer(ctx, todo)
 	if err == nil && len(c.report.Failed) > 0 {
-		err = fmt.Errorf("%d of %d paths could not be copied, the first: %w", len(c.report.Failed), len(c.report.Todo), c.report.Failed[0])
+		failed, all := len(c.report.Failed), max(len(c.report.Failed), len(c.report.Todo))
+		err = fmt.Errorf("%d of %d paths could not be copied, the first: %w", failed, all, c.report.Failed[0])
 	}
 	return err
 }

@@ -1,12 +1,15 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -273,4 +276,55 @@ func TestCopiesInOppositeDirections(t *testing.T) {
 		require.NoError(t, <-errs)
 	}
 	require.Len(t, allPaths(t, a), len(allPaths(t, b)))
+}
+
+// together is a bucket whose archives give their first bytes only when so many
+// of them are being read.
+type together struct {
+	blob.Bucket
+	missing atomic.Int32
+	all     chan struct{}
+}
+
+func (b *together) Get(ctx context.Context, key string, opts blob.GetOptions) (*blob.Object, error) {
+	obj, err := b.Bucket.Get(ctx, key, opts)
+	if err == nil && strings.HasPrefix(key, "nar/") {
+		obj.Body = &meeting{ReadCloser: obj.Body, at: b}
+	}
+	return obj, err
+}
+
+type meeting struct {
+	io.ReadCloser
+	at   *together
+	came bool
+}
+
+func (m *meeting) Read(p []byte) (int, error) {
+	if !m.came {
+		m.came = true
+		if m.at.missing.Add(-1) == 0 {
+			close(m.at.all)
+		}
+		select {
+		case <-m.at.all:
+		case <-time.After(20 * time.Second):
+			return 0, errors.New("nobody else reads")
+		}
+	}
+	return m.ReadCloser.Read(p)
+}
+
+// Large archives go side by side too, with the memory that there is by default.
+func TestLargeArchivesGoTogether(t *testing.T) {
+	const n = 4
+	objects := independent(t, n, 9<<20)
+	for _, compression := range []narinfo.Compression{"zstd", "none"} {
+		_, from := fill(t, objects, store.Settings{Compression: compression})
+		meet := &together{Bucket: from, all: make(chan struct{})}
+		meet.missing.Store(n)
+		src := newCache(t, meet, store.Settings{})
+		_, err := store.Copy(t.Context(), newCache(t, memblob.New(), store.Settings{}), src, paths(objects), store.CopyOptions{})
+		require.NoError(t, err)
+	}
 }

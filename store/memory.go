@@ -42,7 +42,14 @@ func encoderMemory(name narinfo.Compression, o codec.WriterOptions, narSize int6
 	default:
 		full = (workers + held) * otherCodec
 	}
-	return min(full, 2*narSize+1<<20) + min(narSize, fanMemory) + spoolMemory
+	return min(full, 2*min(narSize, full)+1<<20) + min(narSize, fanMemory) + spoolMemory
+}
+
+// zstdWorkers is how many cores can compress an archive in a part of the budget.
+func zstdWorkers(memory int64) int {
+	fixed := pieces(0)*zstdPiece + fanMemory + spoolMemory + 1<<20
+	each := zstdEncoder + (pieces(1)-pieces(0))*zstdPiece
+	return int(max((memory-fixed)/each, 1))
 }
 
 // decoderMemory is what decompressing an archive may hold, with the buffers
@@ -61,7 +68,7 @@ func aheadMemory(name narinfo.Compression, narSize int64) int64 {
 	if name != narinfo.CompressionZstd {
 		return 0
 	}
-	return min(zstdAhead, 5*narSize) // two frames in, three out
+	return min(zstdAhead, 5*min(narSize, zstdAhead)) // two frames in, three out
 }
 
 // passMemory is what passing on an archive may hold that is decompressed beside

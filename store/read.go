@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 	"sync"
 
 	"example.com/nixs3/narinfo"
@@ -100,13 +101,17 @@ func (c *Cache) trust(info *narinfo.PathInfo) error {
 	return checkTrust(c.settings.TrustedKeys, info)
 }
 
-// fileLimit bounds how many compressed bytes are read for an archive whose
-// size is not told: what cannot be compressed grows by less than this.
+// fileLimit bounds how many compressed bytes are read for an archive, whatever
+// size is claimed: what cannot be compressed grows by less than this.
 func fileLimit(info *narinfo.NarInfo) int64 {
-	if info.FileSize > 0 {
-		return info.FileSize
+	limit := info.NarSize + info.NarSize/8 + 1<<20
+	if limit < 0 {
+		limit = math.MaxInt64 // the sum does not fit
 	}
-	return info.NarSize + info.NarSize/8 + 1<<20
+	if info.FileSize > 0 {
+		limit = min(limit, info.FileSize)
+	}
+	return limit
 }
 
 // verifiedReader is an archive that is decompressed in one goroutine and hashed
@@ -138,9 +143,11 @@ func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadC
 		if content != nil {
 			w = io.MultiWriter(h, content)
 		}
-		if _, err := f.readers[0].WriteTo(w); err == nil {
-			hashed <- sha256Hash(h)
+		if _, err := f.readers[0].WriteTo(w); err != nil {
+			f.fail(err) // as the contents may, which a content address describes
+			return
 		}
+		hashed <- sha256Hash(h)
 	})
 	v.wg.Go(func() {
 		defer body.Close()
@@ -161,7 +168,7 @@ func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadC
 		if !ok {
 			return // the fan has failed
 		}
-		if got != info.NarHash {
+		if !info.NarHash.IsZero() && got != info.NarHash {
 			f.fail(&HashMismatchError{Path: info.Path, Key: info.URL, Field: "NarHash", Wanted: info.NarHash, Got: got})
 			return
 		}
@@ -219,14 +226,15 @@ func decodeInto(w io.Writer, info *narinfo.NarInfo, file io.Reader, parallel boo
 type fileCheck struct {
 	info *narinfo.NarInfo
 	r    io.Reader
-	h    hash.Hash // nil where no FileHash is given, or the NarHash is the same
+	h    hash.Hash // nil where no FileHash is given, or the file is the NAR
 	n    int64
 }
 
 func newFileCheck(info *narinfo.NarInfo, r io.Reader) *fileCheck {
 	f := &fileCheck{info: info, r: r}
 	// An archive that is not compressed has one hash for both.
-	if info.FileHash.Algorithm() == nixhash.SHA256 && info.FileHash != info.NarHash {
+	same := info.Compression == codec.None && info.FileHash == info.NarHash
+	if info.FileHash.Algorithm() == nixhash.SHA256 && !same {
 		f.h = sha256.New()
 	}
 	return f

@@ -30,8 +30,10 @@ type Settings struct {
 	// its default.
 	CompressionLevel int
 
-	// ParallelCompression uses all cores for one archive. nil means on for
-	// zstd and off for all else, as in Nix.
+	// ParallelCompression uses all cores for one archive, whatever memory that
+	// takes: about 15 MiB a core for zstd, 72 MiB for xz. nil means on for zstd,
+	// on as many cores as the budget has memory for, three by default, and off
+	// for all else.
 	ParallelCompression *bool
 
 	WriteListing   bool // also write <hashpart>.ls
@@ -121,6 +123,9 @@ func (s *Settings) writerOptions() codec.WriterOptions {
 	o := codec.WriterOptions{Level: s.CompressionLevel, Parallel: parallel}
 	if parallel {
 		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if s.ParallelCompression == nil {
+		o.Workers = min(o.Workers, zstdWorkers(s.Budget.encoding()))
 	}
 	return o
 }

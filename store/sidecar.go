@@ -87,6 +87,9 @@ func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, er
 	if err != nil {
 		return nil, err
 	}
+	if err := c.trust(&info.PathInfo); err != nil {
+		return nil, err
+	}
 	text, _, err := c.getSmall(ctx, p.HashPart()+listingSuffix, listingLimit)
 	if err == nil {
 		var l nar.Listing

@@ -50,6 +50,9 @@ func (c *copier) transfer(ctx context.Context, todo []*node) error {
 	t.ctx, t.cancel = context.WithCancelCause(ctx)
 	defer t.cancel(nil)
 	t.link()
+	if c.opts.DryRun {
+		return nil
+	}
 	defer t.watch()()
 
 	var workers sync.WaitGroup
@@ -162,8 +165,12 @@ func (t *transfer) prepare(n *node) (Pending, error) {
 		return t.dst.Prepare(t.ctx, n.info, tallied(r, &t.done.fileBytes), opts)
 	}
 	opts.Encoded = n.file
-	opts.TrustNarHash = t.opts.Verify != VerifyContents
-	if t.opts.Verify == VerifyNothing {
+	verify := t.opts.Verify
+	if !n.info.CA.IsZero() && !signedBy(t.opts.TrustedKeys, n.info) {
+		verify = VerifyContents
+	}
+	opts.TrustNarHash = verify != VerifyContents
+	if verify == VerifyNothing {
 		if p, err := t.copyThere(n, opts); p != nil || err != nil {
 			return p, err
 		}

@@ -13,6 +13,7 @@ import (
 
 type lsCommand struct {
 	storeFlag
+	trustFlag
 	listFlags
 	Path string `arg:"" help:"Store path, with the path of a file or folder in it behind."`
 }
@@ -22,13 +23,17 @@ func (lsCommand) Help() string {
 }
 
 func (c *lsCommand) Run(ctx context.Context, con *console) error {
+	keys, err := c.keys()
+	if err != nil {
+		return err
+	}
 	return inCache(ctx, con, c.Store, c.Path, func(cache store.BinaryCacheStore, p storepath.Path, member string) error {
 		listing, err := cache.Listing(ctx, p)
 		if err != nil {
 			return err
 		}
 		return about(p, c.print(con.stdout, listing, p.String(), member))
-	})
+	}, store.WithTrustedKeys(keys...))
 }
 
 type catCommand struct {

@@ -32,15 +32,16 @@ type zstdAhead struct {
 	ended   bool          // none is added any more
 }
 
-// checkingFrames and trustingFrames decode whole frames. Each has one decoder
-// for each core, which it makes when it is first asked.
+// checkingFrames and trustingFrames decode whole frames, for all readers. Their
+// decoders keep what they have allocated, so there are only a few.
 var (
 	checkingFrames = sync.OnceValue(func() *zstd.Decoder { return newFrameDecoder(false) })
 	trustingFrames = sync.OnceValue(func() *zstd.Decoder { return newFrameDecoder(true) })
 )
 
 func newFrameDecoder(ignoreChecksum bool) *zstd.Decoder {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecoderMaxWindow(zstdFrame), zstd.IgnoreChecksum(ignoreChecksum))
+	decoders := min(cap(encodeSlots), 2*framesAhead)
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(decoders), zstd.WithDecoderMaxWindow(zstdFrame), zstd.IgnoreChecksum(ignoreChecksum))
 	if err != nil {
 		panic(err) // the options are constant
 	}
