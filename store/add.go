@@ -36,7 +36,8 @@ func (c *Cache) Add(ctx context.Context, info *narinfo.PathInfo, archive io.Read
 		}
 	}
 	if !opts.ReferencesPresent {
-		// Asked now, before anything is compressed, and again by Publish.
+		// Asked now, before anything is compressed, and again by Publish: they
+		// may go in between.
 		if err := c.checkReferences(ctx, info); err != nil {
 			return nil, err
 		}

@@ -16,6 +16,7 @@ import (
 	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/storetest"
 )
 
 // corpus are the caches under testdata that a real Nix wrote.
@@ -59,6 +60,8 @@ func TestCorpusRestores(t *testing.T) {
 	for _, name := range corpus {
 		t.Run(name, func(t *testing.T) {
 			c := open(t, corpusURL(t, name), store.WithTrustedKeys(corpusKeys(t)...))
+			_, err := storetest.CheckCache(t.Context(), c.Bucket(), storetest.CheckOptions{})
+			require.NoError(t, err)
 			paths := allPaths(t, c)
 			require.GreaterOrEqual(t, len(paths), 28)
 			for _, p := range paths {

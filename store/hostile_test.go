@@ -16,6 +16,7 @@ import (
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/memblob"
+	"example.com/nixs3/store/storetest"
 )
 
 // readAll reads a path and returns how that ended.
@@ -211,3 +212,24 @@ func TestReferencesAreThereWhenPublished(t *testing.T) {
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// The judge looks at contents too.
+func TestCheckCacheComputesContentAddresses(t *testing.T) {
+	evil := newObject(t, 1, []byte("evil contents"))
+	self := evil.info.Clone()
+	self.References = []storepath.Path{self.Path}
+	self.CA = storepath.ContentAddress{Method: storepath.MethodNAR, Hash: nixhash.Sum(nixhash.SHA256, nil)}
+	var err error
+	self.Path, err = storepath.Default.FromContentAddress("self", self.CA, storepath.References{Self: true})
+	require.NoError(t, err)
+	self.References = []storepath.Path{self.Path}
+	for name, info := range map[string]*narinfo.PathInfo{"flat": flatInfo(t, "good contents", evil), "self-reference": self} {
+		t.Run(name, func(t *testing.T) {
+			_, err := storetest.CheckCache(t.Context(), forge(t, info, evil.archive, "none").Bucket(), storetest.CheckOptions{})
+			require.ErrorContains(t, err, "its content address says")
+		})
+	}
+	honest := flatInfo(t, "evil contents", evil)
+	_, err = storetest.CheckCache(t.Context(), forge(t, honest, evil.archive, "none").Bucket(), storetest.CheckOptions{})
+	require.NoError(t, err)
+}

@@ -65,8 +65,7 @@ func (z *zstdAhead) Read(p []byte) (int, error) {
 }
 
 // advance makes the oldest frame the current one, or begins the stream. It
-// reads on only while no frame is ready, so that a slow source delays no bytes
-// that are there.
+// reads on while no frame is ready, a whole frame at a time.
 func (z *zstdAhead) advance() error {
 	for !z.ended && len(z.pending) < framesAhead {
 		if len(z.pending) > 0 {

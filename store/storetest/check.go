@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"example.com/nixs3/nar"
@@ -40,7 +41,8 @@ type CheckReport struct {
 //
 //   - every narinfo can be read and is that of its key,
 //   - its archive is there, whole, and has the hashes, sizes and structure that
-//     the narinfo says,
+//     the narinfo says, and the contents that the path's content address says,
+//     Git ones and archives over 64 MiB that mention their own path left out,
 //   - every path that it refers to is visible,
 //   - no archive, referred to or not, has other bytes than its name says,
 //   - and no upload was left unfinished.
@@ -152,6 +154,9 @@ func (c *checker) archive(info *narinfo.NarInfo) error {
 	if info.FileSize != 0 && info.FileSize != size {
 		return fmt.Errorf("its archive %s has %d bytes, FileSize says %d", info.URL, size, info.FileSize)
 	}
+	if err := c.contents(info); err != nil {
+		return fmt.Errorf("its archive %s: %w", info.URL, err)
+	}
 	obj, err := c.b.Get(c.ctx, info.URL, blob.GetOptions{})
 	if err != nil {
 		return err
@@ -182,6 +187,77 @@ func (c *checker) archive(info *narinfo.NarInfo) error {
 		return fmt.Errorf("its archive %s has another FileHash", info.URL)
 	}
 	return nil
+}
+
+// inMemory bounds the archives that contents reads as a whole.
+const inMemory = 64 << 20
+
+// contents compares an archive with its path's content address.
+func (c *checker) contents(info *narinfo.NarInfo) error {
+	if info.CA.IsZero() || info.CA.Method == storepath.MethodGit {
+		return nil
+	}
+	obj, err := c.b.Get(c.ctx, info.URL, blob.GetOptions{})
+	if err != nil {
+		return err
+	}
+	defer obj.Body.Close()
+	r, err := codec.NewReader(string(info.Compression), obj.Body, codec.ReaderOptions{MaxSize: info.NarSize})
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	h := nixhash.New(info.CA.Hash.Algorithm())
+	switch {
+	case info.CA.Method != storepath.MethodNAR:
+		err = hashFile(h, r)
+	case !slices.Contains(info.References, info.Path):
+		_, err = io.Copy(h, r)
+	case info.NarSize > inMemory:
+		return nil
+	default:
+		err = hashModulo(h, r, info.Path.HashPart())
+	}
+	if err == nil && h.Digest() != info.CA.Hash {
+		err = fmt.Errorf("its contents have the hash %v, its content address says %v", h.Digest(), info.CA)
+	}
+	return err
+}
+
+// hashFile hashes the contents of an archive that is one file.
+func hashFile(w io.Writer, archive io.Reader) error {
+	r := nar.NewReader(archive)
+	h, err := r.Next()
+	if err != nil {
+		return err
+	}
+	if h.Type != nar.TypeRegular {
+		return fmt.Errorf("it holds a %v, its content address is of a file", h.Type)
+	}
+	_, err = io.Copy(w, r)
+	return err
+}
+
+// hashModulo hashes an archive with zeros for each mention of itself, and the
+// offsets of these.
+func hashModulo(w io.Writer, archive io.Reader, self string) error {
+	data, err := io.ReadAll(archive)
+	if err != nil {
+		return err
+	}
+	var offsets []byte
+	for from := 0; ; {
+		i := bytes.Index(data[from:], []byte(self))
+		if i < 0 {
+			break
+		}
+		from += i
+		clear(data[from : from+len(self)])
+		offsets = fmt.Appendf(offsets, "|%d", from)
+		from += len(self)
+	}
+	_, err = w.Write(append(data, offsets...))
+	return err
 }
 
 // name checks that an archive that is named by a hash has it.
