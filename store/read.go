@@ -27,7 +27,8 @@ func (c *Cache) NAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error
 
 // OpenNAR opens the archive of a narinfo, uncompressed and verified while it
 // is read: NarHash and NarSize, and FileHash and FileSize where they are
-// given. It holds a place among those that are read until it is closed.
+// given. It holds a place among those that are read, and memory of the budget,
+// until it is closed: who needs many at once needs a budget for them.
 func (c *Cache) OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	file, err := c.OpenFile(ctx, info)
