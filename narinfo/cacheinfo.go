@@ -92,16 +92,49 @@ func (c *CacheInfo) MarshalText() ([]byte, error) { return c.AppendText(nil) }
 // present, in Nix's order. It fails, and returns dst as it was, where the text
 // would not say the same when it is read.
 func (c *CacheInfo) AppendText(dst []byte) ([]byte, error) {
+	if err := c.checkWritable(); err != nil {
+		return dst, fmt.Errorf("nix-cache-info: %w", err)
+	}
+	out := c.appendLines(dst)
+	if n := len(out) - len(dst); n > maxCacheInfo {
+		return dst, fmt.Errorf("nix-cache-info: %d bytes, at most %d are read", n, maxCacheInfo)
+	}
+	return out, nil
+}
+
+// checkWritable says which field would be another when it is read.
+func (c *CacheInfo) checkWritable() error {
 	if c.StoreDir != "" {
 		if err := c.StoreDir.Check(); err != nil {
-			return dst, fmt.Errorf("nix-cache-info: %w", err)
+			return err
 		}
+		if err := checkTrimmed(fieldStoreDir, string(c.StoreDir)); err != nil {
+			return err
+		}
+	}
+	if len(c.Extra) > maxCacheInfoExtra {
+		return fmt.Errorf("%d unknown fields, at most %d are read", len(c.Extra), maxCacheInfoExtra)
 	}
 	for _, field := range c.Extra {
 		if err := field.check(cacheInfoFields); err != nil {
-			return dst, fmt.Errorf("nix-cache-info: %w", err)
+			return err
+		}
+		if err := checkTrimmed(field.Name, field.Value); err != nil {
+			return err
 		}
 	}
+	return nil
+}
+
+// checkTrimmed refuses a value with what readers trim.
+func checkTrimmed(name, value string) error {
+	if strings.TrimSpace(value) != value {
+		return fmt.Errorf("%s: %q begins or ends with white space, which readers drop", clip(name), clip(value))
+	}
+	return nil
+}
+
+func (c *CacheInfo) appendLines(dst []byte) []byte {
 	extra := extraLines(c.Extra)
 	dst = extra.before(dst, fieldStoreDir)
 	if c.StoreDir != "" {
@@ -119,7 +152,7 @@ func (c *CacheInfo) AppendText(dst []byte) ([]byte, error) {
 	if c.Priority != nil {
 		dst = append(strconv.AppendInt(append(dst, fieldPriority+": "...), int64(*c.Priority), 10), '\n')
 	}
-	return extra.before(dst, ""), nil
+	return extra.before(dst, "")
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler: [ParseCacheInfo].

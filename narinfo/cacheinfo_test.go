@@ -1,6 +1,7 @@
 package narinfo_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,15 +74,42 @@ func TestParseCacheInfoRefuses(t *testing.T) {
 }
 
 func TestCacheInfoMarshalRefuses(t *testing.T) {
-	for _, c := range []narinfo.CacheInfo{
-		{StoreDir: "relative"},
-		{StoreDir: "/nix\nPriority: 1"},
-		{Extra: []narinfo.Field{{Name: "Priority", Value: "1"}}},
-		{Extra: []narinfo.Field{{Name: "a", Value: "b\nc"}}},
+	extra := func(fields ...narinfo.Field) narinfo.CacheInfo { return narinfo.CacheInfo{Extra: fields} }
+	for _, test := range []struct {
+		name    string
+		info    narinfo.CacheInfo
+		message string
+	}{
+		{"relative StoreDir", narinfo.CacheInfo{StoreDir: "relative"}, "not absolute"},
+		{"StoreDir of two lines", narinfo.CacheInfo{StoreDir: "/nix\nPriority: 1"}, "control character"},
+		{"StoreDir that ends with a space", narinfo.CacheInfo{StoreDir: "/nix/store "}, `StoreDir: "/nix/store " begins or ends with white space`},
+		{"StoreDir that ends with another space", narinfo.CacheInfo{StoreDir: "/nix/store\u00a0"}, "begins or ends with white space"},
+		{"known field among the others", extra(narinfo.Field{Name: "Priority", Value: "1"}), `"Priority" has a name of its own`},
+		{"value of two lines", extra(narinfo.Field{Name: "a", Value: "b\nc"}), "a line end where none may be"},
+		{"value that begins with a space", extra(narinfo.Field{Name: "a", Value: " b"}), `a: " b" begins or ends with white space`},
+		{"value that ends with a carriage return", extra(narinfo.Field{Name: "a", Value: "b\r"}), `a: "b\r" begins or ends with white space`},
+		{"more unknown fields than are read", extra(make([]narinfo.Field, 257)...), "257 unknown fields, at most 256 are read"},
+		{"more bytes than are read", extra(narinfo.Field{Name: "a", Value: strings.Repeat("b", 1<<16-3)}), "65537 bytes, at most 65536 are read"},
 	} {
-		out, err := c.AppendText([]byte("before"))
-		require.ErrorContains(t, err, "nix-cache-info: ")
-		assert.Equal(t, "before", string(out))
+		t.Run(test.name, func(t *testing.T) {
+			out, err := test.info.AppendText([]byte("before"))
+			require.ErrorContains(t, err, "nix-cache-info: ")
+			require.ErrorContains(t, err, test.message)
+			assert.Equal(t, "before", string(out))
+		})
+	}
+}
+
+// TestCacheInfoAtItsBounds writes behind other text, which does not count.
+func TestCacheInfoAtItsBounds(t *testing.T) {
+	many := narinfo.CacheInfo{Extra: make([]narinfo.Field, 256)}
+	large := narinfo.CacheInfo{Extra: []narinfo.Field{{Name: "a", Value: strings.Repeat("b", 1<<16-4)}}}
+	for _, want := range []narinfo.CacheInfo{many, large} {
+		out, err := want.AppendText([]byte("before"))
+		require.NoError(t, err)
+		got, err := narinfo.ParseCacheInfo(out[len("before"):])
+		require.NoError(t, err)
+		assert.Equal(t, want, *got)
 	}
 }
 
@@ -95,7 +123,13 @@ func FuzzParseCacheInfo(f *testing.F) {
 			return
 		}
 		out, err := c.MarshalText()
-		require.NoError(t, err)
+		if err != nil {
+			// Printing adds the spaces behind the colons, the last line end
+			// and the 0 of an empty WantMassQuery.
+			require.ErrorContains(t, err, "bytes, at most")
+			require.Greater(t, len(text)+len(c.Extra)+3+1+1, 1<<16)
+			return
+		}
 		again, err := narinfo.ParseCacheInfo(out)
 		require.NoError(t, err)
 		twice, err := again.MarshalText()
@@ -104,6 +138,15 @@ func FuzzParseCacheInfo(f *testing.F) {
 		require.Equal(t, c.StoreDir, again.StoreDir)
 		require.Equal(t, c.WantMassQuery, again.WantMassQuery)
 		require.Equal(t, c.Priority, again.Priority)
-		require.Len(t, again.Extra, len(c.Extra))
+		require.ElementsMatch(t, lines(c.Extra), lines(again.Extra))
 	})
+}
+
+// lines returns the fields without their places.
+func lines(extra []narinfo.Field) []narinfo.Field {
+	extra = slices.Clone(extra)
+	for i := range extra {
+		extra[i].Before = ""
+	}
+	return extra
 }

@@ -16,10 +16,11 @@
 //	Deriver: dwrnx9k4q86d1l8c9pw7mv6rwc35l16g-wrapper-1.0.drv
 //	Sig: lab-cache-1:KwrhQLuLXwKKlsHUQ35qa3MlKxcl28d1gINpe7kPRHw0z7kvV7PyoRypRo6SVFI6AFmbod0cpmes6IPckDokBA==
 //
-// [Parse] reads it and [NarInfo.MarshalText] writes it. Reading takes what Nix
-// takes, in any order, and keeps lines it does not know; writing is in Nix's
-// order, and gives back byte for byte what Nix wrote. [PathInfo] is the part
-// that does not depend on how a cache stores the archive.
+// [Parse] reads it and [NarInfo.MarshalText] writes it. Reading takes lines in
+// any order, as Nix does, and keeps those it does not know; where it is stricter
+// than Nix, Parse says. Writing is in Nix's order, and gives back byte for byte
+// what Nix wrote. [PathInfo] is the part that does not depend on how a cache
+// stores the archive.
 //
 // # Trust
 //

@@ -47,6 +47,7 @@ func (l *signatureList) UnmarshalJSON(data []byte) error {
 	if len(raw) > defaultMaxSignatures {
 		return fmt.Errorf("%d signatures, at most %d are read", len(raw), defaultMaxSignatures)
 	}
+	l.list = nil // where the field is there twice, the last counts
 	for _, item := range raw {
 		sig, err := decodeSignature(item)
 		if err != nil {

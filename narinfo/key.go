@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -27,12 +28,14 @@ type Signer interface {
 // SecretKey is a named Ed25519 key that signs. It is a [Signer], and safe for
 // concurrent use. The key itself comes out of [SecretKey.Reveal] only: package
 // fmt prints the name, whatever the verb, and package encoding/json nothing.
+// Two are == when one is a copy of the other.
 type SecretKey struct {
 	name string
 	// A function hides the key from everything that walks through values:
 	// fmt on a struct that has a SecretKey in an unexported field, the diffs
-	// of test libraries, debug loggers.
-	private func() ed25519.PrivateKey
+	// of test libraries, debug loggers. The pointer keeps == of Signers from
+	// panicking, as functions do not compare.
+	private *func() ed25519.PrivateKey
 }
 
 // GenerateKey makes a key from 32 random bytes, of crypto/rand where random is
@@ -40,7 +43,7 @@ type SecretKey struct {
 // as name, so that the key can be replaced some day.
 func GenerateKey(name string, random io.Reader) (SecretKey, error) {
 	if err := checkKeyName(name); err != nil {
-		return SecretKey{}, fmt.Errorf("generate key: %w", err)
+		return SecretKey{}, fmt.Errorf("generate key %q: %w", clip(name), err)
 	}
 	if random == nil {
 		random = rand.Reader
@@ -53,27 +56,29 @@ func GenerateKey(name string, random io.Reader) (SecretKey, error) {
 }
 
 func newSecretKey(name string, private ed25519.PrivateKey) SecretKey {
-	return SecretKey{name, func() ed25519.PrivateKey { return private }}
+	reveal := func() ed25519.PrivateKey { return private }
+	return SecretKey{name, &reveal}
 }
 
 // ParseSecretKey reads a key as "nix key generate-secret" writes it: "<name>:"
 // and the base64 of seed and public key, 64 bytes. White space around it does
-// not matter. No error quotes the key.
+// not matter. No error quotes any of the text: who mixes up its parts may have
+// the secret where the name belongs.
 func ParseSecretKey(s string) (SecretKey, error) {
 	name, text, ok := strings.Cut(strings.TrimSpace(s), ":")
 	if !ok {
-		return SecretKey{}, fmt.Errorf("secret key has no colon, expected <name>:<base64>")
+		return SecretKey{}, errors.New("secret key has no colon, expected <name>:<base64>")
 	}
 	if err := checkKeyName(name); err != nil {
 		return SecretKey{}, fmt.Errorf("secret key: %w", err)
 	}
 	var key [ed25519.PrivateKeySize]byte
 	if err := decodeBase64(key[:], text); err != nil {
-		return SecretKey{}, fmt.Errorf("secret key %q: %w", name, err)
+		return SecretKey{}, fmt.Errorf("secret key: %w", err)
 	}
 	private := ed25519.NewKeyFromSeed(key[:ed25519.SeedSize])
 	if !private.Equal(ed25519.PrivateKey(key[:])) {
-		return SecretKey{}, fmt.Errorf("secret key %q: its public half does not belong to its seed", name)
+		return SecretKey{}, errors.New("secret key: its public half does not belong to its seed")
 	}
 	return newSecretKey(name, private), nil
 }
@@ -111,9 +116,9 @@ func (k SecretKey) Sign(ctx context.Context, fingerprint []byte) (Signature, err
 		return Signature{}, fmt.Errorf("sign: the secret key is the zero value")
 	}
 	if err := context.Cause(ctx); err != nil {
-		return Signature{}, fmt.Errorf("sign with key %q: %w", k.name, err)
+		return Signature{}, fmt.Errorf("sign: %w", err)
 	}
-	return Signature{k.name, [ed25519.SignatureSize]byte(ed25519.Sign(k.private(), fingerprint))}, nil
+	return Signature{k.name, [ed25519.SignatureSize]byte(ed25519.Sign((*k.private)(), fingerprint))}, nil
 }
 
 // IsZero reports whether k is the zero value, which cannot sign.
@@ -124,7 +129,7 @@ func (k SecretKey) Public() PublicKey {
 	if k.IsZero() {
 		return PublicKey{}
 	}
-	return PublicKey{k.name, [ed25519.PublicKeySize]byte(k.private()[ed25519.SeedSize:])}
+	return PublicKey{k.name, [ed25519.PublicKeySize]byte((*k.private)()[ed25519.SeedSize:])}
 }
 
 // Reveal returns the key in the form that [ParseSecretKey] reads, for a file
@@ -133,7 +138,7 @@ func (k SecretKey) Reveal() string {
 	if k.IsZero() {
 		return ""
 	}
-	return k.name + ":" + base64.StdEncoding.EncodeToString(k.private())
+	return k.name + ":" + base64.StdEncoding.EncodeToString((*k.private)())
 }
 
 // Format implements fmt.Formatter. It prints the name alone.
@@ -150,18 +155,18 @@ type PublicKey struct {
 
 // ParsePublicKey reads a key as "nix key convert-secret-to-public" writes it:
 // "<name>:" and the base64 of 32 bytes. White space around it does not matter.
+// No error quotes any of the text, which may be a secret key by mistake.
 func ParsePublicKey(s string) (PublicKey, error) {
-	s = strings.TrimSpace(s)
-	name, text, ok := strings.Cut(s, ":")
+	name, text, ok := strings.Cut(strings.TrimSpace(s), ":")
 	if !ok {
-		return PublicKey{}, fmt.Errorf("public key %q has no colon, expected <name>:<base64>", clip(s))
+		return PublicKey{}, errors.New("public key has no colon, expected <name>:<base64>")
 	}
 	if err := checkKeyName(name); err != nil {
 		return PublicKey{}, fmt.Errorf("public key: %w", err)
 	}
 	k := PublicKey{name: name}
 	if err := decodeBase64(k.key[:], text); err != nil {
-		return PublicKey{}, fmt.Errorf("public key %q: %w", name, err)
+		return PublicKey{}, fmt.Errorf("public key: %w", err)
 	}
 	return k, nil
 }

@@ -62,7 +62,7 @@ func TestGenerateKey(t *testing.T) {
 	_, err = narinfo.GenerateKey("", nil)
 	require.ErrorContains(t, err, "key name is empty")
 	_, err = narinfo.GenerateKey("a:b", nil)
-	require.ErrorContains(t, err, `key name "a:b" has ':'`)
+	require.ErrorContains(t, err, `generate key "a:b": key name has ':' at byte 1`)
 	_, err = narinfo.GenerateKey("a", iotest.ErrReader(errors.New("no entropy")))
 	require.ErrorContains(t, err, "no entropy")
 	_, err = narinfo.GenerateKey("a", bytes.NewReader(seed[:31]))
@@ -92,6 +92,85 @@ func TestSecretKeyRefuses(t *testing.T) {
 			assert.NotContains(t, err.Error(), data[:20])
 		})
 	}
+}
+
+// mistaken are texts that have a secret key, which stands for SECRET, in a wrong
+// place or form.
+var mistaken = []string{
+	"SECRET", "SECRET:name", "SECRET\nname:x", "name SECRET:x", "name\nSECRET:x", "name=SECRET", "name SECRET",
+	"SECRET:", ":SECRET", "name:SECRET!", "name: SECRET", "na me:SECRET", "SECRET:SECRET!", "name:x:SECRET", "\xff SECRET:x",
+	"name:SECRET SECRET:name", "SECRETSECRETSECRETSECRET:x",
+}
+
+// keyParsers are all that read keys.
+var keyParsers = map[string]func(text string) error{
+	"ParseSecretKey":   func(text string) error { _, err := narinfo.ParseSecretKey(text); return err },
+	"ParsePublicKey":   func(text string) error { _, err := narinfo.ParsePublicKey(text); return err },
+	"ParseTrustedKeys": func(text string) error { _, err := narinfo.ParseTrustedKeys(text); return err },
+}
+
+// requireNoSecret fails where the message has any part of the secret that is
+// too long for chance.
+func requireNoSecret(t *testing.T, message, secret string) {
+	t.Helper()
+	const part = 8
+	for i := range len(secret) - part + 1 {
+		require.NotContains(t, message, secret[i:i+part])
+	}
+}
+
+func TestNoErrorQuotesAKey(t *testing.T) {
+	_, data, _ := strings.Cut(readFile(t, "testdata/keys/lab-cache-1.sec"), ":")
+	for name, parse := range keyParsers {
+		for _, shape := range mistaken {
+			t.Run(name+" of "+shape, func(t *testing.T) {
+				err := parse(strings.ReplaceAll(shape, "SECRET", data))
+				require.Error(t, err)
+				requireNoSecret(t, err.Error(), data)
+			})
+		}
+	}
+}
+
+func TestKeyNames(t *testing.T) {
+	key := strings.Repeat("A", 43) + "="
+	for name, message := range map[string]string{
+		"cache.example.org-1":       "",
+		"Zwischenlager-für-München": "",
+		"a=b/c+d":                   "",
+		"":                          "key name is empty",
+		"a b":                       "key name has ' ' at byte 1, expected no colon, white space or control character",
+		"a\x1b[2J":                  `key name has '\x1b' at byte 1`,
+		"a\x7f":                     `key name has '\x7f' at byte 1`,
+		"ü\u009b2J":                 `key name has '\u009b' at byte 2`,
+		"a\u00a0b":                  `key name has '\u00a0' at byte 1`,
+		"a\u2028b":                  `key name has '\u2028' at byte 1`,
+		"a\x9b2J":                   "key name is not valid UTF-8",
+		"a\xc3":                     "key name is not valid UTF-8",
+		strings.Repeat("x", 256):    "key name has 256 bytes, at most 255 are allowed",
+	} {
+		t.Run(name, func(t *testing.T) {
+			public, err := narinfo.ParsePublicKey(name + ":" + key)
+			if message == "" {
+				require.NoError(t, err)
+				assert.Equal(t, name, public.Name())
+				return
+			}
+			require.ErrorContains(t, err, message)
+			_, err = narinfo.GenerateKey(name, nil)
+			require.ErrorContains(t, err, message)
+			_, err = narinfo.ParseSignature(name + ":" + strings.Repeat("A", 86) + "==")
+			require.ErrorContains(t, err, message)
+		})
+	}
+}
+
+func TestSignersCompare(t *testing.T) {
+	key, again := secret(t, "lab-cache-1"), secret(t, "lab-cache-1")
+	var a, b, c narinfo.Signer = key, key, again
+	assert.True(t, a == b, "a copy")
+	assert.False(t, a == c, "the same key, read twice")
+	assert.False(t, a == narinfo.Signer(narinfo.SecretKey{}))
 }
 
 func TestLoadSecretKey(t *testing.T) {
@@ -213,8 +292,12 @@ func TestSignIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("shutting down")
 	cancel(cause)
-	_, err := secret(t, "lab-cache-1").Sign(ctx, []byte("x"))
+	key := secret(t, "lab-cache-1")
+	_, err := key.Sign(ctx, []byte("x"))
 	require.ErrorIs(t, err, cause)
+	err = parse(t, minimal).Sign(ctx, key)
+	require.ErrorIs(t, err, cause)
+	assert.EqualError(t, err, "store object "+helloBase+`: signer "lab-cache-1": sign: shutting down`)
 }
 
 func TestParseSignature(t *testing.T) {
@@ -241,7 +324,16 @@ func FuzzParseKeys(f *testing.F) {
 		f.Add(readFile(f, "testdata/keys/"+name))
 	}
 	f.Add("a:b c:d")
+	for _, shape := range mistaken {
+		f.Add(shape)
+	}
+	_, data, _ := strings.Cut(readFile(f, "testdata/keys/lab-cache-1.sec"), ":")
 	f.Fuzz(func(t *testing.T, text string) {
+		for _, parse := range keyParsers {
+			if err := parse(strings.ReplaceAll(text, "SECRET", data)); err != nil {
+				requireNoSecret(t, err.Error(), data)
+			}
+		}
 		if key, err := narinfo.ParseSecretKey(text); err == nil {
 			require.Equal(t, strings.TrimSpace(text), key.Reveal())
 		}

@@ -57,7 +57,8 @@ type NarInfo struct {
 type Field struct {
 	Name, Value string
 	// Before is the name of the known field that the line goes before, also
-	// where that field is absent. Empty means at the end.
+	// where that field is absent; of several Sig lines, the first. Empty means
+	// at the end.
 	Before string
 }
 

@@ -65,9 +65,32 @@ func (e *ParseError) Unwrap() error { return e.Err }
 // does without FileHash, FileSize, Compression, References and Deriver, and
 // reads hashes in every form. Empty lines are left out.
 //
-// Unlike Nix it refuses a field that is there twice, where Nix takes the
-// last, and signatures that are not "<name>:<base64 of 64 bytes>", which Nix
-// refuses when it comes to verify them. Every error is a [*ParseError].
+// It is stricter than Nix 2.8, which goes on where it is unclear what was
+// meant. Nix accepts, and Parse refuses:
+//
+//   - a field that is there twice, of which Nix takes the last;
+//   - a line without a colon in the middle, which Nix takes for part of the next
+//     line's name;
+//   - a known field without the space behind the colon: Nix skips the character
+//     that is there;
+//   - a size with a plus sign, or of 2^63 and more;
+//   - a StorePath with more slashes than needed, such as /nix/store//...;
+//   - a Sig that is not "<name>:<base64 of 64 bytes>", or whose name is empty,
+//     longer than 255 bytes, not UTF-8, or has white space or control
+//     characters. Nix looks at a signature only when it names a trusted key:
+//     then it fails, else it passes over the line;
+//   - more than the bounds of [ParseOptions].
+//
+// The other way round, Nix refuses and Parse accepts:
+//
+//   - an empty line before the first: Nix takes an empty line for part of the
+//     next line's name, so that it misses StorePath here, and another field
+//     elsewhere;
+//   - an unknown field with nothing behind the colon, not even a space, in the
+//     last line. In another line Nix takes the line behind it for its value;
+//   - a store directory that is not its own, unless ParseOptions name one.
+//
+// Every error is a [*ParseError].
 func Parse(data []byte) (*NarInfo, error) { return ParseWith(data, ParseOptions{}) }
 
 // ParseWith is [Parse] with bounds and a store directory of one's own.

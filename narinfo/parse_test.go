@@ -172,7 +172,7 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestParseWith(t *testing.T) {
-	text := []byte(fromCorpus(t, wrapperBase))
+	text := []byte(fromCorpus(t, wrapperBase) + "Sig: key:" + strings.Repeat("A", 86) + "==\nX: y\nX: z\n")
 	for _, test := range []struct {
 		name    string
 		opts    narinfo.ParseOptions
@@ -180,12 +180,46 @@ func TestParseWith(t *testing.T) {
 	}{
 		{"right store directory", narinfo.ParseOptions{StoreDir: "/nix/store"}, ""},
 		{"other store directory", narinfo.ParseOptions{StoreDir: "/gnu/store"}, `line 1: StorePath: "/nix/store/` + wrapperBase + `" is not in the store directory "/gnu/store"`},
-		{"all bounds just met", narinfo.ParseOptions{MaxSize: len(text), MaxReferences: 2, MaxSignatures: 1}, ""},
+		{"all bounds just met", narinfo.ParseOptions{MaxSize: len(text), MaxReferences: 2, MaxSignatures: 2, MaxExtra: 2}, ""},
 		{"size", narinfo.ParseOptions{MaxSize: len(text) - 1}, "bytes, at most"},
 		{"references", narinfo.ParseOptions{MaxReferences: 1}, "line 8: References: more than 1 references"},
+		{"signatures", narinfo.ParseOptions{MaxSignatures: 1}, "line 11: Sig: more than 1 signatures"},
+		{"unknown fields", narinfo.ParseOptions{MaxExtra: 1}, "line 13: X: more than 1 unknown fields"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := narinfo.ParseWith(text, test.opts)
+			if test.message == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, test.message)
+		})
+	}
+}
+
+// TestDiffersFromNixOnPurpose has what the comment of Parse lists: where Nix 2.8
+// decides otherwise.
+func TestDiffersFromNixOnPurpose(t *testing.T) {
+	replace := func(old, new string) string { return strings.Replace(minimal, old, new, 1) }
+	sig := func(name string) string { return minimal + "Sig: " + name + ":" + strings.Repeat("A", 86) + "==\n" }
+	for _, test := range []struct{ name, text, message string }{ // of the error, empty where Nix refuses
+		{"a field twice, the last good", "NarSize: 1\n" + minimal, "line 5: NarSize: is there a second time"},
+		{"a line without a colon in the middle", minimal + "nonsense\nX: y\n", `line 5: "nonsense" has no colon`},
+		{"no space behind the colon", replace("NarSize: ", "NarSize:x"), "line 4: NarSize: no space behind the colon"},
+		{"a size with a sign", replace("1984", "+1984"), `line 4: NarSize: "+1984" is not a number`},
+		{"a size of 2^63", minimal + "FileSize: 9223372036854775808\n", "line 5: FileSize"},
+		{"slashes more than needed", replace("/nix/store/", "/nix/store//"), "line 1: StorePath"},
+		{"malformed Sig without a key", minimal + "Sig: AAAA\n", `line 5: Sig: signature "AAAA" has no colon`},
+		{"malformed Sig of an untrusted key", minimal + "Sig: nobody:AAAA\n", `line 5: Sig: signature by "nobody": 4 characters`},
+		{"Sig of an untrusted key with a space in its name", sig("no body"), `line 5: Sig: signature by "no body": key name has ' '`},
+		{"Sig of an untrusted key whose name is not UTF-8", sig("\x9b2J"), `line 5: Sig: signature by "\x9b2J": key name is not valid UTF-8`},
+
+		{"an empty first line", "\n" + minimal, ""},
+		{"an unknown field without a space, last", minimal + "Foo:\n", ""},
+		{"another store directory", replace("/nix/store", "/other/store"), ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := narinfo.Parse([]byte(test.text))
 			if test.message == "" {
 				require.NoError(t, err)
 				return

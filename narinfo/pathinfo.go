@@ -160,14 +160,15 @@ func (p *PathInfo) Sign(ctx context.Context, signers ...Signer) error {
 func sign(ctx context.Context, message []byte, sigs []Signature, signers []Signer) ([]Signature, error) {
 	sigs = slices.Clone(sigs)
 	for _, signer := range signers {
+		name := signer.KeyName()
 		sig, err := signer.Sign(ctx, message)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("signer %q: %w", clip(name), err)
 		}
-		if sig.KeyName != signer.KeyName() {
-			return nil, fmt.Errorf("signer %q returned a signature by %q", signer.KeyName(), sig.KeyName)
+		if sig.KeyName != name {
+			return nil, fmt.Errorf("signer %q returned a signature by %q", clip(name), clip(sig.KeyName))
 		}
-		if err := checkKeyName(sig.KeyName); err != nil {
+		if err := sig.checkKeyName(); err != nil {
 			return nil, err
 		}
 		sigs = addSignature(sigs, sig)
@@ -218,7 +219,7 @@ func (p *PathInfo) Validate() error {
 		add(fmt.Errorf("references are not sorted, or repeat: %v", p.References[i]))
 	}
 	for i, sig := range p.Signatures {
-		add(checkKeyName(sig.KeyName))
+		add(sig.checkKeyName())
 		if slices.Contains(p.Signatures[:i], sig) {
 			add(fmt.Errorf("signature by %q is repeated", sig.KeyName))
 		}

@@ -17,10 +17,17 @@ func (n *NarInfo) MarshalText() ([]byte, error) {
 }
 
 // AppendText implements encoding.TextAppender. It writes the lines in Nix's
-// order and Nix's forms: references sorted and each once, signatures sorted.
-// What Nix wrote and [Parse] read comes out identical. It fails, and returns
-// dst as it was, where Nix could not read the text: without path, URL,
-// Compression, NarHash or NarSize, or with a line end in a value.
+// order and Nix's forms: references and signatures sorted and each once.
+// What Nix wrote and [Parse] read comes out identical. As Nix writes a FileSize
+// behind every FileHash, also one of 0, so does AppendText; a FileSize of 0
+// without FileHash, and one that was left out beside FileHash, Nix never writes.
+//
+// It fails, and returns dst as it was, where Nix could not read the text:
+// without path, URL, NarHash or NarSize, or with a line end in a value. It also
+// fails without Compression, which Nix would read as bzip2.
+//
+// The text may exceed the default bounds of [Parse], by many signatures,
+// references or extra fields; [ParseWith] takes others.
 //
 // A buffer that is large enough is all the memory it needs, as long as the
 // references are sorted.
@@ -45,7 +52,7 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 		dst = append(n.FileHash.AppendString(dst), '\n')
 	}
 	dst = extra.before(dst, fieldFileSize)
-	if n.FileSize > 0 {
+	if n.FileSize > 0 || !n.FileHash.IsZero() {
 		dst = append(dst, fieldFileSize+": "...)
 		dst = append(strconv.AppendInt(dst, n.FileSize, 10), '\n')
 	}
@@ -104,11 +111,11 @@ func (n *NarInfo) checkWritable() ([]storepath.Path, error) {
 		return nil, err
 	}
 	err = n.checkFile()
-	if err == nil && n.CA.Method != 0 {
+	if err == nil && !n.CA.IsZero() {
 		err = n.CA.Check()
 	}
 	for i := 0; err == nil && i < len(n.Signatures); i++ {
-		err = checkKeyName(n.Signatures[i].KeyName)
+		err = n.Signatures[i].checkKeyName()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("narinfo of %s: %w", n.Path, err)

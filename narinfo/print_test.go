@@ -78,6 +78,76 @@ func TestSignaturesComeOutSorted(t *testing.T) {
 	}
 }
 
+func TestRepeatedSignaturesComeOutOnce(t *testing.T) {
+	sig := func(name string, first byte) narinfo.Signature {
+		return narinfo.Signature{KeyName: name, Data: [64]byte{first}}
+	}
+	a, b := sig("a", 1), sig("b", 1)
+	for _, test := range []struct {
+		name     string
+		in, want []narinfo.Signature
+	}{
+		{"twice", []narinfo.Signature{a, a}, []narinfo.Signature{a}},
+		{"next to each other", []narinfo.Signature{a, a, b, b, b}, []narinfo.Signature{a, b}},
+		{"apart", []narinfo.Signature{b, a, b, a}, []narinfo.Signature{a, b}},
+		{"others of the key stay", []narinfo.Signature{a, sig("a", 2), a}, []narinfo.Signature{a, sig("a", 2)}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			n := parse(t, minimal)
+			n.Signatures = test.in
+			before := slices.Clone(test.in)
+			out, err := n.MarshalText()
+			require.NoError(t, err)
+			assert.Equal(t, test.want, parse(t, string(out)).Signatures)
+			assert.Equal(t, before, n.Signatures, "not changed in place")
+		})
+	}
+}
+
+// TestFileSizeOfZero has what Nix writes: a FileSize behind every FileHash.
+func TestFileSizeOfZero(t *testing.T) {
+	const sized = "FileSize: 348\n"
+	text := fromCorpus(t, wrapperBase)
+	zero := strings.Replace(text, sized, "FileSize: 0\n", 1)
+	require.NotEqual(t, text, zero)
+	hash := "FileHash: " + parse(t, text).FileHash.String() + "\n"
+	for _, test := range []struct{ name, in, want string }{
+		{"beside FileHash", zero, zero},
+		{"left out beside FileHash", strings.Replace(text, sized, "", 1), zero},
+		{"without FileHash", strings.Replace(zero, hash, "", 1), strings.Replace(zero, hash+"FileSize: 0\n", "", 1)},
+		{"neither", strings.Replace(text, hash+sized, "", 1), strings.Replace(text, hash+sized, "", 1)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			out, err := parse(t, test.in).MarshalText()
+			require.NoError(t, err)
+			assert.Equal(t, test.want, string(out))
+		})
+	}
+}
+
+func TestUnknownFieldBetweenSignaturesMovesBeforeThem(t *testing.T) {
+	text := fromCorpus(t, helloBase)
+	between := strings.Replace(text, "Sig: other-2", "System: x86_64-linux\nSig: other-2", 1)
+	require.NotEqual(t, text, between)
+	out, err := parse(t, between).MarshalText()
+	require.NoError(t, err)
+	assert.Equal(t, strings.Replace(text, "Sig: ", "System: x86_64-linux\nSig: ", 1), string(out))
+}
+
+func TestTextMayExceedTheBoundsOfParse(t *testing.T) {
+	n := parse(t, minimal)
+	for i := range 257 {
+		n.Signatures = append(n.Signatures, narinfo.Signature{KeyName: "a", Data: [64]byte{byte(i >> 8), byte(i)}})
+	}
+	text, err := n.MarshalText()
+	require.NoError(t, err)
+	_, err = narinfo.Parse(text)
+	require.ErrorContains(t, err, "more than 256 signatures")
+	again, err := narinfo.ParseWith(text, narinfo.ParseOptions{MaxSignatures: 257})
+	require.NoError(t, err)
+	assert.True(t, n.Equal(again))
+}
+
 func TestMarshalTextRefuses(t *testing.T) {
 	for _, test := range []struct {
 		name    string
@@ -97,8 +167,9 @@ func TestMarshalTextRefuses(t *testing.T) {
 		{"negative FileSize", func(n *narinfo.NarInfo) { n.FileSize = -1 }, "FileSize is -1"},
 		{"zero reference", func(n *narinfo.NarInfo) { n.References = []storepath.Path{{}} }, "a reference is the zero path"},
 		{"signature without a name", func(n *narinfo.NarInfo) { n.Signatures = []narinfo.Signature{{}} }, "key name is empty"},
-		{"signature with a line end", func(n *narinfo.NarInfo) { n.Signatures = []narinfo.Signature{{KeyName: "a\nCA"}} }, `key name "a\nCA" has '\n'`},
+		{"signature with a line end", func(n *narinfo.NarInfo) { n.Signatures = []narinfo.Signature{{KeyName: "a\nCA"}} }, `signature by "a\nCA": key name has '\n' at byte 1`},
 		{"half a CA", func(n *narinfo.NarInfo) { n.CA.Method = storepath.MethodNAR }, "content address has no hash"},
+		{"the other half of a CA", func(n *narinfo.NarInfo) { n.CA.Hash = n.NarHash }, "unknown content address method 0"},
 		{"extra field with a colon", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "a:b"}} }, "has a colon or a line end"},
 		{"extra field with a line end", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "a", Value: "b\nSig: c"}} }, "has a colon or a line end"},
 		{"extra field with a known name", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "Sig", Value: "x"}} }, "has a name of its own"},

@@ -209,6 +209,11 @@ func decodeRealisation(data []byte) (*Realisation, error) {
 		if r.Dependent == nil {
 			r.Dependent = make(map[DrvOutput]storepath.Path, len(j.Dependent))
 		}
+		// A hash has several texts; which of two paths counts must not hang
+		// on the order of a map.
+		if other, ok := r.Dependent[id]; ok && other != path {
+			return nil, fmt.Errorf("dependentRealisations: %v became both %v and %v, expected one path", id, other, path)
+		}
 		r.Dependent[id] = path
 	}
 	return r, nil
@@ -258,7 +263,7 @@ func (r *Realisation) signatures() signatureList {
 
 // MarshalJSON writes r with its ID in it: key and value in the second
 // generation.
-func (r *Realisation) MarshalJSON() ([]byte, error) { return r.encode(r.json(r.signatures())) }
+func (r Realisation) MarshalJSON() ([]byte, error) { return r.encode(r.json(r.signatures())) }
 
 // MarshalObject writes what a cache stores under r.ID.Key(): in the second
 // generation only the value, since the key says the rest.

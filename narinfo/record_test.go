@@ -3,6 +3,7 @@ package narinfo_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 )
 
@@ -179,54 +181,162 @@ func TestParseRecordsRefuses(t *testing.T) {
 }
 
 func TestAppendRecordsRefuses(t *testing.T) {
-	record := func(change func(n *narinfo.NarInfo)) *narinfo.Record {
-		r := &narinfo.Record{NarInfo: *parse(t, minimal)}
-		change(&r.NarInfo)
+	good := &narinfo.Record{NarInfo: *parse(t, minimal)}
+	record := func(change func(r *narinfo.Record, n *narinfo.NarInfo)) *narinfo.Record {
+		r := &narinfo.Record{NarInfo: *good.NarInfo.Clone()}
+		r.NarInfo.Path = storePath(t, strings.Repeat("0", 32)+"-other")
+		change(r, &r.NarInfo)
 		return r
 	}
-	good := record(func(n *narinfo.NarInfo) {})
 	for _, test := range []struct {
 		name    string
-		format  narinfo.JSONFormat
-		record  *narinfo.Record
+		change  func(r *narinfo.Record, n *narinfo.NarInfo)
 		message string
 	}{
-		{"no path", narinfo.JSONFormat1, record(func(n *narinfo.NarInfo) { n.Path = storepath.Path{} }), "a record has no path"},
-		{"no directory", narinfo.JSONFormat1, record(func(n *narinfo.NarInfo) { n.StoreDir = "" }), "store directory is empty"},
-		{"another directory", narinfo.JSONFormat2, record(func(n *narinfo.NarInfo) { n.StoreDir = "/other" }), `of the store directory "/other", another record of "/nix/store"`},
-		{"unknown format", 4, good, "unknown format 4"},
+		{"no path", func(r *narinfo.Record, n *narinfo.NarInfo) { n.Path = storepath.Path{} }, "a record has no path"},
+		{"no directory", func(r *narinfo.Record, n *narinfo.NarInfo) { n.StoreDir = "" }, "store directory is empty"},
+		{"directory that is not UTF-8", func(r *narinfo.Record, n *narinfo.NarInfo) { n.StoreDir = "/\xff" }, `StoreDir "/\xff" is not valid UTF-8`},
+		{"hash of another kind", func(r *narinfo.Record, n *narinfo.NarInfo) { n.NarHash = nixhash.Sum(nixhash.MD5, nil) }, "NarHash is of md5, expected sha256"},
+		{"no hash, but size", func(r *narinfo.Record, n *narinfo.NarInfo) { n.NarHash = nixhash.Hash{} }, "NarHash is missing"},
+		{"no hash, but ultimate", func(r *narinfo.Record, n *narinfo.NarInfo) {
+			*n = narinfo.NarInfo{PathInfo: narinfo.PathInfo{StoreDir: n.StoreDir, Path: n.Path}}
+			r.Ultimate = true
+		}, "NarHash is missing"},
+		{"negative NarSize", func(r *narinfo.Record, n *narinfo.NarInfo) { n.NarSize = -1 }, "NarSize is -1, expected at least 0"},
+		{"negative FileSize", func(r *narinfo.Record, n *narinfo.NarInfo) { n.FileSize = -2 }, "FileSize is -2"},
+		{"negative ClosureSize", func(r *narinfo.Record, n *narinfo.NarInfo) { r.ClosureSize = -3 }, "ClosureSize is -3"},
+		{"negative ClosureDownloadSize", func(r *narinfo.Record, n *narinfo.NarInfo) { r.ClosureDownloadSize = -4 }, "ClosureDownloadSize is -4"},
+		{"zero reference", func(r *narinfo.Record, n *narinfo.NarInfo) { n.References = []storepath.Path{n.Path, {}} }, "reference 1 is the zero path"},
+		{"CA without method", func(r *narinfo.Record, n *narinfo.NarInfo) { n.CA.Hash = n.NarHash }, "unknown content address method 0"},
+		{"CA without hash", func(r *narinfo.Record, n *narinfo.NarInfo) { n.CA.Method = storepath.MethodNAR }, "content address has no hash"},
+		{"signature without a name", func(r *narinfo.Record, n *narinfo.NarInfo) { n.Signatures = make([]narinfo.Signature, 1) }, "key name is empty"},
+		{"more signatures than are read", func(r *narinfo.Record, n *narinfo.NarInfo) { n.Signatures = manySignatures(257) }, "257 signatures, at most 256"},
+		{"URL that is not UTF-8", func(r *narinfo.Record, n *narinfo.NarInfo) { n.URL = "\xff" }, `URL "\xff" is not valid UTF-8`},
+		{"Compression that is not UTF-8", func(r *narinfo.Record, n *narinfo.NarInfo) { n.Compression = "\xff" }, "is not valid UTF-8"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			out, err := narinfo.AppendRecords([]byte("before"), test.format, good, test.record)
-			require.ErrorContains(t, err, test.message)
-			assert.Equal(t, "before", string(out))
+			for _, format := range jsonFormats {
+				out, err := narinfo.AppendRecords([]byte("before"), format, good, record(test.change))
+				require.ErrorContains(t, err, "path-info JSON: ")
+				require.ErrorContains(t, err, test.message)
+				assert.Equal(t, "before", string(out))
+			}
 		})
 	}
+
+	t.Run("another directory", func(t *testing.T) {
+		other := record(func(r *narinfo.Record, n *narinfo.NarInfo) { n.StoreDir = "/other" })
+		_, err := narinfo.AppendRecords(nil, narinfo.JSONFormat2, good, other)
+		require.ErrorContains(t, err, `of the store directory "/other", another record of "/nix/store"`)
+	})
+	t.Run("unknown format", func(t *testing.T) {
+		_, err := narinfo.AppendRecords(nil, 4, good)
+		require.ErrorContains(t, err, "unknown format 4, expected at most 3")
+	})
+	t.Run("the same path twice", func(t *testing.T) {
+		for _, format := range jsonFormats[1:] {
+			_, err := narinfo.AppendRecords(nil, format, good, good)
+			require.ErrorContains(t, err, "there are two records of ")
+			require.ErrorContains(t, err, good.NarInfo.Path.String())
+		}
+		_, err := narinfo.AppendRecords(nil, narinfo.JSONArray, good, good)
+		require.NoError(t, err, "an array has no keys")
+	})
+}
+
+func manySignatures(n int) []narinfo.Signature {
+	sigs := make([]narinfo.Signature, n)
+	for i := range sigs {
+		sigs[i].KeyName = fmt.Sprint("key-", i)
+	}
+	return sigs
+}
+
+func TestAppendRecordsSortsObjects(t *testing.T) {
+	want := records(t, readFile(t, "testdata/path-info/local-store.json"))
+	backwards := slices.Clone(want)
+	slices.Reverse(backwards)
+	given := slices.Clone(backwards)
+	for _, format := range jsonFormats[1:] {
+		sorted, err := narinfo.AppendRecords(nil, format, want...)
+		require.NoError(t, err)
+		out, err := narinfo.AppendRecords(nil, format, backwards...)
+		require.NoError(t, err)
+		assert.Equal(t, string(sorted), string(out))
+		first, second := want[0].NarInfo.Path.String(), want[1].NarInfo.Path.String()
+		assert.Less(t, strings.Index(string(out), first+`":{`), strings.Index(string(out), second+`":{`))
+	}
+	assert.Equal(t, given, backwards, "not sorted in place")
+
+	out, err := narinfo.AppendRecords(nil, narinfo.JSONArray, backwards...)
+	require.NoError(t, err)
+	assert.Equal(t, backwards, records(t, string(out)), "the array stays as it is")
+}
+
+func TestSignaturesTwiceInARecord(t *testing.T) {
+	sig := parse(t, fromCorpus(t, "284qavhf4n0k160prrhxm22hxkxxlsb8-ca-user")).Signatures[0]
+	list := records(t, `[{"path":"/nix/store/`+helloBase+`","narHash":"sha256-RSvN6FkdFGyPPMIItkSXwrR97ZheS4o1h//GtgXW4uE=",`+
+		`"signatures":["other:`+strings.Repeat("A", 86)+`=="],"signatures":["`+sig.String()+`"]}]`)
+	assert.Equal(t, []narinfo.Signature{sig}, list[0].NarInfo.Signatures, "the last counts, as for every other field")
 }
 
 func FuzzParseRecords(f *testing.F) {
 	list := records(f, readFile(f, "testdata/path-info/closure-size-env.json"))
+	signed := &narinfo.Record{NarInfo: *parse(f, fromCorpus(f, "284qavhf4n0k160prrhxm22hxkxxlsb8-ca-user"))}
 	for _, format := range jsonFormats {
-		text, err := narinfo.AppendRecords(nil, format, list...)
-		require.NoError(f, err)
-		f.Add(text)
+		for _, list := range [][]*narinfo.Record{list, {signed}} {
+			text, err := narinfo.AppendRecords(nil, format, list...)
+			require.NoError(f, err)
+			f.Add(text)
+		}
 	}
 	f.Add([]byte(`{"info":{},"storeDir":"/nix/store","version":2}`))
 	f.Add([]byte(`[{"path":"/nix/store/` + helloBase + `","valid":false}]`))
+	f.Add([]byte(`[{"path":"/nix/store/` + helloBase + `","valid":false},{"path":"/nix/store/` + helloBase + `","valid":false}]`))
+	f.Add([]byte(`[{"path":"/nix/store/` + helloBase + `","valid":false},{"path":"/gnu/store/` + helloBase + `","valid":false}]`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		list, err := narinfo.ParseRecords(text)
 		if err != nil {
 			return
 		}
+		byPath, dirs := map[string]*narinfo.Record{}, map[storepath.Dir]bool{}
+		for _, r := range list {
+			byPath[r.NarInfo.StoreDir.Join(r.NarInfo.Path)] = r
+			dirs[r.NarInfo.StoreDir] = true
+		}
 		for _, format := range jsonFormats {
 			out, err := narinfo.AppendRecords(nil, format, list...)
-			if format >= narinfo.JSONFormat2 && err != nil {
-				continue // of several store directories
+			if format >= narinfo.JSONFormat2 && len(dirs) > 1 {
+				require.ErrorContains(t, err, "of the store directory")
+				continue
+			}
+			if format != narinfo.JSONArray && len(byPath) < len(list) {
+				require.ErrorContains(t, err, "there are two records of")
+				continue
 			}
 			require.NoError(t, err)
 			require.True(t, json.Valid(out))
-			_, err = narinfo.ParseRecords(out)
+			again, err := narinfo.ParseRecords(out)
 			require.NoError(t, err)
+			require.Len(t, again, len(list))
+			for i, r := range again {
+				want := byPath[r.NarInfo.StoreDir.Join(r.NarInfo.Path)]
+				if format == narinfo.JSONArray {
+					want = list[i]
+					r.NarInfo.Compression = want.NarInfo.Compression
+				}
+				requireSameRecord(t, want, r)
+			}
 		}
 	})
+}
+
+// requireSameRecord is [narinfo.NarInfo.Equal] for records.
+func requireSameRecord(t *testing.T, want, got *narinfo.Record) {
+	t.Helper()
+	require.NotNil(t, want)
+	require.True(t, want.NarInfo.Equal(&got.NarInfo), "%+v\n%+v", want.NarInfo, got.NarInfo)
+	a, b := *want, *got
+	a.NarInfo, b.NarInfo = narinfo.NarInfo{}, narinfo.NarInfo{}
+	require.Equal(t, a, b)
 }

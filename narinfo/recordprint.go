@@ -3,8 +3,10 @@ package narinfo
 import (
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
+	"unicode/utf8"
 
+	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 )
 
@@ -18,77 +20,168 @@ const (
 	JSONFormat3                   // as 2, signatures as objects
 )
 
-// AppendRecords appends the records to dst in a format, compact and in Nix's
-// order of keys. Formats 2 and 3 name one store directory, so the records must
-// be of one; where there are none it is [storepath.Default].
+// AppendRecords appends the records to dst in a format, compact and as Nix
+// orders it: the array in the order of the records, the objects by path. It
+// fails, and returns dst as it was, where [ParseRecords] or Nix could not read
+// a record, or the objects would have a path twice.
+//
+// Formats 2 and 3 name one store directory, so the records must be of one;
+// where there are none it is [storepath.Default]. The array leaves out
+// Compression, as Nix 2.8 does, and every format leaves out NarInfo.Extra.
 func AppendRecords(dst []byte, format JSONFormat, records ...*Record) ([]byte, error) {
-	if format > JSONFormat3 {
-		return dst, fmt.Errorf("path-info JSON: unknown format %d", format)
+	text, err := encodeRecords(format, records)
+	if err != nil {
+		return dst, fmt.Errorf("path-info JSON: %w", err)
 	}
-	out := dst
-	opening, closing := byte('{'), byte('}')
-	if format == JSONArray {
-		opening, closing = '[', ']'
-	}
-	dir := storepath.Default
-	if format >= JSONFormat2 {
-		if len(records) > 0 {
-			dir = records[0].NarInfo.StoreDir
-		}
-		out = append(out, `{"info":`...)
-	}
-	out = append(out, opening)
-	for i, r := range records {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		text, err := r.appendJSON(out, format, dir)
-		if err != nil {
-			return dst, fmt.Errorf("path-info JSON: %w", err)
-		}
-		out = text
-	}
-	out = append(out, closing)
-	if format >= JSONFormat2 {
-		quoted, err := encodeJSON(dir)
-		if err != nil {
-			return dst, err
-		}
-		out = append(append(out, `,"storeDir":`...), quoted...)
-		out = strconv.AppendUint(append(out, `,"version":`...), uint64(format), 10)
-		out = append(out, '}')
-	}
-	return out, nil
+	return append(dst, text...), nil
 }
 
-func (r *Record) appendJSON(dst []byte, format JSONFormat, dir storepath.Dir) ([]byte, error) {
+func encodeRecords(format JSONFormat, records []*Record) ([]byte, error) {
+	for _, r := range records {
+		if err := r.check(); err != nil {
+			return nil, err
+		}
+	}
+	switch format {
+	case JSONArray:
+		entries := make([]any, len(records))
+		for i, r := range records {
+			entries[i] = r.array()
+		}
+		return encodeJSON(entries)
+	case JSONFormat1:
+		entries, err := format.entries(records)
+		if err != nil {
+			return nil, err
+		}
+		return encodeJSON(entries)
+	case JSONFormat2, JSONFormat3:
+		dir, err := commonDir(records)
+		if err != nil {
+			return nil, err
+		}
+		entries, err := format.entries(records)
+		if err != nil {
+			return nil, err
+		}
+		return encodeJSON(struct {
+			Info     map[string]any `json:"info"`
+			StoreDir storepath.Dir  `json:"storeDir"`
+			Version  JSONFormat     `json:"version"`
+		}{entries, dir, format})
+	}
+	return nil, fmt.Errorf("unknown format %d, expected at most %d", format, JSONFormat3)
+}
+
+// commonDir returns the one store directory of the records.
+func commonDir(records []*Record) (storepath.Dir, error) {
+	if len(records) == 0 {
+		return storepath.Default, nil
+	}
+	dir := records[0].NarInfo.StoreDir
+	for _, r := range records {
+		if n := &r.NarInfo; n.StoreDir != dir {
+			return "", fmt.Errorf("%v is of the store directory %q, another record of %q", n.Path, n.StoreDir, dir)
+		}
+	}
+	return dir, nil
+}
+
+// entries returns the objects by path. A map is encoded sorted by the bytes of
+// its keys, as in Nix.
+func (f JSONFormat) entries(records []*Record) (map[string]any, error) {
+	entries := make(map[string]any, len(records))
+	for _, r := range records {
+		key := f.path(r.NarInfo.StoreDir, r.NarInfo.Path)
+		if _, ok := entries[key]; ok {
+			return nil, fmt.Errorf("there are two records of %s, expected one", key)
+		}
+		entries[key] = nil // what the store lacks
+		if !r.NarInfo.NarHash.IsZero() {
+			entries[key] = r.object(f)
+		}
+	}
+	return entries, nil
+}
+
+// check says what keeps r from being read again as it is.
+func (r *Record) check() error {
 	n := &r.NarInfo
 	if n.Path.IsZero() {
-		return dst, errors.New("a record has no path")
+		return errors.New("a record has no path")
 	}
-	if err := n.StoreDir.Check(); err != nil {
-		return dst, fmt.Errorf("%v: %w", n.Path, err)
-	}
-	var entry any
+	err := n.StoreDir.Check()
 	switch {
-	case format == JSONArray:
-		entry = r.array()
-	case format >= JSONFormat2 && n.StoreDir != dir:
-		return dst, fmt.Errorf("%v is of the store directory %q, another record of %q", n.Path, n.StoreDir, dir)
+	case err != nil:
 	case n.NarHash.IsZero():
-		entry = nil
+		err = r.checkPathAlone()
 	default:
-		entry = r.object(format)
+		err = r.checkFields()
 	}
-	if format != JSONArray {
-		key, err := encodeJSON(format.path(n.StoreDir, n.Path))
-		if err != nil {
-			return dst, err
+	if err == nil {
+		err = r.checkTexts()
+	}
+	if err != nil {
+		return fmt.Errorf("record of %v: %w", n.Path, err)
+	}
+	return nil
+}
+
+// checkPathAlone refuses a record that says more than that the store lacks the
+// path: without NarHash, nothing else is written.
+func (r *Record) checkPathAlone() error {
+	path := NarInfo{PathInfo: PathInfo{StoreDir: r.NarInfo.StoreDir, Path: r.NarInfo.Path}}
+	if r.NarInfo.Equal(&path) && !r.Ultimate && r.RegistrationTime == 0 && r.ClosureSize == 0 && r.ClosureDownloadSize == 0 {
+		return nil
+	}
+	return errors.New("NarHash is missing, expected it or the path alone")
+}
+
+func (r *Record) checkFields() error {
+	n := &r.NarInfo
+	if a := n.NarHash.Algorithm(); a != nixhash.SHA256 {
+		return fmt.Errorf("NarHash is of %v, expected sha256", a)
+	}
+	for _, size := range []struct {
+		name  string
+		bytes int64
+	}{
+		{"NarSize", n.NarSize}, {"FileSize", n.FileSize},
+		{"ClosureSize", r.ClosureSize}, {"ClosureDownloadSize", r.ClosureDownloadSize},
+	} {
+		if size.bytes < 0 {
+			return fmt.Errorf("%s is %d, expected at least 0", size.name, size.bytes)
 		}
-		dst = append(append(dst, key...), ':')
 	}
-	text, err := encodeJSON(entry)
-	return append(dst, text...), err
+	if i := slices.IndexFunc(n.References, storepath.Path.IsZero); i >= 0 {
+		return fmt.Errorf("reference %d is the zero path", i)
+	}
+	sigs := inNixOrder(n.Signatures)
+	if len(sigs) > defaultMaxSignatures {
+		return fmt.Errorf("%d signatures, at most %d are read", len(sigs), defaultMaxSignatures)
+	}
+	for i := range sigs {
+		if err := sigs[i].checkKeyName(); err != nil {
+			return err
+		}
+	}
+	if n.CA.IsZero() {
+		return nil
+	}
+	return n.CA.Check()
+}
+
+// checkTexts refuses what JSON cannot hold: bytes that are not UTF-8.
+func (r *Record) checkTexts() error {
+	n := &r.NarInfo
+	for _, field := range []struct{ name, text string }{
+		{fieldStoreDir, string(n.StoreDir)}, {fieldURL, n.URL}, {fieldCompression, string(n.Compression)},
+	} {
+		if !utf8.ValidString(field.text) {
+			return fmt.Errorf("%s %q is not valid UTF-8", field.name, clip(field.text))
+		}
+	}
+	return nil
 }
 
 // path returns a path as the format has it.

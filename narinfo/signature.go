@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Signature is an Ed25519 signature and the name of the key that made it, or
@@ -28,14 +30,22 @@ func ParseSignature(s string) (Signature, error) {
 }
 
 func newSignature(name, text string) (Signature, error) {
-	if err := checkKeyName(name); err != nil {
-		return Signature{}, fmt.Errorf("signature: %w", err)
-	}
 	sig := Signature{KeyName: name}
+	if err := sig.checkKeyName(); err != nil {
+		return Signature{}, err
+	}
 	if err := decodeBase64(sig.Data[:], text); err != nil {
 		return Signature{}, fmt.Errorf("signature by %q: %w", name, err)
 	}
 	return sig, nil
+}
+
+// checkKeyName says what is wrong with the name of the key.
+func (s *Signature) checkKeyName() error {
+	if err := checkKeyName(s.KeyName); err != nil {
+		return fmt.Errorf("signature by %q: %w", clip(s.KeyName), err)
+	}
+	return nil
 }
 
 // String returns the form that [ParseSignature] reads.
@@ -104,16 +114,26 @@ func addSignature(sigs []Signature, sig Signature) []Signature {
 	return slices.Insert(sigs, i, sig)
 }
 
-// inNixOrder returns the signatures in an order in which some Nix writes them:
-// as they are, where one would, else sorted. Older Nix sorts them by their
-// texts, newer Nix, to which they are pairs, by name and bytes.
+// inNixOrder returns the signatures in an order in which some Nix writes them,
+// each once: as they are, where one would, else sorted. Older Nix sorts them by
+// their texts, newer Nix, to which they are pairs, by name and bytes.
 func inNixOrder(sigs []Signature) []Signature {
-	if len(sigs) < 2 || slices.IsSortedFunc(sigs, compareText) || slices.IsSortedFunc(sigs, compareBytes) {
+	if ascend(sigs, compareText) || ascend(sigs, compareBytes) {
 		return sigs
 	}
 	sigs = slices.Clone(sigs)
 	slices.SortFunc(sigs, compareText)
-	return sigs
+	return slices.Compact(sigs)
+}
+
+// ascend reports whether the signatures are sorted and none is repeated.
+func ascend(sigs []Signature, compare func(a, b Signature) int) bool {
+	for i := 1; i < len(sigs); i++ {
+		if compare(sigs[i-1], sigs[i]) >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // compareText orders signatures by their texts.
@@ -134,7 +154,9 @@ func compareBytes(a, b Signature) int {
 const maxKeyName = 255
 
 // checkKeyName says what is wrong with the name of a key. Names stand before a
-// colon, in lists that spaces separate, and in lines.
+// colon, in lists that white space separates, in lines, and in messages on
+// terminals. The errors do not quote the name, where a secret may stand by
+// mistake: that is up to callers who know that none does.
 func checkKeyName(name string) error {
 	if name == "" {
 		return errors.New("key name is empty")
@@ -144,18 +166,31 @@ func checkKeyName(name string) error {
 	}
 	for i := range len(name) {
 		if !isKeyNameByte[name[i]] {
-			return fmt.Errorf("key name %q has %q", clip(name), name[i])
+			return checkKeyNameRunes(name)
 		}
 	}
 	return nil
 }
 
+// isKeyNameByte has the bytes that need no second look.
 var isKeyNameByte = func() (table [256]bool) {
 	for c := range table {
-		table[c] = c > ' ' && c != ':' && c != 0x7f
+		table[c] = c > ' ' && c != ':' && c < 0x7f
 	}
 	return table
 }()
+
+func checkKeyNameRunes(name string) error {
+	if !utf8.ValidString(name) {
+		return errors.New("key name is not valid UTF-8")
+	}
+	for i, r := range name {
+		if r == ':' || unicode.IsSpace(r) || unicode.IsControl(r) {
+			return fmt.Errorf("key name has %q at byte %d, expected no colon, white space or control character", r, i)
+		}
+	}
+	return nil
+}
 
 // decodeBase64 fills dst from text, which must be of its length. The errors
 // do not quote the text, which may be a secret.

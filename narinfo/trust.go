@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -26,20 +27,33 @@ func (e *UntrustedError) Error() string {
 	if len(e.SignedBy) == 0 {
 		b.WriteString("it has no signatures")
 	} else {
-		b.WriteString("signed by " + strings.Join(e.SignedBy, ", "))
+		b.WriteString("signed by " + joinNames(e.SignedBy))
 	}
 	if len(e.Bad) > 0 {
-		b.WriteString(", of which do not verify: " + strings.Join(e.Bad, ", "))
+		b.WriteString(", of which do not verify: " + joinNames(e.Bad))
 	}
 	if len(e.Trusted) == 0 {
 		b.WriteString("; no keys are trusted")
 	} else {
-		b.WriteString("; trusted are " + strings.Join(e.Trusted, ", "))
+		b.WriteString("; trusted are " + joinNames(e.Trusted))
 	}
 	if e.CA != nil {
 		fmt.Fprintf(&b, "; %v", e.CA)
 	}
 	return b.String()
+}
+
+// joinNames joins the names of keys. Those with anything that is not for a
+// terminal, or that could pass for more of the message, come in quotes.
+func joinNames(names []string) string {
+	shown := make([]string, len(names))
+	for i, name := range names {
+		shown[i] = name
+		if quoted := strconv.Quote(name); quoted != `"`+name+`"` || strings.ContainsAny(name, " ,;") {
+			shown[i] = quoted
+		}
+	}
+	return strings.Join(shown, ", ")
 }
 
 // Is makes errors.Is find [ErrUntrusted].
@@ -50,13 +64,17 @@ func (e *UntrustedError) Is(target error) bool { return target == ErrUntrusted }
 type TrustedKeys []PublicKey
 
 // ParseTrustedKeys reads public keys with white space between them, as in
-// Nix's setting trusted-public-keys. Repeated keys are taken once.
+// Nix's setting trusted-public-keys. Repeated keys are taken once. Errors say
+// which of the keys is wrong by its number from 1, and quote none, as in
+// [ParsePublicKey].
 func ParseTrustedKeys(s string) (TrustedKeys, error) {
 	var keys TrustedKeys
+	number := 0
 	for field := range strings.FieldsSeq(s) {
+		number++
 		key, err := ParsePublicKey(field)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("trusted key %d: %w", number, err)
 		}
 		if !slices.Contains(keys, key) {
 			keys = append(keys, key)

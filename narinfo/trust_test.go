@@ -84,6 +84,17 @@ func TestUntrustedErrorNamesWho(t *testing.T) {
 	}, untrusted)
 }
 
+func TestUntrustedErrorQuotesNames(t *testing.T) {
+	err := &narinfo.UntrustedError{
+		Subject:  "x",
+		SignedBy: []string{"a-1", "b\x1b[2J", "c\u009b", "d\xff", "e, f", "g\u202e", "für-1"},
+		Bad:      []string{"h\n"},
+		Trusted:  []string{"i; j"},
+	}
+	assert.Equal(t, `x is not signed by a trusted key: signed by a-1, "b\x1b[2J", "c\u009b", "d\xff", "e, f", "g\u202e", für-1`+
+		`, of which do not verify: "h\n"; trusted are "i; j"`, err.Error())
+}
+
 func TestVerifyWithoutFingerprint(t *testing.T) {
 	err := trusted(t, "lab-cache-1").Verify(&narinfo.PathInfo{})
 	require.EqualError(t, err, "store object has no path")
@@ -156,7 +167,7 @@ func TestParseTrustedKeys(t *testing.T) {
 	assert.Empty(t, keys)
 
 	_, err = narinfo.ParseTrustedKeys(lab + " nonsense")
-	require.EqualError(t, err, `public key "nonsense" has no colon, expected <name>:<base64>`)
+	require.EqualError(t, err, "trusted key 2: public key has no colon, expected <name>:<base64>")
 }
 
 func TestSignAddsWithoutRepeating(t *testing.T) {
@@ -205,7 +216,7 @@ func TestSignFailsWhole(t *testing.T) {
 		signer  narinfo.Signer
 		message string
 	}{
-		{"signer fails", remoteSigner{"kms-1", func(context.Context, []byte) (narinfo.Signature, error) { return narinfo.Signature{}, down }}, down.Error()},
+		{"signer fails", remoteSigner{"kms-1", func(context.Context, []byte) (narinfo.Signature, error) { return narinfo.Signature{}, down }}, `signer "kms-1": key service is down`},
 		{"signature by another name", remoteSigner{"kms-1", lab.Sign}, `signer "kms-1" returned a signature by "lab-cache-1"`},
 		{"signer without a name", remoteSigner{"", func(context.Context, []byte) (narinfo.Signature, error) { return narinfo.Signature{}, nil }}, "key name is empty"},
 	} {

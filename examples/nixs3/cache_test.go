@@ -44,6 +44,7 @@ func TestPathInfo(t *testing.T) {
 		{"base name", []string{"path-info", "--store", cache, filepath.Base(hello)}, "", hello + "\n", "", exitOK},
 		{"hash part", []string{"path-info", "--store", cache, filepath.Base(hello)[:32]}, "", hello + "\n", "", exitOK},
 		{"several, in their order", []string{"path-info", "--store", cache, wrapper, hello}, "", wrapper + "\n" + hello + "\n", "", exitOK},
+		{"twice is once", []string{"path-info", "--store", cache, wrapper, hello, wrapper}, "", wrapper + "\n" + hello + "\n", "", exitOK},
 		{"all, sorted", []string{"path-info", "--store", cache, "--all"}, "", wrapper + "\n" + hello + "\n" + env + "\n", "", exitOK},
 		{"not in the cache", []string{"path-info", "--store", cache, absent}, "", "", "has no store path with the hash part 00000000000000000000000000000000\n", exitFailed},
 		{"a file in a path", []string{"path-info", "--store", cache, hello + "/bin"}, "", "", "expected a store path", exitFailed},

@@ -44,8 +44,8 @@ func (c *pathInfoCommand) Run(ctx context.Context, con *console) (err error) {
 	return errors.Join(err, w.Flush())
 }
 
-// infos returns what was asked for: all in the order of the paths, else in the
-// order of the arguments.
+// infos returns what was asked for, each once: all in the order of the paths,
+// else in the order of the arguments.
 func (c *pathInfoCommand) infos(ctx context.Context, cache store.BinaryCacheStore) ([]*narinfo.NarInfo, error) {
 	var infos []*narinfo.NarInfo
 	if c.All {
@@ -62,7 +62,10 @@ func (c *pathInfoCommand) infos(ctx context.Context, cache store.BinaryCacheStor
 	if err != nil {
 		return nil, err
 	}
-	for _, p := range paths {
+	for i, p := range paths {
+		if slices.Contains(paths[:i], p) {
+			continue
+		}
 		info, err := cache.NarInfo(ctx, p)
 		if err != nil {
 			return nil, err

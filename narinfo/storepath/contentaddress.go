@@ -155,7 +155,8 @@ type References struct {
 //   - a flat file has MethodFlat and the hash of its bytes, as from "nix store add-file",
 //   - a text has MethodText and the SHA-256 of its bytes, as from builtins.toFile.
 //
-// With self-references, the hash is that of the NAR in which they are zeroed.
+// With self-references, the hash is that of the NAR in which their hash parts
+// are zeroed, followed by "|<offset>", in decimal, for each of them in turn.
 // Only texts and NARs in SHA-256 may have references, only the latter to
 // themselves.
 func (d Dir) FromContentAddress(name string, ca ContentAddress, refs References) (Path, error) {

@@ -56,8 +56,9 @@ func (d Dir) Parse(full string) (Path, error) {
 }
 
 // Split reads the path of a store object or of a file inside of it. sub is the
-// part behind the store object, without a slash at its begin, empty for the
-// store object itself.
+// part behind the store object, without slashes around it, empty for the store
+// object itself. One slash at the end is allowed; the elements ".", ".." and
+// "" are not, since with them sub could lead out of the store object.
 func (d Dir) Split(full string) (p Path, sub string, err error) {
 	rest, err := d.trim(full)
 	if err != nil {
@@ -67,7 +68,25 @@ func (d Dir) Split(full string) (p Path, sub string, err error) {
 	if err := checkBase(base); err != nil {
 		return Path{}, "", fmt.Errorf("store path %q: %w", clip(full), err)
 	}
+	if sub, err = trimSub(sub); err != nil {
+		return Path{}, "", fmt.Errorf("path %q: %w", clip(full), err)
+	}
 	return Path{base}, sub, nil
+}
+
+// trimSub checks the path of a file inside of a store object, and takes the
+// slash from its end.
+func trimSub(sub string) (string, error) {
+	if sub == "" {
+		return "", nil
+	}
+	sub = strings.TrimSuffix(sub, "/")
+	for element := range strings.SplitSeq(sub, "/") {
+		if element == "" || element == "." || element == ".." {
+			return "", fmt.Errorf("element %q behind the store object, expected the name of a file", element)
+		}
+	}
+	return sub, nil
 }
 
 func (d Dir) trim(full string) (string, error) {

@@ -2,6 +2,7 @@ package storepath_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -118,7 +119,9 @@ func TestDir(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, p, parsed)
 
-		for sub, want := range map[string]string{"": "", "/": "", "/bin/hello": "bin/hello"} {
+		for sub, want := range map[string]string{
+			"": "", "/": "", "/bin/hello": "bin/hello", "/bin/": "bin", "/...": "...", "/.a/..b": ".a/..b",
+		} {
 			parsed, got, err := dir.Split(full + sub)
 			require.NoError(t, err)
 			assert.Equal(t, p, parsed)
@@ -153,6 +156,22 @@ func TestDirRefuses(t *testing.T) {
 	}
 	_, err := storepath.Default.Parse("/nix/store/" + hashPart + "-hello/bin")
 	require.Error(t, err, "a path inside of a store object")
+}
+
+func TestSplitRefuses(t *testing.T) {
+	full := storepath.Default.Join(mustParse(t, hashPart+"-hello-1.0"))
+	for sub, element := range map[string]string{
+		"//": "", "//bin": "", "/bin//hello": "", "/bin//": "",
+		"/.": ".", "/./bin": ".", "/bin/.": ".", "/bin/./": ".",
+		"/..": "..", "/../": "..", "/../../etc/passwd": "..", "/bin/../..": "..",
+	} {
+		t.Run(sub, func(t *testing.T) {
+			p, got, err := storepath.Default.Split(full + sub)
+			require.ErrorContains(t, err, fmt.Sprintf("path %q: element %q behind the store object, expected", full+sub, element))
+			assert.Zero(t, p)
+			assert.Empty(t, got)
+		})
+	}
 }
 
 func TestDirCheck(t *testing.T) {
