@@ -65,6 +65,12 @@ func (c *Cache) Prepare(ctx context.Context, info *narinfo.PathInfo, archive io.
 			return published{existing}, nil
 		}
 	}
+	switch p, err := c.reuse(ctx, info, opts); {
+	case err != nil:
+		return nil, err
+	case p != nil:
+		return p, nil
+	}
 	return c.prepare(ctx, info, archive, opts)
 }
 
@@ -116,6 +122,8 @@ func (c *Cache) prepare(ctx context.Context, info *narinfo.PathInfo, archive io.
 			return nil, err
 		}
 	}
+	p.stored = &stored{info: p.info.Clone(), verified: !in.trusted}
+	c.stored.add(p.stored)
 	return p, nil
 }
 

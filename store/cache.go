@@ -33,6 +33,7 @@ type Cache struct {
 	bucket   *metered
 	settings Settings
 	infos    *infoCache
+	stored   storedPaths
 
 	// Whoever needs several of these takes them in this order, also those of
 	// several caches. So nobody waits for a place that is held by somebody who

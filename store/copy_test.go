@@ -1,12 +1,15 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -14,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
@@ -327,4 +331,67 @@ func TestLargeArchivesGoTogether(t *testing.T) {
 		_, err := store.Copy(t.Context(), newCache(t, memblob.New(), store.Settings{}), src, paths(objects), store.CopyOptions{})
 		require.NoError(t, err)
 	}
+}
+
+// Copies that need the same paths at a time send each archive once.
+func TestCopiesShareTheirWork(t *testing.T) {
+	lib, user, top := smallClosure(t)
+	objects := append(independent(t, 1, 1<<20), lib, user, top)
+	src, _ := fill(t, objects, store.Settings{})
+	b := memblob.New()
+	log := storetest.NewFaultBucket(b, nil)
+	dst := newCache(t, log, store.Settings{})
+	var wg sync.WaitGroup
+	errs := make([]error, 8)
+	for i := range errs {
+		wg.Go(func() {
+			_, errs[i] = store.Copy(context.Background(), dst, src, paths(objects), store.CopyOptions{})
+		})
+	}
+	wg.Wait()
+	require.NoError(t, errors.Join(errs...))
+	require.Equal(t, len(objects), requireSound(t, b).Paths)
+	sent := map[string]int{}
+	for _, op := range log.Log() {
+		if op.Op == "Put" && strings.HasPrefix(op.Key, "nar/") && op.Err == nil {
+			sent[op.Key]++
+		}
+	}
+	require.Len(t, sent, len(objects))
+	for key, times := range sent {
+		require.Equal(t, 1, times, key)
+	}
+}
+
+// What was prepared is used again only for the same claims, and while it is
+// there.
+func TestPreparedIsUsedAgain(t *testing.T) {
+	o := newObject(t, 1, bytes.Repeat([]byte("text"), 50_000))
+	b := memblob.New()
+	c := newCache(t, b, store.Settings{})
+	prepare := func(info *narinfo.PathInfo, archive []byte, opts store.AddOptions) (store.Pending, error) {
+		return c.Prepare(t.Context(), info, bytes.NewReader(archive), opts)
+	}
+	first, err := prepare(o.info, o.archive, store.AddOptions{})
+	require.NoError(t, err)
+	key := newKey(t, "second-1")
+	second, err := prepare(o.info, nil, store.AddOptions{Signers: []narinfo.Signer{key}})
+	require.NoError(t, err, "without its archive")
+	require.Equal(t, first.NarInfo().URL, second.NarInfo().URL)
+	require.Len(t, second.NarInfo().Signatures, 1)
+	require.Empty(t, first.NarInfo().Signatures)
+
+	other := with(o.info, func(i *narinfo.PathInfo) { i.NarHash = nixhash.Sum(nixhash.SHA256, nil) })
+	_, err = prepare(&other, o.archive, store.AddOptions{})
+	require.ErrorIs(t, err, store.ErrMismatch)
+	_, err = prepare(o.info, nil, store.AddOptions{Repair: true})
+	require.Error(t, err)
+	require.NoError(t, b.Delete(t.Context(), first.NarInfo().URL))
+	_, err = prepare(o.info, nil, store.AddOptions{})
+	require.Error(t, err)
+	again, err := prepare(o.info, o.archive, store.AddOptions{})
+	require.NoError(t, err)
+	require.NoError(t, again.Publish(t.Context()))
+	require.Equal(t, 1, requireSound(t, b).Paths)
+	runtime.KeepAlive(first)
 }

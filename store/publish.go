@@ -13,9 +13,10 @@ import (
 
 // pending is a path whose archive is stored and verified.
 type pending struct {
-	cache *Cache
-	opts  AddOptions
-	info  *narinfo.NarInfo
+	cache  *Cache
+	opts   AddOptions
+	info   *narinfo.NarInfo
+	stored *stored // keeps it known
 }
 
 func (p *pending) NarInfo() *narinfo.NarInfo { return p.info }
