@@ -113,9 +113,13 @@ func (d *database) stale(c *connection, err error) bool {
 	if err == nil {
 		return false
 	}
-	// The two files may have gone before SQLite could open them.
-	if se := (*sqlite.Error)(nil); !c.immutable && errors.As(err, &se) && se.Code()&0xff == sqlite3.SQLITE_CANTOPEN {
-		return true
+	if se := (*sqlite.Error)(nil); !c.immutable && errors.As(err, &se) {
+		switch se.Code() & 0xff {
+		case sqlite3.SQLITE_CANTOPEN: // the two files may have gone before SQLite could open them
+			return true
+		case sqlite3.SQLITE_READONLY: // a writer has made them and is about to fill them, which SQLite would do in its place
+			return true
+		}
 	}
 	// Another reader may have found the connection stale, and closed it.
 	d.mu.Lock()

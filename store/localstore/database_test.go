@@ -168,7 +168,7 @@ func TestReadWhileWritten(t *testing.T) {
 		})
 	}
 	for n := 1; n <= paths; n++ {
-		f.write(fmt.Sprintf(`BEGIN; INSERT INTO ValidPaths (path, hash, registrationTime, narSize) VALUES ('%s', 'sha256:%s', 1, 1);
+		f.writeElsewhere(fmt.Sprintf(`BEGIN; INSERT INTO ValidPaths (path, hash, registrationTime, narSize) VALUES ('%s', 'sha256:%s', 1, 1);
 			INSERT INTO Refs SELECT max(v.id), r.id FROM ValidPaths v, ValidPaths r WHERE r.id < (SELECT max(id) FROM ValidPaths) GROUP BY r.id;
 			COMMIT;`, full(n), someHash))
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -75,6 +76,30 @@ func (f *fixture) write(query string, args ...any) {
 	_, err := db.Exec(query, args...)
 	require.NoError(f.t, err)
 	require.NoError(f.t, db.Close())
+}
+
+const (
+	writerFile  = "NIXS3_TEST_WRITER_FILE"
+	writerQuery = "NIXS3_TEST_WRITER_QUERY"
+)
+
+// writeElsewhere is write in a process of its own, as Nix is one. Within one
+// process SQLite has one handle for "-shm", and where a reader, which may not
+// write, was the first to open it, no writer can.
+func (f *fixture) writeElsewhere(query string) {
+	f.t.Helper()
+	cmd := exec.CommandContext(f.t.Context(), os.Args[0], "-test.run=^TestWriterProcess$")
+	cmd.Env = append(os.Environ(), writerFile+"="+f.file, writerQuery+"="+query)
+	out, err := cmd.CombinedOutput()
+	require.NoError(f.t, err, "%s", out)
+}
+
+// TestWriterProcess is the other process of writeElsewhere, and nothing else.
+func TestWriterProcess(t *testing.T) {
+	if file := os.Getenv(writerFile); file != "" {
+		f := &fixture{t: t, file: file}
+		f.write(os.Getenv(writerQuery))
+	}
 }
 
 // path is the n-th of the paths of the fixtures.
