@@ -63,9 +63,7 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 
 	// The space behind the colon stays when there are no references.
 	dst = append(extra.before(dst, fieldReferences), fieldReferences+": "...)
-	for _, ref := range refs {
-		dst = append(append(dst, ref.String()...), ' ')
-	}
+	dst = appendPaths(dst, refs)
 	dst = append(dst[:len(dst)-min(len(refs), 1)], '\n')
 
 	dst = extra.before(dst, fieldDeriver)
@@ -85,6 +83,27 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 		dst = append(n.CA.AppendString(dst), '\n')
 	}
 	return extra.before(dst, ""), nil
+}
+
+// appendPaths appends base names, a space behind each. Nearly all have 32 to 64
+// bytes, which four moves of 16 bytes that overlap copy in half of the time.
+func appendPaths(dst []byte, paths []storepath.Path) []byte {
+	const quarter, half = 16, 32
+	for _, path := range paths {
+		s, n := path.String(), len(dst)
+		if len(s) < half || len(s) > 2*half || cap(dst)-n <= 2*half {
+			dst = append(append(dst, s...), ' ')
+			continue
+		}
+		out := dst[n : n+2*half+1]
+		copy(out[:quarter], s[:quarter])
+		copy(out[quarter:half], s[quarter:half])
+		copy(out[len(s)-half:len(s)-quarter], s[len(s)-half:len(s)-quarter])
+		copy(out[len(s)-quarter:len(s)], s[len(s)-quarter:])
+		out[len(s)] = ' '
+		dst = dst[:n+len(s)+1]
+	}
+	return dst
 }
 
 // textSize returns about the size of the text, rather more.

@@ -205,3 +205,27 @@ func TestAllocations(t *testing.T) {
 	assert.Zero(t, testing.AllocsPerRun(100, func() { info.AppendText(buf) }), "AppendText")
 	assert.Zero(t, testing.AllocsPerRun(100, func() { info.AppendFingerprint(buf) }), "AppendFingerprint")
 }
+
+// References of all lengths, into buffers of all kinds.
+func TestAppendTextReferencesOfAllLengths(t *testing.T) {
+	n := narInfoWith(t, 0)
+	var want []string
+	for length := 1; length <= storepath.MaxNameLen; length++ {
+		hash := nixhash.EncodeNix32(nixhash.CompressDigest(nixhash.Sum(nixhash.SHA256, []byte{byte(length)}).Digest(), 20))
+		ref, err := storepath.ParseBase(hash + "-" + strings.Repeat("n", length))
+		require.NoError(t, err)
+		n.References = append(n.References, ref)
+		want = append(want, ref.String())
+	}
+	slices.SortFunc(n.References, storepath.Path.Compare)
+	slices.Sort(want)
+	text, err := n.MarshalText()
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "\nReferences: "+strings.Join(want, " ")+"\n")
+	for _, room := range []int{0, 1, 100, len(text) - 1, len(text), len(text) + 1, 2 * len(text)} {
+		dst := append(make([]byte, 0, 3+room), "abc"...)
+		got, err := n.AppendText(dst)
+		require.NoError(t, err)
+		require.Equal(t, "abc"+string(text), string(got), "room for %d", room)
+	}
+}

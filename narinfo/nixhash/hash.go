@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -145,7 +146,20 @@ func (h Hash) Base64() string {
 
 // AppendString appends what [Hash.String] returns to dst.
 func (h Hash) AppendString(dst []byte) []byte {
+	if h.algorithm == SHA256 {
+		return appendSHA256(dst, (*[32]byte)(h.digest[:]))
+	}
 	return AppendNix32(h.appendAlgorithm(dst, ':'), h.bytes())
+}
+
+// appendSHA256 is AppendString of what nearly all hashes are, in one step.
+func appendSHA256(dst []byte, digest *[32]byte) []byte {
+	const label, size = "sha256:", len("sha256:") + 52
+	n := len(dst)
+	dst = slices.Grow(dst, size)[:n+size]
+	copy(dst[n:n+len(label)], label)
+	encodeNix32Of32((*[52]byte)(dst[n+len(label):]), digest)
+	return dst
 }
 
 // AppendSRI appends what [Hash.SRI] returns to dst.

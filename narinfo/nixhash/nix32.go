@@ -60,7 +60,7 @@ func AppendNix32(dst, src []byte) []byte {
 	out := dst[len(dst)-n:]
 
 	if len(src) == 32 {
-		appendNix32Of32((*[52]byte)(out), (*[32]byte)(src))
+		encodeNix32Of32((*[52]byte)(out), (*[32]byte)(src))
 		return dst
 	}
 	// Five bytes are eight digits. The first bytes are the last digits.
@@ -81,7 +81,8 @@ func AppendNix32(dst, src []byte) []byte {
 	return dst
 }
 
-func appendNix32Of32(out *[52]byte, src *[32]byte) {
+// encodeNix32Of32 is the same for 32 bytes, read as four words.
+func encodeNix32Of32(out *[52]byte, src *[32]byte) {
 	a, b, c, d := binary.LittleEndian.Uint64(src[0:]), binary.LittleEndian.Uint64(src[8:]), binary.LittleEndian.Uint64(src[16:]), binary.LittleEndian.Uint64(src[24:])
 	binary.LittleEndian.PutUint64(out[44:], nix32Digits(a))
 	binary.LittleEndian.PutUint64(out[36:], nix32Digits(a>>40|b<<24))
