@@ -41,6 +41,17 @@ var (
 	errRestoreOnly = errors.New("nar: option applies to Restore only")
 )
 
+// restoreOnly returns an option that makes all functions but Restore fail.
+func restoreOnly(name string, set func(*options)) Option {
+	return func(o *options) error {
+		if !o.restoring {
+			return fmt.Errorf("%w: %s", errRestoreOnly, name)
+		}
+		set(o)
+		return nil
+	}
+}
+
 // WithFilter leaves out of a dump the entries for which keep returns false,
 // directories with all that is below them. The path is slash-separated and
 // begins below the root, which is never asked for; it names the entry as the
@@ -74,38 +85,20 @@ func WithCaseHack(on bool) Option {
 // directories, and a modification time of 1 second after the epoch. Without
 // it, modes are those that new files get, and times the present. For Restore.
 func WithStoreMetadata() Option {
-	return func(o *options) error {
-		if !o.restoring {
-			return fmt.Errorf("%w: WithStoreMetadata", errRestoreOnly)
-		}
-		o.canonical = true
-		return nil
-	}
+	return restoreOnly("WithStoreMetadata", func(o *options) { o.canonical = true })
 }
 
 // WithSync makes Restore flush all files and directories to stable storage
 // before it returns.
 func WithSync() Option {
-	return func(o *options) error {
-		if !o.restoring {
-			return fmt.Errorf("%w: WithSync", errRestoreOnly)
-		}
-		o.sync = true
-		return nil
-	}
+	return restoreOnly("WithSync", func(o *options) { o.sync = true })
 }
 
 // WithWholeReader makes Restore read on to the end of its reader, where one that
 // decompresses or compares a hash says whether all was well. Bytes behind the
 // NAR make Restore fail, and so does an error there.
 func WithWholeReader() Option {
-	return func(o *options) error {
-		if !o.restoring {
-			return fmt.Errorf("%w: WithWholeReader", errRestoreOnly)
-		}
-		o.whole = true
-		return nil
-	}
+	return restoreOnly("WithWholeReader", func(o *options) { o.whole = true })
 }
 
 // maxDefaultWorkers bounds the default of WithWorkers: creating files in one

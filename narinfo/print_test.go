@@ -67,15 +67,21 @@ func TestSignaturesComeOutSorted(t *testing.T) {
 		{"the order of newer Nix stays", []narinfo.Signature{sig("a", 4), sig("a", 0xf8), sig("a-1", 0)}, []narinfo.Signature{sig("a", 4), sig("a", 0xf8), sig("a-1", 0)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			n := parse(t, minimal)
-			n.Signatures = test.in
-			before := slices.Clone(test.in)
-			out, err := n.MarshalText()
-			require.NoError(t, err)
-			assert.Equal(t, test.want, parse(t, string(out)).Signatures)
-			assert.Equal(t, before, n.Signatures, "not sorted in place")
+			assertSignatures(t, test.in, test.want)
 		})
 	}
+}
+
+// assertSignatures prints a narinfo with some signatures and reads others.
+func assertSignatures(t *testing.T, in, want []narinfo.Signature) {
+	t.Helper()
+	n := parse(t, minimal)
+	n.Signatures = in
+	before := slices.Clone(in)
+	out, err := n.MarshalText()
+	require.NoError(t, err)
+	assert.Equal(t, want, parse(t, string(out)).Signatures)
+	assert.Equal(t, before, n.Signatures, "not sorted or changed in place")
 }
 
 func TestRepeatedSignaturesComeOutOnce(t *testing.T) {
@@ -93,13 +99,7 @@ func TestRepeatedSignaturesComeOutOnce(t *testing.T) {
 		{"others of the key stay", []narinfo.Signature{a, sig("a", 2), a}, []narinfo.Signature{a, sig("a", 2)}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			n := parse(t, minimal)
-			n.Signatures = test.in
-			before := slices.Clone(test.in)
-			out, err := n.MarshalText()
-			require.NoError(t, err)
-			assert.Equal(t, test.want, parse(t, string(out)).Signatures)
-			assert.Equal(t, before, n.Signatures, "not changed in place")
+			assertSignatures(t, test.in, test.want)
 		})
 	}
 }

@@ -155,7 +155,7 @@ func (c *Cache) ingest(ctx context.Context, in *ingestion, archive io.Reader, op
 	encoded := opts.Encoded
 	if encoded != nil && !c.keeps(encoded.Compression) {
 		claims := &narinfo.NarInfo{PathInfo: *in.info, URL: encoded.URL, Compression: encoded.Compression, FileHash: encoded.FileHash, FileSize: encoded.FileSize}
-		r := newVerifiedReader(ctx, claims, io.NopCloser(archive), false, func() {}, func() {})
+		r := newVerifiedCopy(ctx, claims, archive)
 		defer r.Close()
 		archive, encoded = r, nil
 	}

@@ -43,13 +43,17 @@ func (c *Cache) FS(ctx context.Context, p storepath.Path) (*ArchiveFS, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.openFS(ctx, info)
+}
+
+func (c *Cache) openFS(ctx context.Context, info *narinfo.NarInfo) (*ArchiveFS, error) {
 	if c.settings.LocalNARCache == "" {
 		return c.fetchFS(ctx, info, c.settings.SpoolDir, "")
 	}
 	if err := c.trust(&info.PathInfo); err != nil {
 		return nil, err
 	}
-	kept := filepath.Join(c.settings.LocalNARCache, p.HashPart()+".nar") // as Nix names it
+	kept := filepath.Join(c.settings.LocalNARCache, info.Path.HashPart()+".nar") // as Nix names it
 	if a, err := openKept(ctx, info, kept); err == nil {
 		return a, nil
 	} else if !errors.Is(err, os.ErrNotExist) {
@@ -68,7 +72,7 @@ func openKept(ctx context.Context, info *narinfo.NarInfo, name string) (*Archive
 		return nil, err
 	}
 	plain := &narinfo.NarInfo{PathInfo: info.PathInfo, URL: name, Compression: narinfo.CompressionNone}
-	r := newVerifiedReader(ctx, plain, io.NopCloser(f), false, func() {}, func() {})
+	r := newVerifiedCopy(ctx, plain, f)
 	defer r.Close()
 	l, err := nar.List(r)
 	if err == nil {

@@ -182,6 +182,12 @@ func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadC
 	return v
 }
 
+// newVerifiedCopy is newVerifiedReader for an archive whose place and memory its
+// caller has taken. Closing it leaves the archive open.
+func newVerifiedCopy(ctx context.Context, info *narinfo.NarInfo, archive io.Reader) *verifiedReader {
+	return newVerifiedReader(ctx, info, io.NopCloser(archive), false, func() {}, func() {})
+}
+
 func (v *verifiedReader) Read(p []byte) (int, error) { return v.out.Read(p) }
 
 // WriteTo hands on the buffers without copying them.

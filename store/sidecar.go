@@ -104,7 +104,7 @@ func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, er
 		c.settings.Logger.WarnContext(ctx, "listing cannot be read, the archive is", "path", p.String(), "error", err)
 	}
 	if c.settings.LocalNARCache != "" {
-		archive, err := c.FS(ctx, p)
+		archive, err := c.openFS(ctx, info)
 		if err != nil {
 			return nil, err
 		}

@@ -81,7 +81,7 @@ func AppendNix32(dst, src []byte) []byte {
 	return dst
 }
 
-// encodeNix32Of32 is the same for 32 bytes, read as four words.
+// encodeNix32Of32 fills out with the nix32 of 32 bytes, read as four words.
 func encodeNix32Of32(out *[52]byte, src *[32]byte) {
 	a, b, c, d := binary.LittleEndian.Uint64(src[0:]), binary.LittleEndian.Uint64(src[8:]), binary.LittleEndian.Uint64(src[16:]), binary.LittleEndian.Uint64(src[24:])
 	binary.LittleEndian.PutUint64(out[44:], nix32Digits(a))

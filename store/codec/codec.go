@@ -205,8 +205,8 @@ func Extension(name string) string {
 // wraps io.ErrUnexpectedEOF where the data ends too early; an error of r comes
 // out as it is. An error is final. Close releases what the reader holds, after
 // an error too, and leaves r open; no Read may follow it. The reader is for
-// one goroutine at a time and starts none, unless Parallel is set:
-// then Close waits for those that decode.
+// one goroutine at a time and starts none, unless Parallel is set: then Close
+// waits for those that decode.
 func NewReader(name string, r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 	c, err := Lookup(name)
 	if err != nil {

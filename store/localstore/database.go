@@ -115,9 +115,8 @@ func (d *database) stale(c *connection, err error) bool {
 	}
 	if se := (*sqlite.Error)(nil); !c.immutable && errors.As(err, &se) {
 		switch se.Code() & 0xff {
-		case sqlite3.SQLITE_CANTOPEN: // the two files may have gone before SQLite could open them
-			return true
-		case sqlite3.SQLITE_READONLY: // a writer has made them and is about to fill them, which SQLite would do in its place
+		case sqlite3.SQLITE_CANTOPEN, // the two files may have gone before SQLite could open them
+			sqlite3.SQLITE_READONLY: // a writer has made them and is about to fill them, which SQLite would do in its place
 			return true
 		}
 	}
