@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 
 	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
@@ -43,7 +42,10 @@ type fingerprintBuffer [1024]byte
 
 // AppendFingerprint appends what [PathInfo.Fingerprint] returns to dst.
 func (p *PathInfo) AppendFingerprint(dst []byte) ([]byte, error) {
-	refs, err := p.checkSigned()
+	if err := p.checkSigned(); err != nil {
+		return dst, err
+	}
+	refs, err := p.signedReferences()
 	if err != nil {
 		return dst, err
 	}
@@ -59,7 +61,7 @@ func (p *PathInfo) AppendFingerprint(dst []byte) ([]byte, error) {
 	dst = append(dst, ';')
 	dst = p.NarHash.AppendString(dst)
 	dst = append(dst, ';')
-	dst = strconv.AppendInt(dst, p.NarSize, 10)
+	dst = appendSize(dst, p.NarSize)
 	dst = append(dst, ';')
 	for _, ref := range refs {
 		dst = append(p.StoreDir.AppendJoin(dst, ref), ',')
@@ -68,20 +70,15 @@ func (p *PathInfo) AppendFingerprint(dst []byte) ([]byte, error) {
 }
 
 // checkSigned says what is missing or wrong among the fields that signatures
-// cover. It returns the references as the set that Nix writes and signs.
-func (p *PathInfo) checkSigned() ([]storepath.Path, error) {
+// cover, but for the references: see signedReferences.
+func (p *PathInfo) checkSigned() error {
 	if p.Path.IsZero() {
-		return nil, errors.New("store object has no path")
+		return errors.New("store object has no path")
 	}
-	err := p.checkSignedFields()
-	refs := p.sortedReferences()
-	if err == nil && len(refs) > 0 && refs[0].IsZero() {
-		err = errors.New("a reference is the zero path")
+	if err := p.checkSignedFields(); err != nil {
+		return fmt.Errorf("store object %s: %w", p.Path, err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("store object %s: %w", p.Path, err)
-	}
-	return refs, nil
+	return nil
 }
 
 func (p *PathInfo) checkSignedFields() error {
@@ -102,19 +99,25 @@ func (p *PathInfo) checkSignedFields() error {
 	return nil
 }
 
+// signedReferences returns the references as the set that Nix writes and signs.
+func (p *PathInfo) signedReferences() ([]storepath.Path, error) {
+	refs := p.sortedReferences()
+	if len(refs) > 0 && refs[0].IsZero() {
+		return nil, fmt.Errorf("store object %s: a reference is the zero path", p.Path)
+	}
+	return refs, nil
+}
+
 // sortedReferences returns the references sorted and each once, the zero path
 // first.
 func (p *PathInfo) sortedReferences() []storepath.Path {
-	if isSet(p.References) {
+	if firstDisorder(p.References) < 0 {
 		return p.References
 	}
 	refs := slices.Clone(p.References)
 	slices.SortFunc(refs, storepath.Path.Compare)
 	return slices.Compact(refs)
 }
-
-// isSet reports whether the paths are sorted and none is repeated.
-func isSet(paths []storepath.Path) bool { return firstDisorder(paths) < 0 }
 
 // firstDisorder returns the index of the first path that does not belong
 // behind the one before it, or -1.
@@ -213,7 +216,8 @@ func (p *PathInfo) Validate() error {
 			problems = append(problems, err)
 		}
 	}
-	_, err := p.checkSigned()
+	add(p.checkSigned())
+	_, err := p.signedReferences()
 	add(err)
 	if i := firstDisorder(p.References); i >= 0 {
 		add(fmt.Errorf("references are not sorted, or repeat: %v", p.References[i]))

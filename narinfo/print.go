@@ -2,9 +2,6 @@ package narinfo
 
 import (
 	"fmt"
-	"strconv"
-
-	"example.com/nixs3/narinfo/storepath"
 )
 
 // MarshalText implements encoding.TextMarshaler. See [NarInfo.AppendText].
@@ -32,11 +29,10 @@ func (n *NarInfo) MarshalText() ([]byte, error) {
 // A buffer that is large enough is all the memory it needs, as long as the
 // references are sorted.
 func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
-	refs, err := n.checkWritable()
-	if err != nil {
-		return dst, err
+	if err := n.checkWritable(); err != nil {
+		return dst, fmt.Errorf("narinfo of %s: %w", n.Path, err)
 	}
-	extra := extraLines(n.Extra)
+	given, extra := dst, extraLines(n.Extra)
 
 	dst = append(extra.before(dst, fieldStorePath), fieldStorePath+": "...)
 	dst = n.StoreDir.AppendJoin(dst, n.Path)
@@ -54,17 +50,20 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 	dst = extra.before(dst, fieldFileSize)
 	if n.FileSize > 0 || !n.FileHash.IsZero() {
 		dst = append(dst, fieldFileSize+": "...)
-		dst = append(strconv.AppendInt(dst, n.FileSize, 10), '\n')
+		dst = append(appendSize(dst, n.FileSize), '\n')
 	}
 	dst = append(extra.before(dst, fieldNarHash), fieldNarHash+": "...)
 	dst = append(n.NarHash.AppendString(dst), '\n')
 	dst = append(extra.before(dst, fieldNarSize), fieldNarSize+": "...)
-	dst = append(strconv.AppendInt(dst, n.NarSize, 10), '\n')
+	dst = append(appendSize(dst, n.NarSize), '\n')
 
 	// The space behind the colon stays when there are no references.
 	dst = append(extra.before(dst, fieldReferences), fieldReferences+": "...)
-	dst = appendPaths(dst, refs)
-	dst = append(dst[:len(dst)-min(len(refs), 1)], '\n')
+	dst, err := n.appendReferences(dst)
+	if err != nil {
+		return given, fmt.Errorf("narinfo of %s: %w", n.Path, err)
+	}
+	dst = append(dst, '\n')
 
 	dst = extra.before(dst, fieldDeriver)
 	if !n.Deriver.IsZero() {
@@ -85,25 +84,18 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 	return extra.before(dst, ""), nil
 }
 
-// appendPaths appends base names, a space behind each. Nearly all have 32 to 64
-// bytes, which four moves of 16 bytes that overlap copy in half of the time.
-func appendPaths(dst []byte, paths []storepath.Path) []byte {
-	const quarter, half = 16, 32
-	for _, path := range paths {
-		s, n := path.String(), len(dst)
-		if len(s) < half || len(s) > 2*half || cap(dst)-n <= 2*half {
-			dst = append(append(dst, s...), ' ')
-			continue
+// appendReferences appends the references as the set that they are, a space
+// between any two.
+func (n *NarInfo) appendReferences(dst []byte) ([]byte, error) {
+	text, ok := appendSet(dst, n.References)
+	if !ok {
+		refs, err := n.signedReferences()
+		if err != nil {
+			return nil, err
 		}
-		out := dst[n : n+2*half+1]
-		copy(out[:quarter], s[:quarter])
-		copy(out[quarter:half], s[quarter:half])
-		copy(out[len(s)-half:len(s)-quarter], s[len(s)-half:len(s)-quarter])
-		copy(out[len(s)-quarter:len(s)], s[len(s)-quarter:])
-		out[len(s)] = ' '
-		dst = dst[:n+len(s)+1]
+		text, _ = appendSet(dst, refs)
 	}
-	return dst
+	return text[:len(text)-min(len(n.References), 1)], nil
 }
 
 // textSize returns about the size of the text, rather more.
@@ -122,24 +114,19 @@ func (n *NarInfo) textSize() int {
 	return size
 }
 
-// checkWritable says why n cannot be written. It returns the references as
-// the set that goes into the text.
-func (n *NarInfo) checkWritable() ([]storepath.Path, error) {
-	refs, err := n.checkSigned()
-	if err != nil {
-		return nil, err
+// checkWritable says why n cannot be written, but for the references.
+func (n *NarInfo) checkWritable() error {
+	err := n.checkSigned()
+	if err == nil {
+		err = n.checkFile()
 	}
-	err = n.checkFile()
 	if err == nil && !n.CA.IsZero() {
 		err = n.CA.Check()
 	}
 	for i := 0; err == nil && i < len(n.Signatures); i++ {
 		err = n.Signatures[i].checkKeyName()
 	}
-	if err != nil {
-		return nil, fmt.Errorf("narinfo of %s: %w", n.Path, err)
-	}
-	return refs, nil
+	return err
 }
 
 // extraLines are lines that go among those of the known fields.

@@ -1,7 +1,10 @@
 package narinfo_test
 
 import (
+	"math"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -50,6 +53,58 @@ func TestReferencesComeOutAsASet(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(out), "References: "+a.String()+" "+b.String()+"\n")
 	assert.Equal(t, []storepath.Path{b, a, b}, n.References, "not sorted in place")
+}
+
+// Whether paths are in order is found out while they are written, in one way
+// for short ones that differ early and in another for the rest.
+func TestReferencesOfAnyKindComeOutAsASet(t *testing.T) {
+	var paths []storepath.Path
+	for _, hash := range []string{strings.Repeat("0", 32), "00000000" + strings.Repeat("1", 24), strings.Repeat("1", 32)} {
+		for _, length := range []int{1, 30, 31, 32, 211} {
+			path, err := storepath.ParseBase(hash + "-" + strings.Repeat("n", length))
+			require.NoError(t, err)
+			paths = append(paths, path)
+		}
+	}
+	n := parse(t, minimal)
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 1000 {
+		n.References = nil
+		for range random.IntN(5) {
+			n.References = append(n.References, paths[random.IntN(len(paths))])
+		}
+		want := slices.Clone(n.References)
+		slices.SortFunc(want, storepath.Path.Compare)
+		want = slices.Compact(want)
+		out, err := n.MarshalText()
+		require.NoError(t, err)
+		require.Equal(t, want, parse(t, string(out)).References, "of %v", n.References)
+
+		n.References = slices.Insert(n.References, random.IntN(len(n.References)+1), storepath.Path{})
+		_, err = n.MarshalText()
+		require.ErrorContains(t, err, "a reference is the zero path")
+	}
+}
+
+func TestSizesComeOutInDecimal(t *testing.T) {
+	n := parse(t, minimal)
+	assertSize := func(size int64) {
+		t.Helper()
+		n.NarSize = size
+		out, err := n.MarshalText()
+		require.NoError(t, err)
+		require.Contains(t, string(out), "\nNarSize: "+strconv.FormatInt(size, 10)+"\n")
+	}
+	for power := int64(1); power < math.MaxInt64/10; power *= 10 {
+		for _, size := range []int64{power, power + 1, 10*power - 1} {
+			assertSize(size)
+		}
+	}
+	assertSize(math.MaxInt64)
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 10_000 {
+		assertSize(random.Int64N(100_000_000) + 1)
+	}
 }
 
 func TestSignaturesComeOutSorted(t *testing.T) {

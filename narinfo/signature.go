@@ -79,8 +79,10 @@ func base64Digits(bits uint64) uint64 {
 
 // encodeSignature fills text with the padded base64 of a signature.
 func encodeSignature(text *[signatureTextLen]byte, data *[ed25519.SignatureSize]byte) {
-	for i, j := 0, 0; i <= 54; i, j = i+6, j+8 {
-		binary.LittleEndian.PutUint64(text[j:], base64Digits(binary.BigEndian.Uint64(data[i:])))
+	for i := range 5 {
+		from, to := data[12*i:], text[16*i:]
+		binary.LittleEndian.PutUint64(to, base64Digits(binary.BigEndian.Uint64(from)))
+		binary.LittleEndian.PutUint64(to[8:], base64Digits(binary.BigEndian.Uint64(from[6:])))
 	}
 	const padding = '='<<56 | '='<<48
 	last := base64Digits(uint64(binary.BigEndian.Uint32(data[60:])) << 32)

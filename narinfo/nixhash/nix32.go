@@ -66,7 +66,7 @@ func AppendNix32(dst, src []byte) []byte {
 	// Five bytes are eight digits. The first bytes are the last digits.
 	for len(src) >= 5 {
 		bits := uint64(binary.LittleEndian.Uint32(src)) | uint64(src[4])<<32
-		binary.LittleEndian.PutUint64(out[len(out)-8:], nix32Digits(bits))
+		putNix32(out[len(out)-8:], bits)
 		out, src = out[:len(out)-8], src[5:]
 	}
 	if len(src) > 0 {
@@ -75,7 +75,7 @@ func AppendNix32(dst, src []byte) []byte {
 			bits |= uint64(b) << (8 * i)
 		}
 		var digits [8]byte
-		binary.LittleEndian.PutUint64(digits[:], nix32Digits(bits))
+		putNix32(digits[:], bits)
 		copy(out, digits[8-len(out):])
 	}
 	return dst
@@ -84,19 +84,23 @@ func AppendNix32(dst, src []byte) []byte {
 // encodeNix32Of32 fills out with the nix32 of 32 bytes, read as four words.
 func encodeNix32Of32(out *[52]byte, src *[32]byte) {
 	a, b, c, d := binary.LittleEndian.Uint64(src[0:]), binary.LittleEndian.Uint64(src[8:]), binary.LittleEndian.Uint64(src[16:]), binary.LittleEndian.Uint64(src[24:])
-	binary.LittleEndian.PutUint64(out[44:], nix32Digits(a))
-	binary.LittleEndian.PutUint64(out[36:], nix32Digits(a>>40|b<<24))
-	binary.LittleEndian.PutUint64(out[28:], nix32Digits(b>>16))
-	binary.LittleEndian.PutUint64(out[20:], nix32Digits(b>>56|c<<8))
-	binary.LittleEndian.PutUint64(out[12:], nix32Digits(c>>32|d<<32))
-	binary.LittleEndian.PutUint64(out[4:], nix32Digits(d>>8))
-	binary.LittleEndian.PutUint32(out[0:], uint32(nix32Digits(d>>48)>>32))
+	putNix32(out[44:], a)
+	putNix32(out[36:], a>>40|b<<24)
+	putNix32(out[28:], b>>16)
+	putNix32(out[20:], b>>56|c<<8)
+	putNix32(out[12:], c>>32|d<<32)
+	putNix32(out[4:], d>>8)
+	binary.LittleEndian.PutUint16(out[2:], nix32Pairs[d>>48&1023])
+	binary.LittleEndian.PutUint16(out[0:], nix32Pairs[d>>58])
 }
 
-// nix32Digits returns the eight digits of 40 bits, the first in the low byte.
-func nix32Digits(bits uint64) uint64 {
-	return uint64(nix32Pairs[bits>>30&1023]) | uint64(nix32Pairs[bits>>20&1023])<<16 |
-		uint64(nix32Pairs[bits>>10&1023])<<32 | uint64(nix32Pairs[bits&1023])<<48
+// putNix32 puts the eight digits of the lower 40 bits into out.
+func putNix32(out []byte, bits uint64) {
+	_ = out[7]
+	binary.LittleEndian.PutUint16(out[0:], nix32Pairs[bits>>30&1023])
+	binary.LittleEndian.PutUint16(out[2:], nix32Pairs[bits>>20&1023])
+	binary.LittleEndian.PutUint16(out[4:], nix32Pairs[bits>>10&1023])
+	binary.LittleEndian.PutUint16(out[6:], nix32Pairs[bits&1023])
 }
 
 // DecodeNix32 returns the bytes that [EncodeNix32] encodes as s. It fails for
