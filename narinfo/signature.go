@@ -35,7 +35,7 @@ func newSignature(name, text string) (Signature, error) {
 		return Signature{}, err
 	}
 	if err := decodeBase64(sig.Data[:], text); err != nil {
-		return Signature{}, fmt.Errorf("signature by %q: %w", name, err)
+		return Signature{}, sig.wrap(err)
 	}
 	return sig, nil
 }
@@ -43,9 +43,14 @@ func newSignature(name, text string) (Signature, error) {
 // checkKeyName says what is wrong with the name of the key.
 func (s *Signature) checkKeyName() error {
 	if err := checkKeyName(s.KeyName); err != nil {
-		return fmt.Errorf("signature by %q: %w", clip(s.KeyName), err)
+		return s.wrap(err)
 	}
 	return nil
+}
+
+// wrap is apart from checkKeyName so that the compiler inlines that.
+func (s *Signature) wrap(err error) error {
+	return fmt.Errorf("signature by %q: %w", clip(s.KeyName), err)
 }
 
 // String returns the form that [ParseSignature] reads.
