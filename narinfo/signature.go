@@ -11,6 +11,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"example.com/nixs3/narinfo/internal/charset"
 )
 
 // Signature is an Ed25519 signature and the name of the key that made it, or
@@ -171,21 +173,15 @@ func checkKeyName(name string) error {
 	if len(name) > maxKeyName {
 		return fmt.Errorf("key name has %d bytes, at most %d are allowed", len(name), maxKeyName)
 	}
-	for i := range len(name) {
-		if !isKeyNameByte[name[i]] {
-			return checkKeyNameRunes(name)
-		}
+	if keyNameBytes.Outside(name) >= 0 {
+		return checkKeyNameRunes(name)
 	}
 	return nil
 }
 
-// isKeyNameByte has the bytes that need no second look.
-var isKeyNameByte = func() (table [256]bool) {
-	for c := range table {
-		table[c] = c > ' ' && c != ':' && c < 0x7f
-	}
-	return table
-}()
+// keyNameBytes has the bytes that need no second look: ASCII that is visible,
+// but for the colon.
+var keyNameBytes = charset.Of("!\"#$%&'()*+,-./0123456789;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~")
 
 func checkKeyNameRunes(name string) error {
 	if !utf8.ValidString(name) {

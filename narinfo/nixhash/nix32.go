@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"example.com/nixs3/narinfo/internal/charset"
 )
 
 const nix32Alphabet = "0123456789abcdfghijklmnpqrsvwxyz"
@@ -30,15 +32,10 @@ var nix32Pairs = func() (table [1024]uint16) {
 	return table
 }()
 
+var nix32Digits = charset.Of(nix32Alphabet)
+
 // IsNix32 reports whether every character of s is of nix32's alphabet.
-func IsNix32(s string) bool {
-	for i := range len(s) {
-		if nix32Values[s[i]] == invalidDigit {
-			return false
-		}
-	}
-	return true
-}
+func IsNix32(s string) bool { return nix32Digits.Outside(s) < 0 }
 
 // nix32Len returns the number of characters that n bytes take.
 func nix32Len(n int) int { return (n*8 + 4) / 5 }
@@ -156,12 +153,8 @@ func AppendDecodeNix32(dst []byte, s string) ([]byte, error) {
 
 // nix32DigitError names the first character of s that is not of the alphabet.
 func nix32DigitError(s string) error {
-	for i := range len(s) {
-		if nix32Values[s[i]] == invalidDigit {
-			return fmt.Errorf("%q at offset %d is not a nix32 character (0-9 a-z without e, o, t, u)", s[i], i)
-		}
-	}
-	panic("unreachable")
+	i := nix32Digits.Outside(s)
+	return fmt.Errorf("%q at offset %d is not a nix32 character (0-9 a-z without e, o, t, u)", s[i], i)
 }
 
 // CompressDigest folds a digest to size bytes: byte i of the digest is XORed

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"example.com/nixs3/narinfo/internal/charset"
 	"example.com/nixs3/narinfo/nixhash"
 )
 
@@ -56,12 +57,7 @@ func CheckHashPart(s string) error {
 	return nil
 }
 
-var isNameByte = func() (table [256]bool) {
-	for _, c := range []byte("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._?=") {
-		table[c] = true
-	}
-	return table
-}()
+var nameBytes = charset.Of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._?=")
 
 // CheckName says what is wrong with s as the name of a store path: 1 to 211
 // characters of 0-9a-zA-Z+-._?=, neither "." nor ".." nor beginning with ".-"
@@ -78,10 +74,8 @@ func CheckName(s string) error {
 			return fmt.Errorf("name %q is, or begins with, a relative directory", clip(s))
 		}
 	}
-	for i := range len(s) {
-		if !isNameByte[s[i]] {
-			return fmt.Errorf("name has %q at offset %d, allowed are %s", s[i], i, nameCharacters)
-		}
+	if i := nameBytes.Outside(s); i >= 0 {
+		return fmt.Errorf("name has %q at offset %d, allowed are %s", s[i], i, nameCharacters)
 	}
 	return nil
 }
