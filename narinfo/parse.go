@@ -99,7 +99,8 @@ func ParseWith(data []byte, opts ParseOptions) (*NarInfo, error) {
 	if len(data) > opts.MaxSize {
 		return nil, &ParseError{Kind: kindNarInfo, Err: fmt.Errorf("%d bytes, at most %d are read", len(data), opts.MaxSize)}
 	}
-	p := parser{opts: opts, info: new(NarInfo)}
+	room := new(narInfoRoom)
+	p := parser{opts: opts, room: room, info: &room.NarInfo}
 	// One string that all values are parts of.
 	for rest := string(data); rest != ""; {
 		p.line++
@@ -144,12 +145,21 @@ const (
 	noDeriver = "unknown-deriver"
 )
 
+// narInfoRoom is a NarInfo with room for what most have: one allocation in
+// place of three.
+type narInfoRoom struct {
+	NarInfo
+	signatures [1]Signature
+	references [8]storepath.Path
+}
+
 type parser struct {
 	opts  ParseOptions
 	line  int
-	info  *NarInfo
-	seen  uint16 // bit for each field that must be there once
-	moved int    // extra fields whose place is known
+	room  *narInfoRoom
+	info  *NarInfo // in room
+	seen  uint16   // bit for each field that must be there once
+	moved int      // extra fields whose place is known
 }
 
 // Bits of parser.seen.
@@ -258,7 +268,11 @@ func (p *parser) references(value string) error {
 	if count > p.opts.MaxReferences {
 		return fmt.Errorf("more than %d references", p.opts.MaxReferences)
 	}
-	n.References = make([]storepath.Path, 0, count)
+	if count <= len(p.room.references) {
+		n.References = p.room.references[:0:count]
+	} else {
+		n.References = make([]storepath.Path, 0, count)
+	}
 	for value != "" {
 		var base string
 		base, value, _ = cut(value, ' ')
@@ -282,6 +296,9 @@ func (p *parser) signature(value string) error {
 	sig, err := ParseSignature(value)
 	if err != nil {
 		return err
+	}
+	if n.Signatures == nil {
+		n.Signatures = p.room.signatures[:0]
 	}
 	n.Signatures = append(n.Signatures, sig)
 	return nil

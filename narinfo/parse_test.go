@@ -239,6 +239,20 @@ func TestParseKeepsNothingOfItsInput(t *testing.T) {
 	assert.True(t, n.Equal(parse(t, minimal)))
 }
 
+func TestCopiesOfWhatWasParsedDoNotShareRoom(t *testing.T) {
+	n := parse(t, fromCorpus(t, wrapperBase))
+	require.NotEmpty(t, n.References)
+	require.NotEmpty(t, n.Signatures)
+	a, b := *n, *n
+	a.References = append(a.References, storePath(t, wrapperBase))
+	b.References = append(b.References, storePath(t, helloBase))
+	a.Signatures = append(a.Signatures, narinfo.Signature{KeyName: "a"})
+	b.Signatures = append(b.Signatures, narinfo.Signature{KeyName: "b"})
+	assert.Equal(t, storePath(t, wrapperBase), a.References[len(n.References)])
+	assert.Equal(t, "a", a.Signatures[len(n.Signatures)].KeyName)
+	assert.True(t, n.Equal(parse(t, fromCorpus(t, wrapperBase))))
+}
+
 func TestUnmarshalText(t *testing.T) {
 	var n narinfo.NarInfo
 	require.NoError(t, n.UnmarshalText([]byte(minimal)))
