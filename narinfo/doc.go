@@ -40,8 +40,9 @@
 //
 // A good signature ties the path to NarHash, and it remains to the reader of
 // the archive to compare NarHash with what came. A content address ties the
-// path to a hash of the contents, which for a tree is NarHash; for files, texts,
-// Git objects and what mentions its own path the reader has to compute it.
+// path to a hash of the contents. Of a tree that is hashed with SHA-256 and does
+// not mention its own path, that is NarHash; of any other tree, of files, texts
+// and Git objects the reader has to compute it.
 //
 // The formats are those of the Nix manual's chapters on binary caches, on
 // store paths, and on the JSON of store objects and build traces.

@@ -3,7 +3,9 @@ package narinfo
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -39,23 +41,58 @@ func (l signatureList) MarshalJSON() ([]byte, error) {
 	return encodeJSON(objects)
 }
 
+// UnmarshalJSON takes one signature after the other, so that a list of
+// anything else costs no memory.
 func (l *signatureList) UnmarshalJSON(data []byte) error {
-	var raw []json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return err
-	}
-	if len(raw) > defaultMaxSignatures {
-		return fmt.Errorf("%d signatures, at most %d are read", len(raw), defaultMaxSignatures)
-	}
 	l.list = nil // where the field is there twice, the last counts
-	for _, item := range raw {
+	count := 0
+	return decodeArray(data, func(item json.RawMessage) error {
+		if count++; count > defaultMaxSignatures {
+			return fmt.Errorf("more than %d signatures", defaultMaxSignatures)
+		}
 		sig, err := decodeSignature(item)
+		if err == nil && !slices.Contains(l.list, sig) {
+			l.list = append(l.list, sig)
+		}
+		return err
+	})
+}
+
+// checkSignatureList says why the signatures could not be read again from JSON.
+func checkSignatureList(sigs []Signature) error {
+	if n := len(inNixOrder(sigs)); n > defaultMaxSignatures {
+		return fmt.Errorf("%d signatures, at most %d are read", n, defaultMaxSignatures)
+	}
+	return checkSignatures(sigs)
+}
+
+// decodeArray decodes the items of an array, or null, one after the other, up
+// to the first that take refuses.
+func decodeArray[T any](data []byte, take func(item T) error) error {
+	if string(data) == "null" {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	if open, err := decoder.Token(); err != nil {
+		return err
+	} else if open != json.Delim('[') {
+		return fmt.Errorf("%q is not an array", clip(fmt.Sprint(open)))
+	}
+	for decoder.More() {
+		var item T
+		err := decoder.Decode(&item)
+		if err == nil {
+			err = take(item)
+		}
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(l.list, sig) {
-			l.list = append(l.list, sig)
-		}
+	}
+	if _, err := decoder.Token(); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return errors.New("something follows the array")
 	}
 	return nil
 }

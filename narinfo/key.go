@@ -141,7 +141,8 @@ func (k SecretKey) Reveal() string {
 	return k.name + ":" + base64.StdEncoding.EncodeToString((*k.private)())
 }
 
-// Format implements fmt.Formatter. It prints the name alone.
+// Format implements fmt.Formatter. It prints the name and
+// nothing of the key, whatever the verb.
 func (k SecretKey) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, "SecretKey(%s, redacted)", k.name)
 }
@@ -193,8 +194,13 @@ func (k PublicKey) String() string {
 // MarshalText implements encoding.TextMarshaler: [PublicKey.String].
 func (k PublicKey) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler: [ParsePublicKey].
+// UnmarshalText implements encoding.TextUnmarshaler: [ParsePublicKey], and the
+// zero PublicKey for an empty text.
 func (k *PublicKey) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		*k = PublicKey{}
+		return nil
+	}
 	parsed, err := ParsePublicKey(string(text))
 	if err != nil {
 		return err

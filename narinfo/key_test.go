@@ -255,6 +255,11 @@ func TestZeroKeys(t *testing.T) {
 	var pub narinfo.PublicKey
 	assert.Empty(t, pub.String())
 	assert.False(t, pub.Verify(nil, narinfo.Signature{}))
+	text, err := json.Marshal(pub)
+	require.NoError(t, err)
+	again := secret(t, "lab-cache-1").Public()
+	require.NoError(t, json.Unmarshal(text, &again))
+	assert.True(t, again.IsZero())
 }
 
 func TestPublicKeyVerify(t *testing.T) {
@@ -317,6 +322,14 @@ func TestParseSignature(t *testing.T) {
 	assert.Equal(t, sig, out)
 	require.Error(t, json.Unmarshal([]byte(`"x:y"`), &out))
 	assert.Equal(t, sig, out, "unchanged by the failure")
+
+	for _, name := range []string{"", "a b", "a:b", "a\xff"} {
+		_, err := narinfo.Signature{KeyName: name}.MarshalText()
+		require.Error(t, err, name)
+		dst, err := narinfo.Signature{KeyName: name}.AppendText([]byte("before"))
+		require.Error(t, err, name)
+		assert.Equal(t, "before", string(dst))
+	}
 }
 
 func FuzzParseKeys(f *testing.F) {

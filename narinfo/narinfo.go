@@ -95,8 +95,8 @@ func (f Field) check(known []string) error {
 	return nil
 }
 
-// Validate returns all that is inconsistent in n, joined: what
-// [PathInfo.Validate] finds, what cannot be written, a compression that Nix
+// Validate returns what is inconsistent in n, joined: what [PathInfo.Validate]
+// finds, the first of the other fields that cannot be written, a compression that Nix
 // does not know, a file that is not compressed and yet has other hash or size
 // than the NAR.
 func (n *NarInfo) Validate() error {

@@ -52,7 +52,7 @@ func (e *ParseError) Error() string {
 		fmt.Fprintf(&b, ": line %d", e.Line)
 	}
 	if e.Field != "" {
-		fmt.Fprintf(&b, ": %s", e.Field)
+		fmt.Fprintf(&b, ": %s", quoteNames(e.Field))
 	}
 	fmt.Fprintf(&b, ": %v", e.Err)
 	return b.String()
@@ -74,7 +74,11 @@ func (e *ParseError) Unwrap() error { return e.Err }
 //   - a known field without the space behind the colon: Nix skips the character
 //     that is there;
 //   - a size with a plus sign, or of 2^63 and more;
-//   - a StorePath with more slashes than needed, such as /nix/store//...;
+//   - a StorePath that is not in its shortest form, such as /nix/store//... or
+//     /nix/./store/...;
+//   - a name that is, or begins with, a relative directory, such as ".." or ".-x",
+//     which newer Nix refuses too;
+//   - a NarHash that is not of SHA-256;
 //   - a Sig that is not "<name>:<base64 of 64 bytes>", or whose name is empty,
 //     longer than 255 bytes, not UTF-8, or has white space or control
 //     characters. Nix looks at a signature only when it names a trusted key:
@@ -88,7 +92,11 @@ func (e *ParseError) Unwrap() error { return e.Err }
 //     elsewhere;
 //   - an unknown field with nothing behind the colon, not even a space, in the
 //     last line. In another line Nix takes the line behind it for its value;
+//   - BLAKE3 hashes and Git content addresses, which newer Nix knows;
 //   - a store directory that is not its own, unless ParseOptions name one.
+//
+// All texts in the result are parts of one copy of data: who keeps but a Path
+// keeps all of it.
 //
 // Every error is a [*ParseError].
 func Parse(data []byte) (*NarInfo, error) { return ParseWith(data, ParseOptions{}) }
@@ -264,10 +272,7 @@ func (p *parser) references(value string) error {
 	if value == "" {
 		return nil
 	}
-	count := strings.Count(value, " ") + 1
-	if count > p.opts.MaxReferences {
-		return fmt.Errorf("more than %d references", p.opts.MaxReferences)
-	}
+	count := min(strings.Count(value, " ")+1, p.opts.MaxReferences)
 	if count <= len(p.room.references) {
 		n.References = p.room.references[:0:count]
 	} else {
@@ -278,6 +283,9 @@ func (p *parser) references(value string) error {
 		base, value, _ = cut(value, ' ')
 		if base == "" {
 			continue
+		}
+		if len(n.References) >= p.opts.MaxReferences {
+			return fmt.Errorf("more than %d references", p.opts.MaxReferences)
 		}
 		ref, err := storepath.ParseBase(base)
 		if err != nil {

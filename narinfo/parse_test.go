@@ -3,6 +3,7 @@ package narinfo_test
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -97,7 +98,7 @@ func TestParseTakes(t *testing.T) {
 			}, n.Extra)
 		}},
 		{"greatest sizes", strings.Replace(minimal, "1984", "9223372036854775807", 1), func(t *testing.T, n *narinfo.NarInfo) {
-			assert.EqualValues(t, 1<<63-1, n.NarSize)
+			assert.EqualValues(t, int64(math.MaxInt64), n.NarSize)
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -155,7 +156,7 @@ func TestParseRefuses(t *testing.T) {
 		{"more signatures than the bound", minimal + strings.Repeat(sig, 257), "line 261: Sig: more than 256 signatures"},
 		{"more unknown fields than the bound", minimal + strings.Repeat("X: y\n", 257), "line 261: X: more than 256 unknown fields"},
 		{"unknown field with a very long name beyond the bound", minimal + strings.Repeat("X: y\n", 256) + strings.Repeat("x", 1<<20) + ": y\n", "line 261: xxx"},
-		{"more references than the bound", minimal + "References:" + strings.Repeat(" x", 100_001) + "\n", "line 5: References: more than 100000 references"},
+		{"more references than the bound", minimal + "References:" + strings.Repeat(" "+helloBase, 100_001) + "\n", "line 5: References: more than 100000 references"},
 		{"more bytes than the bound", minimal + "X: " + strings.Repeat("x", 16<<20) + "\n", "at most 16777216 are read"},
 		{"a long line of nothing", strings.Repeat("x", 1<<20) + "\n", "line 1:"},
 	} {
@@ -237,6 +238,26 @@ func TestParseKeepsNothingOfItsInput(t *testing.T) {
 		text[i] = 'x'
 	}
 	assert.True(t, n.Equal(parse(t, minimal)))
+}
+
+func TestErrorsAreFitForTerminals(t *testing.T) {
+	_, err := narinfo.Parse([]byte(minimal + strings.Repeat("X: y\n", 256) + "\x1b[2J\r: y\n"))
+	require.ErrorContains(t, err, `line 261: "\x1b[2J\r": more than 256 unknown fields`)
+	_, err = narinfo.ParseCacheInfo([]byte(strings.Repeat("X: y\n", 256) + "\x1b[2J: y\n"))
+	require.ErrorContains(t, err, `line 257: "\x1b[2J": more than 256 unknown fields`)
+	_, err = narinfo.ParseRecords([]byte(`{"info":{},"version":2,"storeDir":"/` + strings.Repeat("x", 1<<20) + `"}`))
+	require.ErrorContains(t, err, "store directory has 1048577 bytes, at most 4096")
+}
+
+func TestBoundOfReferencesCountsReferences(t *testing.T) {
+	for refs, ok := range map[string]bool{
+		helloBase:                     true,
+		"  " + helloBase + "  ":       true,
+		helloBase + " " + wrapperBase: false,
+	} {
+		_, err := narinfo.ParseWith([]byte(minimal+"References: "+refs+"\n"), narinfo.ParseOptions{MaxReferences: 1})
+		assert.Equal(t, ok, err == nil, refs)
+	}
 }
 
 func TestCopiesOfWhatWasParsedDoNotShareRoom(t *testing.T) {

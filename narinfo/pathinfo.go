@@ -163,6 +163,9 @@ func (p *PathInfo) Sign(ctx context.Context, signers ...Signer) error {
 func sign(ctx context.Context, message []byte, sigs []Signature, signers []Signer) ([]Signature, error) {
 	sigs = slices.Clone(sigs)
 	for _, signer := range signers {
+		if signer == nil {
+			return nil, errors.New("a signer is nil")
+		}
 		name := signer.KeyName()
 		sig, err := signer.Sign(ctx, message)
 		if err != nil {
@@ -180,9 +183,9 @@ func sign(ctx context.Context, message []byte, sigs []Signature, signers []Signe
 }
 
 // VerifyContentAddress returns nil when the path recomputes from CA, name and
-// references. For trees without self-reference it also compares the hash in CA
-// with NarHash, which is the same; whether any other content address fits the
-// contents shows only in the contents.
+// references. For trees that are hashed with SHA-256, without self-reference,
+// it also compares the hash in CA with NarHash, which is the same; whether any
+// other content address fits the contents shows only in the contents.
 func (p *PathInfo) VerifyContentAddress() error {
 	if p.CA.IsZero() {
 		return fmt.Errorf("store object %s has no content address", p.Path)
@@ -205,8 +208,8 @@ func (p *PathInfo) VerifyContentAddress() error {
 	return nil
 }
 
-// Validate returns all that is inconsistent in p, joined: what is missing,
-// references that are unsorted or repeat, signatures that repeat or have no
+// Validate returns what is inconsistent in p, joined: the first of the fields
+// that is missing or out of its bounds, references that are unsorted or repeat, signatures that repeat or have no
 // proper key name, a content address that does not make the path. Signatures
 // are not verified.
 func (p *PathInfo) Validate() error {
@@ -222,11 +225,13 @@ func (p *PathInfo) Validate() error {
 	if i := firstDisorder(p.References); i >= 0 {
 		add(fmt.Errorf("references are not sorted, or repeat: %v", p.References[i]))
 	}
-	for i, sig := range p.Signatures {
+	seen := make(map[Signature]bool, len(p.Signatures))
+	for _, sig := range p.Signatures {
 		add(sig.checkKeyName())
-		if slices.Contains(p.Signatures[:i], sig) {
-			add(fmt.Errorf("signature by %q is repeated", sig.KeyName))
+		if seen[sig] {
+			add(fmt.Errorf("signature by %q is repeated", clip(sig.KeyName)))
 		}
+		seen[sig] = true
 	}
 	if !p.CA.IsZero() && !p.Path.IsZero() {
 		add(p.VerifyContentAddress())

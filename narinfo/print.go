@@ -26,11 +26,11 @@ func (n *NarInfo) MarshalText() ([]byte, error) {
 // The text may exceed the default bounds of [Parse], by many signatures,
 // references or extra fields; [ParseWith] takes others.
 //
-// A buffer that is large enough is all the memory it needs, as long as the
-// references are sorted.
+// A buffer that is large enough is all the memory it needs, as long as
+// references and signatures are sorted and none repeats.
 func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 	if err := n.checkWritable(); err != nil {
-		return dst, fmt.Errorf("narinfo of %s: %w", n.Path, err)
+		return dst, n.wrap(err)
 	}
 	given, extra := dst, extraLines(n.Extra)
 
@@ -61,7 +61,7 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 	dst = append(extra.before(dst, fieldReferences), fieldReferences+": "...)
 	dst, err := n.appendReferences(dst)
 	if err != nil {
-		return given, fmt.Errorf("narinfo of %s: %w", n.Path, err)
+		return given, n.wrap(err)
 	}
 	dst = append(dst, '\n')
 
@@ -123,10 +123,18 @@ func (n *NarInfo) checkWritable() error {
 	if err == nil && !n.CA.IsZero() {
 		err = n.CA.Check()
 	}
-	for i := 0; err == nil && i < len(n.Signatures); i++ {
-		err = n.Signatures[i].checkKeyName()
+	if err == nil {
+		err = checkSignatures(n.Signatures)
 	}
 	return err
+}
+
+// wrap says which narinfo an error is about.
+func (n *NarInfo) wrap(err error) error {
+	if n.Path.IsZero() {
+		return fmt.Errorf("narinfo: %w", err)
+	}
+	return fmt.Errorf("narinfo of %s: %w", n.Path, err)
 }
 
 // extraLines are lines that go among those of the known fields.

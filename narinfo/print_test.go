@@ -209,7 +209,7 @@ func TestMarshalTextRefuses(t *testing.T) {
 		break_  func(n *narinfo.NarInfo)
 		message string
 	}{
-		{"no path", func(n *narinfo.NarInfo) { n.Path = storepath.Path{} }, "store object has no path"},
+		{"no path", func(n *narinfo.NarInfo) { n.Path = storepath.Path{} }, "narinfo: store object has no path"},
 		{"no store directory", func(n *narinfo.NarInfo) { n.StoreDir = "" }, "store directory is empty"},
 		{"line end in the store directory", func(n *narinfo.NarInfo) { n.StoreDir = "/nix\nURL: x" }, "control character"},
 		{"no URL", func(n *narinfo.NarInfo) { n.URL = "" }, "URL is missing"},

@@ -263,7 +263,7 @@ func (r *Realisation) signatures() signatureList {
 
 // MarshalJSON writes r with its ID in it: key and value in the second
 // generation.
-func (r Realisation) MarshalJSON() ([]byte, error) { return r.encode(r.json(r.signatures())) }
+func (r Realisation) MarshalJSON() ([]byte, error) { return r.encodeSigned(r.json(r.signatures())) }
 
 // MarshalObject writes what a cache stores under r.ID.Key(): in the second
 // generation only the value, since the key says the rest.
@@ -271,7 +271,7 @@ func (r *Realisation) MarshalObject() ([]byte, error) {
 	if r.ID.DrvPath.IsZero() {
 		return r.MarshalJSON()
 	}
-	return r.encode(buildTraceValue{r.OutPath, r.signatures()})
+	return r.encodeSigned(buildTraceValue{r.OutPath, r.signatures()})
 }
 
 // Fingerprint returns the text that is signed: the JSON of
@@ -279,6 +279,14 @@ func (r *Realisation) MarshalObject() ([]byte, error) {
 func (r *Realisation) Fingerprint() (string, error) {
 	text, err := r.encode(r.json(signatureList{}))
 	return string(text), err
+}
+
+// encodeSigned encodes v, which has the signatures in it.
+func (r *Realisation) encodeSigned(v any) ([]byte, error) {
+	if err := checkSignatureList(r.Signatures); err != nil {
+		return nil, fmt.Errorf("realisation: %w", err)
+	}
+	return r.encode(v)
 }
 
 func (r *Realisation) encode(v any) ([]byte, error) {

@@ -1,6 +1,7 @@
 package narinfo_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"slices"
 	"strings"
@@ -141,7 +142,7 @@ func TestParseRealisationRefuses(t *testing.T) {
 		{"bad signature", old, `{` + out + `,"signatures":["x"]}`, `signature "x" has no colon`},
 		{"signature of null", old, `{` + out + `,"signatures":[null]}`, "has no colon"},
 		{"signature without a name", new_, `{` + out + `,"signatures":[{"sig":"AAAA"}]}`, "key name is empty"},
-		{"many signatures", new_, `{` + out + `,"signatures":[` + strings.Repeat("0,", 256) + `0]}`, "257 signatures, at most 256"},
+		{"many signatures", new_, `{` + out + `,"signatures":[` + strings.Repeat(`"a:`+base64.StdEncoding.EncodeToString(make([]byte, 64))+`",`, 256) + `0]}`, "more than 256 signatures"},
 		{"bad dependent", old, `{` + out + `,"dependentRealisations":{"x":"` + helloBase + `"}}`, "dependentRealisations: derivation output"},
 		{"dependent with two paths", old, `{` + out + `,"dependentRealisations":{"` + drvHash + `!out":"` + helloBase + `","` + drvOutput(t, oldKey).DrvHash.String() + `!out":"` + helloBase + `-dev"}}`, "expected one path"},
 		{"dependent without a path", old, `{` + out + `,"dependentRealisations":{"` + drvHash + `!out":""}}`, "has no hash or no path"},
@@ -204,6 +205,24 @@ func TestRealisationRefusesToBeWritten(t *testing.T) {
 			require.Error(t, err)
 			assert.NotErrorIs(t, err, narinfo.ErrUntrusted)
 		})
+	}
+}
+
+func TestRealisationRefusesSignaturesThatCannotBeRead(t *testing.T) {
+	for name, sigs := range map[string][]narinfo.Signature{
+		"more signatures than are read": manySignatures(257),
+		"white space in the key's name": {{KeyName: "a b"}},
+		"key's name that is not UTF-8":  {{KeyName: "a\xffb"}},
+	} {
+		for _, key := range []string{oldKey, newKey} {
+			t.Run(name, func(t *testing.T) {
+				r := &narinfo.Realisation{ID: drvOutput(t, key), OutPath: storePath(t, helloBase), Signatures: sigs}
+				_, err := r.MarshalObject()
+				require.ErrorContains(t, err, "realisation: ")
+				_, err = json.Marshal(r)
+				require.Error(t, err)
+			})
+		}
 	}
 }
 

@@ -26,7 +26,8 @@ type Record struct {
 
 // ParseRecords reads the output of "nix path-info --json" in any version: the
 // array of Nix up to 2.18 and of Lix, and the objects of the JSON formats 1, 2
-// and 3. The records are in the order of the array, or sorted by path.
+// and 3. The records are in the order of the array, or sorted by path. It sets
+// no bound to the size of data, of which it may take several times as memory.
 func ParseRecords(data []byte) ([]*Record, error) {
 	records, err := parseRecords(data)
 	if err != nil {
@@ -37,17 +38,14 @@ func ParseRecords(data []byte) ([]*Record, error) {
 
 func parseRecords(data []byte) ([]*Record, error) {
 	if bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("[")) {
-		var list []recordJSON
-		if err := json.Unmarshal(data, &list); err != nil {
-			return nil, err
-		}
-		records := make([]*Record, 0, len(list))
-		for i := range list {
-			record, err := list[i].record(list[i].Path, "")
-			if err != nil {
-				return nil, err
-			}
+		records := []*Record{}
+		err := decodeArray(data, func(entry recordJSON) error {
+			record, err := entry.record(entry.Path, "")
 			records = append(records, record)
+			return err
+		})
+		if err != nil {
+			return nil, err
 		}
 		return records, nil
 	}

@@ -148,7 +148,10 @@ func TestParseRecordsRefuses(t *testing.T) {
 	for _, test := range []struct{ name, text, message string }{
 		{"nothing", ``, "unexpected end of JSON"},
 		{"text", `"x"`, "cannot unmarshal"},
-		{"cut off", `[{`, "unexpected end of JSON"},
+		{"cut off", `[{`, "unexpected EOF"},
+		{"cut off behind an entry", `[{"path":"/nix/store/jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0","valid":false}`, "EOF"},
+		{"two arrays", `[] []`, "something follows the array"},
+		{"the first of many entries", `[{}` + strings.Repeat(",{}", 1<<20) + `]`, "path"},
 		{"path missing", `[{` + hash + `}]`, `"" has no store directory`},
 		{"base name without a directory", `{"` + helloBase + `":{` + hash + `}}`, "has no store directory"},
 		{"no hash", `{` + path + `:{"narSize":1}}`, "narHash: expected a hash of sha256"},

@@ -156,14 +156,8 @@ func (r *Record) checkFields() error {
 	if i := slices.IndexFunc(n.References, storepath.Path.IsZero); i >= 0 {
 		return fmt.Errorf("reference %d is the zero path", i)
 	}
-	sigs := inNixOrder(n.Signatures)
-	if len(sigs) > defaultMaxSignatures {
-		return fmt.Errorf("%d signatures, at most %d are read", len(sigs), defaultMaxSignatures)
-	}
-	for i := range sigs {
-		if err := sigs[i].checkKeyName(); err != nil {
-			return err
-		}
+	if err := checkSignatureList(n.Signatures); err != nil {
+		return err
 	}
 	if n.CA.IsZero() {
 		return nil

@@ -55,6 +55,16 @@ func (s *Signature) wrap(err error) error {
 	return fmt.Errorf("signature by %q: %w", clip(s.KeyName), err)
 }
 
+// checkSignatures says which of the signatures could not be read again.
+func checkSignatures(sigs []Signature) error {
+	for i := range sigs {
+		if err := sigs[i].checkKeyName(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // String returns the form that [ParseSignature] reads.
 func (s Signature) String() string { return string(s.appendString(nil)) }
 
@@ -98,11 +108,17 @@ func encodeSignature(text *[signatureTextLen]byte, data *[ed25519.SignatureSize]
 
 const signatureTextLen = (ed25519.SignatureSize + 2) / 3 * 4
 
-// AppendText implements encoding.TextAppender: [Signature.String].
-func (s Signature) AppendText(dst []byte) ([]byte, error) { return s.appendString(dst), nil }
+// AppendText implements encoding.TextAppender: [Signature.String]. It fails
+// where that could not be read again.
+func (s Signature) AppendText(dst []byte) ([]byte, error) {
+	if err := s.checkKeyName(); err != nil {
+		return dst, err
+	}
+	return s.appendString(dst), nil
+}
 
-// MarshalText implements encoding.TextMarshaler: [Signature.String].
-func (s Signature) MarshalText() ([]byte, error) { return s.appendString(nil), nil }
+// MarshalText implements encoding.TextMarshaler. See [Signature.AppendText].
+func (s Signature) MarshalText() ([]byte, error) { return s.AppendText(nil) }
 
 // UnmarshalText implements encoding.TextUnmarshaler: [ParseSignature].
 func (s *Signature) UnmarshalText(text []byte) error {

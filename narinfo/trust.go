@@ -27,15 +27,15 @@ func (e *UntrustedError) Error() string {
 	if len(e.SignedBy) == 0 {
 		b.WriteString("it has no signatures")
 	} else {
-		b.WriteString("signed by " + joinNames(e.SignedBy))
+		b.WriteString("signed by " + quoteNames(e.SignedBy...))
 	}
 	if len(e.Bad) > 0 {
-		b.WriteString(", of which do not verify: " + joinNames(e.Bad))
+		b.WriteString(", of which do not verify: " + quoteNames(e.Bad...))
 	}
 	if len(e.Trusted) == 0 {
 		b.WriteString("; no keys are trusted")
 	} else {
-		b.WriteString("; trusted are " + joinNames(e.Trusted))
+		b.WriteString("; trusted are " + quoteNames(e.Trusted...))
 	}
 	if e.CA != nil {
 		fmt.Fprintf(&b, "; %v", e.CA)
@@ -43,9 +43,9 @@ func (e *UntrustedError) Error() string {
 	return b.String()
 }
 
-// joinNames joins the names of keys. Those with anything that is not for a
-// terminal, or that could pass for more of the message, come in quotes.
-func joinNames(names []string) string {
+// quoteNames joins names. Those with anything that is not for a terminal, or
+// that could pass for more of the message, come in quotes.
+func quoteNames(names ...string) string {
 	shown := make([]string, len(names))
 	for i, name := range names {
 		shown[i] = name

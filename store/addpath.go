@@ -48,6 +48,11 @@ func AddPath(ctx context.Context, dst BinaryCacheStore, path string, opts AddPat
 		}
 		opts.Name = filepath.Base(abs)
 	}
+	switch opts.Method {
+	case 0, storepath.MethodNAR, storepath.MethodFlat:
+	default:
+		return nil, fmt.Errorf("adding %s: method is %v, expected nar or flat", path, opts.Method)
+	}
 	archive, err := newDisk(path, opts.Method == storepath.MethodFlat, opts.Filter)
 	if err != nil {
 		return nil, err

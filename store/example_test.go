@@ -27,7 +27,8 @@ func publish(ctx context.Context, cacheURL string, key narinfo.Signer, path stri
 	return info.StoreDir.Join(info.Path), nil
 }
 
-// fetch makes a store path of a cache at dest, if one of the keys has signed it.
+// fetch makes a store path of a cache at dest, if one of the keys has signed it
+// or its name is made of its contents, as that of what publish adds.
 func fetch(ctx context.Context, cacheURL, storePath, dest string, keys ...narinfo.PublicKey) error {
 	cache, err := store.Open(ctx, cacheURL, store.WithTrustedKeys(keys...))
 	if err != nil {

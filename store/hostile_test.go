@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"math"
 	"testing"
@@ -232,4 +233,49 @@ func TestCheckCacheComputesContentAddresses(t *testing.T) {
 	honest := flatInfo(t, "evil contents", evil)
 	_, err = storetest.CheckCache(t.Context(), forge(t, honest, evil.archive, "none").Bucket(), storetest.CheckOptions{})
 	require.NoError(t, err)
+}
+
+// What others may send must not become what nobody can read, or mend.
+func TestNothingIsPublishedThatCannotBeRead(t *testing.T) {
+	c := newCache(t, memblob.New(), store.Settings{})
+	o := newObject(t, 1, []byte("x"))
+	foreign := make([]narinfo.Signature, 256)
+	for i := range foreign {
+		foreign[i] = narinfo.Signature{KeyName: "foreign", Data: [64]byte{byte(i)}}
+	}
+	signed := with(o.info, func(i *narinfo.PathInfo) { i.Signatures = foreign })
+	info, err := c.Add(t.Context(), &signed, bytes.NewReader(o.archive), store.AddOptions{})
+	require.NoError(t, err)
+	_, err = c.AddSignatures(t.Context(), info.Path, newKey(t, "one-more"))
+	require.ErrorContains(t, err, "could not be read again")
+	again, err := c.NarInfo(t.Context(), info.Path)
+	require.NoError(t, err)
+	require.Len(t, again.Signatures, 256)
+
+	other := newObject(t, 2, []byte("y"))
+	many := with(other.info, func(i *narinfo.PathInfo) {
+		for n := range 100_000 {
+			hash := nixhash.CompressDigest(nixhash.Sum(nixhash.SHA256, fmt.Append(nil, n)).Digest(), 20)
+			ref, err := storepath.ParseBase(nixhash.EncodeNix32(hash) + "-a-name-of-ten")
+			require.NoError(t, err)
+			i.References = append(i.References, ref)
+		}
+	})
+	_, err = c.Add(t.Context(), &many, bytes.NewReader(other.archive), store.AddOptions{ReferencesPresent: true})
+	require.ErrorContains(t, err, "at most 4194304 are read")
+	_, err = c.PathInfo(t.Context(), many.Path)
+	require.ErrorIs(t, err, store.ErrNotFound)
+
+	r := &narinfo.Realisation{ID: narinfo.DrvOutput{DrvHash: o.info.NarHash, Output: "out"}, OutPath: o.info.Path, Signatures: foreign}
+	require.NoError(t, c.PutRealisation(t.Context(), r))
+	r.Signatures = append(r.Signatures, narinfo.Signature{KeyName: "a:b"})
+	require.Error(t, c.PutRealisation(t.Context(), r))
+	r.Signatures, r.Dependent = nil, map[narinfo.DrvOutput]storepath.Path{}
+	for n := range 10_000 {
+		r.Dependent[narinfo.DrvOutput{DrvHash: nixhash.Sum(nixhash.SHA256, fmt.Append(nil, n)), Output: "out"}] = o.info.Path
+	}
+	require.ErrorContains(t, c.PutRealisation(t.Context(), r), "at most 1048576 are read")
+	stored, err := c.Realisation(t.Context(), r.ID)
+	require.NoError(t, err)
+	require.Len(t, stored.Signatures, 256)
 }

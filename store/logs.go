@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 
 	"example.com/nixs3/narinfo"
@@ -88,6 +89,9 @@ func (c *Cache) PutRealisation(ctx context.Context, r *narinfo.Realisation) erro
 	data, err := signed.MarshalObject()
 	if err != nil {
 		return err
+	}
+	if len(data) > realisationLimit {
+		return fmt.Errorf("realisation %v has %d bytes, at most %d are read", r.ID, len(data), realisationLimit)
 	}
 	_, err = c.bucket.Put(ctx, r.ID.Key(), bytes.NewReader(data), blob.PutOptions{ContentType: jsonType})
 	return err

@@ -36,10 +36,14 @@ func (c *Cache) NarInfo(ctx context.Context, p storepath.Path) (*narinfo.NarInfo
 		return nil, err
 	}
 	if info.Path != p {
-		return nil, &blob.Error{Op: "Get", Bucket: c.String(), Key: narInfoKey(p.HashPart()),
-			Err: fmt.Errorf("%w: the cache has %s under the hash part of %s", ErrNotFound, info.Path, p)}
+		return nil, c.otherPath(p, info)
 	}
 	return info, nil
+}
+
+func (c *Cache) otherPath(p storepath.Path, info *narinfo.NarInfo) error {
+	return &blob.Error{Op: "Get", Bucket: c.String(), Key: narInfoKey(p.HashPart()), Err: ErrNotFound,
+		Hint: fmt.Sprintf("the cache has %s under the hash part of %s", info.Path, p)}
 }
 
 // NarInfoByHash returns the narinfo with a hash part.
@@ -47,6 +51,13 @@ func (c *Cache) NarInfoByHash(ctx context.Context, hashPart string) (*narinfo.Na
 	if err := storepath.CheckHashPart(hashPart); err != nil {
 		return nil, err
 	}
+	info, err := c.listedNarInfo(ctx, hashPart)
+	return info, c.deniedIsMissing(ctx, hashPart, err)
+}
+
+// listedNarInfo is NarInfoByHash for a hash part that was listed: if access to
+// it is denied, that is not since there is none.
+func (c *Cache) listedNarInfo(ctx context.Context, hashPart string) (*narinfo.NarInfo, error) {
 	if info := c.infos.get(hashPart); info != nil {
 		return info, nil
 	}
@@ -55,6 +66,16 @@ func (c *Cache) NarInfoByHash(ctx context.Context, hashPart string) (*narinfo.Na
 		c.infos.put(hashPart, info)
 	}
 	return info, err
+}
+
+// deniedIsMissing makes the denied access to a narinfo that there may not be
+// an ErrNotFound. See missing.
+func (c *Cache) deniedIsMissing(ctx context.Context, hashPart string, err error) error {
+	if err == nil || errors.Is(err, ErrNotFound) || !c.missing(ctx, err) {
+		return err
+	}
+	return &blob.Error{Op: "Get", Bucket: c.String(), Key: narInfoKey(hashPart), Err: ErrNotFound,
+		Hint: "the server denied access, which S3 does for a missing key without s3:ListBucket"}
 }
 
 // readNarInfo reads a narinfo from the bucket, with the attributes of its
@@ -66,10 +87,6 @@ func (c *Cache) readNarInfo(ctx context.Context, hashPart string) (*narinfo.NarI
 	key := narInfoKey(hashPart)
 	text, attrs, err := c.getSmall(ctx, key, narInfoLimit)
 	if err != nil {
-		if c.missing(ctx, err) && !errors.Is(err, ErrNotFound) {
-			err = &blob.Error{Op: "Get", Bucket: c.String(), Key: key, Err: ErrNotFound,
-				Hint: "the server denied access, which S3 does for a missing key without s3:ListBucket"}
-		}
 		return nil, attrs, err
 	}
 	info, err := narinfo.Parse(text)
@@ -120,7 +137,7 @@ func (c *Cache) HashParts(ctx context.Context) iter.Seq2[string, error] {
 // NarInfos yields every narinfo, in no particular order. It reads as many at a
 // time as the budget has requests.
 func (c *Cache) NarInfos(ctx context.Context) iter.Seq2[*narinfo.NarInfo, error] {
-	return mapSeq(ctx, c.settings.Budget.Requests, c.HashParts(ctx), c.NarInfoByHash)
+	return mapSeq(ctx, c.settings.Budget.Requests, c.HashParts(ctx), c.listedNarInfo)
 }
 
 // AllPaths yields every path, in no particular order. The names are in the
@@ -170,10 +187,10 @@ func (c *Cache) AddSignatures(ctx context.Context, p storepath.Path, signers ...
 	for range signAttempts {
 		info, attrs, err := c.readNarInfo(ctx, p.HashPart())
 		if err != nil {
-			return nil, err
+			return nil, c.deniedIsMissing(ctx, p.HashPart(), err)
 		}
 		if info.Path != p {
-			return nil, &blob.Error{Op: "Get", Bucket: c.String(), Key: attrs.Key, Err: ErrNotFound}
+			return nil, c.otherPath(p, info)
 		}
 		before := len(info.Signatures)
 		if err := info.Sign(ctx, signers...); err != nil {
@@ -196,8 +213,23 @@ func (c *Cache) putNarInfo(ctx context.Context, info *narinfo.NarInfo, opts blob
 	if err != nil {
 		return err
 	}
+	if err := checkReadable(info, text); err != nil {
+		return err
+	}
 	opts.ContentType = narInfoType
 	c.infos.forget(info.Path.HashPart())
 	_, err = c.putSmall(ctx, narInfoKey(info.Path.HashPart()), text, c.settings.NarInfoCompression, opts)
 	return err
+}
+
+// checkReadable refuses a narinfo that the readers' bounds would hide: what
+// cannot be read could not be mended either.
+func checkReadable(info *narinfo.NarInfo, text []byte) error {
+	if len(text) > narInfoLimit {
+		return fmt.Errorf("narinfo of %s has %d bytes, at most %d are read", info.Path, len(text), narInfoLimit)
+	}
+	if _, err := narinfo.Parse(text); err != nil {
+		return fmt.Errorf("narinfo of %s could not be read again: %w", info.Path, err)
+	}
+	return nil
 }

@@ -26,12 +26,14 @@ func WithSettings(change func(*Settings)) Option {
 }
 
 // WithTrustedKeys refuses to read archives of paths that none of the keys has
-// signed. See Settings.TrustedKeys.
+// signed, unless their content address gives their name. Without keys, nothing
+// is refused. See Settings.TrustedKeys.
 func WithTrustedKeys(keys ...narinfo.PublicKey) Option {
 	return WithSettings(func(s *Settings) { s.TrustedKeys = append(s.TrustedKeys, keys...) })
 }
 
-// WithSigners signs every path that is added, besides the URL's secret-key.
+// WithSigners signs every path that is added, besides the URL's secret-key. A
+// path that is in the cache already stays as it is; see [Cache.AddSignatures].
 func WithSigners(signers ...narinfo.Signer) Option {
 	return WithSettings(func(s *Settings) { s.Signers = append(s.Signers, signers...) })
 }

@@ -130,8 +130,8 @@ func (s *Settings) writerOptions() codec.WriterOptions {
 	return o
 }
 
-// SettingsFromQuery reads the settings of a store URL's query, as FORMATS.md
-// §7 and Nix's manual ("Binary Cache Store") have them. Unknown and malformed
+// SettingsFromQuery reads the settings of a store URL's query, as Nix's manual
+// ("S3 Binary Cache Store") has them, and the extensions of package s3url. Unknown and malformed
 // ones are errors. Key files are read.
 func SettingsFromQuery(q url.Values) (Settings, error) {
 	var s Settings

@@ -81,7 +81,8 @@ func debugFiles(l *nar.Listing) map[string]string {
 
 // Listing returns the listing of a path's archive: the stored one, or where
 // there is none that can be read, one made from the archive, which is fetched
-// and verified for it.
+// and verified for it. No signature covers a stored one: what it says is the
+// cache's word, and shows to be true when files are read by it.
 func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, error) {
 	info, err := c.NarInfo(ctx, p)
 	if err != nil {

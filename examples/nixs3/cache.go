@@ -19,7 +19,7 @@ type storeFlag struct {
 
 // trustFlag makes a command insist on signatures.
 type trustFlag struct {
-	TrustedPublicKeys []string `placeholder:"KEY" sep:" " help:"Public keys, one of which must have signed what is read. Without any, signatures are not looked at."`
+	TrustedPublicKeys []string `placeholder:"KEY" sep:" " help:"Public keys, one of which must have signed a path, unless its content address gives its name. Without any, signatures are not looked at."`
 }
 
 func (f trustFlag) keys() (narinfo.TrustedKeys, error) {
@@ -28,7 +28,7 @@ func (f trustFlag) keys() (narinfo.TrustedKeys, error) {
 
 // signFlag makes a command sign what it writes.
 type signFlag struct {
-	SignWith []string `placeholder:"KEYFILE" sep:"none" help:"File with a secret key to sign with. May be repeated."`
+	SignWith []string `placeholder:"KEYFILE" sep:"none" help:"File with a secret key to sign with. May be repeated. Paths that are there already stay as they are."`
 }
 
 func (f signFlag) signers() ([]narinfo.Signer, error) {

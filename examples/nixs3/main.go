@@ -118,7 +118,7 @@ func explained(ctx context.Context, err error) error {
 	if ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err())) {
 		return errors.New("interrupted")
 	}
-	if e, ok := errors.AsType[*blob.Error](err); ok && errors.Is(e, blob.ErrNotFound) {
+	if e, ok := errors.AsType[*blob.Error](err); ok && errors.Is(e, blob.ErrNotFound) && e.Hint == "" {
 		if hashPart, ok := strings.CutSuffix(e.Key, ".narinfo"); ok {
 			return fmt.Errorf("%s has no store path with the hash part %s", e.Bucket, hashPart)
 		}

@@ -1,7 +1,7 @@
 // Package nixhash holds the digests that Nix names things by, and the texts it
 // writes them in.
 //
-// One digest has five texts. With its algorithm in front, separated by a
+// One digest has four texts. With its algorithm in front, separated by a
 // colon, it may be in base16, in nix32 or in base64, told apart by length:
 //
 //	sha256:0000000000000000000000000000000000000000000000000000 (nix32)

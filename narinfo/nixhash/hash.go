@@ -37,7 +37,7 @@ func FromSHA256(digest [32]byte) Hash {
 }
 
 // Parse reads a hash in any of its forms: "sha256:" with base16, nix32 or
-// base64, or SRI "sha256-" with base64.
+// base64, or SRI "sha256-" with base64, of which Nix does without the padding.
 func Parse(s string) (Hash, error) {
 	i := strings.IndexAny(s, ":-")
 	if i < 0 {
@@ -85,12 +85,16 @@ func ParseDigest(a Algorithm, s string) (Hash, error) {
 }
 
 func parseBase64(a Algorithm, s string) (Hash, error) {
-	if want := base64.StdEncoding.EncodedLen(a.Size()); len(s) != want {
+	encoding := base64.StdEncoding
+	if len(s) == base64.RawStdEncoding.EncodedLen(a.Size()) {
+		encoding = base64.RawStdEncoding
+	}
+	if want := encoding.EncodedLen(a.Size()); len(s) != want {
 		return Hash{}, fmt.Errorf("base64 digest has %d characters, %v has %d", len(s), a, want)
 	}
 	// The decoder writes in multiples of three bytes.
 	var buf [maxSize + 2]byte
-	n, err := base64.StdEncoding.Decode(buf[:], []byte(s))
+	n, err := encoding.Decode(buf[:], []byte(s))
 	if err != nil {
 		return Hash{}, fmt.Errorf("base64: %w", err)
 	}
@@ -144,8 +148,8 @@ func (h Hash) Base64() string {
 	return string(h.AppendBase64(buf[:0]))
 }
 
-// AppendString appends what [Hash.String] returns to dst. Like the other Append
-// forms it takes a pointer, which spares copying the Hash.
+// AppendString appends what [Hash.String] returns to dst. Like the other forms
+// that only append, it takes a pointer, which spares copying the Hash.
 func (h *Hash) AppendString(dst []byte) []byte {
 	if h.algorithm == SHA256 {
 		return appendSHA256(dst, (*[32]byte)(h.digest[:]))

@@ -67,6 +67,7 @@ func TestForms(t *testing.T) {
 				v.algorithm.String() + ":" + v.nix32,
 				v.algorithm.String() + ":" + v.base64,
 				v.algorithm.String() + "-" + v.base64,
+				v.algorithm.String() + "-" + strings.TrimRight(v.base64, "="),
 				v.algorithm.String() + ":" + strings.ToUpper(v.base16),
 			} {
 				parsed, err := nixhash.Parse(text)
@@ -91,7 +92,8 @@ func TestParseRefuses(t *testing.T) {
 		{"nix32 with bits beyond the end", "sha256:" + "z" + nix32[1:], "bits set beyond"},
 		{"base16 with g", "sha256:" + strings.Repeat("g", 64), "base16"},
 		{"base64 in an alphabet for URLs", "sha256-" + strings.ReplaceAll(vectors[2].base64, "/", "_"), "base64"},
-		{"base64 without padding", "sha256-" + strings.TrimRight(vectors[2].base64, "="), "43 characters"},
+		{"base64 without padding behind a colon", "sha256:" + strings.TrimRight(vectors[2].base64, "="), "43 characters"},
+		{"base64 with half of its padding", "sha512-" + strings.TrimSuffix(vectors[3].base64, "="), "87 characters"},
 		{"base64 of one byte more", "sha256-" + strings.Repeat("A", 44), "digest has 33 bytes"},
 		{"base64 with a line end", "sha256-" + strings.Repeat("A", 42) + "\r=", "base64"},
 		{"SRI with nix32", "sha256-" + nix32, "base64 digest has 52 characters"},

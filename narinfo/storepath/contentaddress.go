@@ -120,11 +120,19 @@ func (ca *ContentAddress) AppendString(dst []byte) []byte {
 	return ca.Hash.AppendString(append(dst, methods[ca.Method].prefix...))
 }
 
-// AppendText implements encoding.TextAppender: [ContentAddress.String].
-func (ca ContentAddress) AppendText(dst []byte) ([]byte, error) { return ca.AppendString(dst), nil }
+// AppendText implements encoding.TextAppender: [ContentAddress.String]. It
+// fails where [ContentAddress.Check] does, but for the zero value.
+func (ca ContentAddress) AppendText(dst []byte) ([]byte, error) {
+	if !ca.IsZero() {
+		if err := ca.Check(); err != nil {
+			return dst, err
+		}
+	}
+	return ca.AppendString(dst), nil
+}
 
-// MarshalText implements encoding.TextMarshaler: [ContentAddress.String].
-func (ca ContentAddress) MarshalText() ([]byte, error) { return ca.AppendString(nil), nil }
+// MarshalText implements encoding.TextMarshaler. See [ContentAddress.AppendText].
+func (ca ContentAddress) MarshalText() ([]byte, error) { return ca.AppendText(nil) }
 
 // UnmarshalText implements encoding.TextUnmarshaler: [ParseContentAddress],
 // and the zero value for an empty text.
@@ -168,6 +176,9 @@ func (d Dir) FromContentAddress(name string, ca ContentAddress, refs References)
 	}
 	if err := ca.Check(); err != nil {
 		return Path{}, err
+	}
+	if slices.ContainsFunc(refs.Others, Path.IsZero) {
+		return Path{}, fmt.Errorf("store path named %q: a reference is the zero path", name)
 	}
 	switch {
 	case ca.Method == MethodText:

@@ -14,11 +14,17 @@ type Dir string
 // Default is the store directory of nearly every Nix.
 const Default Dir = "/nix/store"
 
+// maxDirLen is Linux's bound for a path.
+const maxDirLen = 4096
+
 // Check says what is wrong with d as a store directory: it is absolute, in
-// its shortest form, not the root, and has no control characters.
+// its shortest form, not the root, has no control characters and at most 4096
+// bytes.
 func (d Dir) Check() error {
 	s := string(d)
 	switch {
+	case len(s) > maxDirLen:
+		return fmt.Errorf("store directory has %d bytes, at most %d are allowed", len(s), maxDirLen)
 	case s == "":
 		return fmt.Errorf("store directory is empty, usually it is %q", Default)
 	case !strings.HasPrefix(s, "/"):
@@ -92,7 +98,7 @@ func trimSub(sub string) (string, error) {
 func (d Dir) trim(full string) (string, error) {
 	rest, ok := strings.CutPrefix(full, string(d))
 	if !ok || d == "" || !strings.HasPrefix(rest, "/") {
-		return "", fmt.Errorf("path %q is not in the store directory %q", clip(full), string(d))
+		return "", fmt.Errorf("path %q is not in the store directory %q", clip(full), clip(string(d)))
 	}
 	return rest[1:], nil
 }

@@ -39,9 +39,11 @@ func NewScanner(candidates []Path) *Scanner {
 		candidates: make(map[string][]Path, len(candidates)),
 		tail:       make([]byte, 0, HashPartLen-1),
 	}
+	known := make(map[Path]bool, len(candidates))
 	for _, p := range candidates {
-		if hash := p.HashPart(); hash != "" && !slices.Contains(s.candidates[hash], p) {
+		if hash := p.HashPart(); hash != "" && !known[p] {
 			s.candidates[hash] = append(s.candidates[hash], p)
+			known[p] = true
 		}
 	}
 	bits := uint(minFilterBits)

@@ -34,11 +34,20 @@ func (b *Bucket) Put(ctx context.Context, key string, content blob.Content, opts
 	return a, nil
 }
 
+// checkEncoding refuses the one Content-Encoding that readers cannot tell by
+// the bytes, as all that is left of it here are the bytes.
+func checkEncoding(opts blob.PutOptions) error {
+	if opts.ContentEncoding == "br" {
+		return errors.New("a directory keeps no Content-Encoding, and br is known by nothing else, expected another or none")
+	}
+	return nil
+}
+
 func (b *Bucket) put(ctx context.Context, key string, content blob.Content, opts blob.PutOptions) (blob.Attrs, error) {
 	if ctx.Err() != nil {
 		return blob.Attrs{}, context.Cause(ctx)
 	}
-	if err := checkKey(key); err != nil {
+	if err := errors.Join(checkKey(key), checkEncoding(opts)); err != nil {
 		return blob.Attrs{}, err
 	}
 	t, err := b.createTemp(path.Dir(key))
@@ -269,7 +278,7 @@ func (s *staged) commitKey(key string, opts blob.PutOptions) (blob.Attrs, error)
 	if s.name == "" {
 		return blob.Attrs{}, errors.New("the staged object was committed or closed before")
 	}
-	if err := checkKey(key); err != nil {
+	if err := errors.Join(checkKey(key), checkEncoding(opts)); err != nil {
 		return blob.Attrs{}, err
 	}
 	return s.commit(key, opts)
