@@ -293,6 +293,11 @@ func TestPublicKeyText(t *testing.T) {
 	}
 }
 
+func TestSignWithNoSigner(t *testing.T) {
+	n := parse(t, fromCorpus(t, wrapperBase))
+	require.ErrorContains(t, n.Sign(t.Context(), nil), "a signer is nil")
+}
+
 func TestSignIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cause := errors.New("shutting down")

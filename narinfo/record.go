@@ -54,6 +54,9 @@ func parseRecords(data []byte) ([]*Record, error) {
 	if err := json.Unmarshal(data, &top); err != nil {
 		return nil, err
 	}
+	if top == nil {
+		return nil, errors.New("null is neither an array nor an object")
+	}
 	var dir storepath.Dir
 	if info, ok := top["info"]; ok {
 		var err error

@@ -147,6 +147,7 @@ func TestParseRecordsRefuses(t *testing.T) {
 	const hash = `"narHash":"sha256-RSvN6FkdFGyPPMIItkSXwrR97ZheS4o1h//GtgXW4uE="`
 	for _, test := range []struct{ name, text, message string }{
 		{"nothing", ``, "unexpected end of JSON"},
+		{"null", `null`, "null is neither an array nor an object"},
 		{"text", `"x"`, "cannot unmarshal"},
 		{"cut off", `[{`, "unexpected EOF"},
 		{"cut off behind an entry", `[{"path":"/nix/store/jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0","valid":false}`, "EOF"},

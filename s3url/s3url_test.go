@@ -116,6 +116,7 @@ func TestParseErrors(t *testing.T) {
 		{"prefix climbing, encoded", "s3://bucket/%2e%2e", `has the segment ".."`},
 		{"prefix too long", "s3://bucket/" + strings.Repeat("a", 1025), "want 1 to 1024 bytes"},
 		{"unknown parameter", "s3://bucket?regoin=eu-west-1", `unknown parameter "regoin"; the nearest known one is "region"`},
+		{"near to nothing", "s3://bucket?foo=1", `unknown parameter "foo"`},
 		{"wrong case", "s3://bucket?versionid=x", `the nearest known one is "versionId"`},
 		{"near to an alias", "s3://bucket?buffersize=x", `the nearest known one is "buffer-size"`},
 		{"near to a cache setting", "s3://bucket?secret_key=x", `the nearest known one is "secret-key"`},

@@ -71,14 +71,18 @@ func lookup(name string) (*param, error) {
 			known = append(known, params[i].alias)
 		}
 	}
-	return nil, fmt.Errorf("unknown parameter %q; the nearest known one is %q", name, nearest(name, known))
+	if near := nearest(name, known); near != "" {
+		return nil, fmt.Errorf("unknown parameter %q; the nearest known one is %q", name, near)
+	}
+	return nil, fmt.Errorf("unknown parameter %q", name)
 }
 
-// nearest returns the word with the smallest edit distance to s. Only the
-// first bytes of s count: it comes from outside and may be of any length.
+// nearest returns the word with the smallest edit distance to s, if at most
+// half of s has to be edited. Only the first bytes of s count: it comes from
+// outside and may be of any length.
 func nearest(s string, words []string) string {
 	s = s[:min(len(s), 64)]
-	best, least := "", 1<<30
+	best, least := "", len(s)/2+1
 	for _, word := range words {
 		if d := distance(s, word); d < least {
 			best, least = word, d

@@ -121,7 +121,7 @@ type CopyReport struct {
 
 	Copied    int // paths that were published
 	NARBytes  int64
-	FileBytes int64 // read from the source
+	FileBytes int64        // read from the source
 	Failed    []*PathError // where planning failed without KeepGoing, only the error tells
 	Elapsed   time.Duration
 }

@@ -395,3 +395,31 @@ func TestPreparedIsUsedAgain(t *testing.T) {
 	require.Equal(t, 1, requireSound(t, b).Paths)
 	runtime.KeepAlive(first)
 }
+
+// A narinfo that was listed and may not be read is not one that went away.
+func TestCopyOfAllLeavesNothingOutThatIsDenied(t *testing.T) {
+	b := memblob.New()
+	for n := range uint64(3) {
+		o := newObject(t, n, []byte("x"))
+		_, err := newCache(t, b, store.Settings{}).Add(t.Context(), o.info, bytes.NewReader(o.archive), store.AddOptions{})
+		require.NoError(t, err)
+	}
+	denied := newObject(t, 1, []byte("x")).info.Path
+	src := newCache(t, storetest.NewFaultBucket(b, func(op storetest.Operation) storetest.Fault {
+		if op.Op == "Get" && op.Key == denied.HashPart()+".narinfo" {
+			return storetest.Fault{Kind: storetest.FaultError, Err: &blob.Error{Op: "Get", Key: op.Key, Code: "AccessDenied", Err: blob.ErrAccessDenied}}
+		}
+		return storetest.Fault{}
+	}), store.Settings{})
+
+	_, err := store.Copy(t.Context(), newCache(t, memblob.New(), store.Settings{}), src, nil, store.CopyOptions{All: true})
+	require.ErrorIs(t, err, store.ErrAccessDenied)
+	report, err := store.Copy(t.Context(), newCache(t, memblob.New(), store.Settings{}), src, nil, store.CopyOptions{All: true, KeepGoing: true})
+	require.ErrorIs(t, err, store.ErrAccessDenied)
+	require.Len(t, report.Failed, 1)
+	require.Equal(t, 2, report.Copied)
+
+	_, err = src.PathInfo(t.Context(), denied)
+	require.ErrorIs(t, err, store.ErrNotFound, "as S3 answers for a missing key that may not be listed")
+	require.ErrorContains(t, err, "denied access")
+}

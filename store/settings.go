@@ -49,7 +49,8 @@ type Settings struct {
 	Trusted     bool
 
 	// Content-Encoding of the small objects that are written: a name of
-	// package codec such as "br" or "zstd"; "" means none.
+	// package codec such as "br" or "zstd"; "" means none. In a directory, which
+	// keeps no Content-Encoding, br is refused, and Nix reads none of them.
 	NarInfoCompression string
 	ListingCompression string
 	LogCompression     string

@@ -22,7 +22,7 @@ func (addCommand) Help() string {
 }
 
 func (c *addCommand) Run(ctx context.Context, con *console) (err error) {
-	signers, err := c.signers()
+	signers, err := c.signers(ctx)
 	if err != nil {
 		return err
 	}

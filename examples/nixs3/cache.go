@@ -31,14 +31,20 @@ type signFlag struct {
 	SignWith []string `placeholder:"KEYFILE" sep:"none" help:"File with a secret key to sign with. May be repeated. Paths that are there already stay as they are."`
 }
 
-func (f signFlag) signers() ([]narinfo.Signer, error) {
+func (f signFlag) signers(ctx context.Context) ([]narinfo.Signer, error) {
 	var signers []narinfo.Signer
-	for _, file := range f.SignWith {
-		key, err := narinfo.LoadSecretKey(file)
-		if err != nil {
-			return nil, err
+	err := interruptible(ctx, func() error {
+		for _, file := range f.SignWith {
+			key, err := narinfo.LoadSecretKey(file)
+			if err != nil {
+				return err
+			}
+			signers = append(signers, key)
 		}
-		signers = append(signers, key)
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return signers, nil
 }

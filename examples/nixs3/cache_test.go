@@ -46,6 +46,7 @@ func TestPathInfo(t *testing.T) {
 		{"several, in their order", []string{"path-info", "--store", cache, wrapper, hello}, "", wrapper + "\n" + hello + "\n", "", exitOK},
 		{"twice is once", []string{"path-info", "--store", cache, wrapper, hello, wrapper}, "", wrapper + "\n" + hello + "\n", "", exitOK},
 		{"all, sorted", []string{"path-info", "--store", cache, "--all"}, "", wrapper + "\n" + hello + "\n" + env + "\n", "", exitOK},
+		{"not in the cache, as JSON", []string{"path-info", "--store", cache, "--json", "--json-format", "array", absent}, "", `[{"path":"` + absent + `","valid":false}]` + "\n", "", exitOK},
 		{"not in the cache", []string{"path-info", "--store", cache, absent}, "", "", "has no store path with the hash part 00000000000000000000000000000000\n", exitFailed},
 		{"a file in a path", []string{"path-info", "--store", cache, hello + "/bin"}, "", "", "expected a store path", exitFailed},
 		{"of another store directory", []string{"path-info", "--store", cache, "/gnu/store/jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0"}, "", "", "/nix/store", exitFailed},
@@ -168,6 +169,7 @@ func TestAdd(t *testing.T) {
 		{"a missing file", []string{"add", "--to", cache, "testdata/none"}, "", "", "testdata/none", exitFailed},
 		{"a missing key", []string{"add", "--to", cache, "--sign-with", "testdata/none", tree}, "", "", "testdata/none", exitFailed},
 		{"a public key", []string{"add", "--to", cache, "--sign-with", "testdata/lab-cache-1.pub", tree}, "", "", "lab-cache-1.pub", exitFailed},
+		{"a name in another alphabet", []string{"add", "--to", cache, "--name", "ä", tree}, "", "", "name has 'ä' at offset 0", exitFailed},
 		{"a bad name", []string{"add", "--to", cache, "--name", "a b", tree}, "", "", "allowed are 0-9a-zA-Z", exitFailed},
 	})
 	t.Run("the signature is there", func(t *testing.T) {

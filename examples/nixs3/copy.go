@@ -34,7 +34,7 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 	if err != nil {
 		return err
 	}
-	signers, err := c.signers()
+	signers, err := c.signers(ctx)
 	if err != nil {
 		return err
 	}

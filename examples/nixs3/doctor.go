@@ -7,6 +7,8 @@ import (
 	"text/tabwriter"
 
 	"example.com/nixs3/s3url"
+	"example.com/nixs3/store"
+	"example.com/nixs3/store/blob/memblob"
 	"example.com/nixs3/store/blob/s3blob"
 )
 
@@ -27,6 +29,9 @@ func (c *doctorCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
+	if err := checkSettings(u); err != nil {
+		return err
+	}
 	checks := s3blob.Doctor(ctx, u, c.access(), s3blob.Options{Logger: con.logger})
 	if err := printChecks(con, checks); err != nil {
 		return err
@@ -41,6 +46,16 @@ func (c *doctorCommand) Run(ctx context.Context, con *console) error {
 		return fmt.Errorf("%d of %d steps do not work", failed, len(checks))
 	}
 	return nil
+}
+
+// checkSettings tries the parameters that are not about S3 as opening the cache
+// does.
+func checkSettings(u *s3url.URL) error {
+	settings, err := store.SettingsFromQuery(u.Rest)
+	if err == nil {
+		_, err = store.New(memblob.New(), settings)
+	}
+	return err
 }
 
 func printChecks(con *console, checks []s3blob.Check) error {

@@ -20,7 +20,8 @@ type pathInfoCommand struct {
 }
 
 func (pathInfoCommand) Help() string {
-	return "Prints the full store paths, one a line, or what \"nix path-info --json\" prints of them."
+	return "Prints the full store paths, one a line, or what \"nix path-info --json\" prints of them,\n" +
+		"with that also of full paths that the cache does not have."
 }
 
 func (c *pathInfoCommand) Run(ctx context.Context, con *console) (err error) {
@@ -67,6 +68,10 @@ func (c *pathInfoCommand) infos(ctx context.Context, cache store.BinaryCacheStor
 			continue
 		}
 		info, err := cache.NarInfo(ctx, p)
+		if c.JSON && errors.Is(err, store.ErrNotFound) {
+			// As Nix prints it: a path that is not valid.
+			info, err = &narinfo.NarInfo{PathInfo: narinfo.PathInfo{StoreDir: cache.StoreDir(), Path: p}}, nil
+		}
 		if err != nil {
 			return nil, err
 		}

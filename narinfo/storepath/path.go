@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"example.com/nixs3/narinfo/internal/charset"
 	"example.com/nixs3/narinfo/nixhash"
@@ -75,7 +76,8 @@ func CheckName(s string) error {
 		}
 	}
 	if i := nameBytes.Outside(s); i >= 0 {
-		return fmt.Errorf("name has %q at offset %d, allowed are %s", s[i], i, nameCharacters)
+		r, _ := utf8.DecodeRuneInString(s[i:])
+		return fmt.Errorf("name has %q at offset %d, allowed are %s", r, i, nameCharacters)
 	}
 	return nil
 }

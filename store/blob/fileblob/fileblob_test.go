@@ -74,3 +74,19 @@ func TestMissingDirectoryIsMadeByTheFirstWrite(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, b.Close())
 }
+
+// What brotli made has no signature, so that without its name nobody could read
+// it again.
+func TestBrotliIsRefused(t *testing.T) {
+	b := open(t, t.TempDir(), fileblob.Options{})
+	opts := blob.PutOptions{ContentEncoding: "br"}
+	_, err := b.Put(t.Context(), "x", strings.NewReader("x"), opts)
+	require.ErrorContains(t, err, "keeps no Content-Encoding")
+	staged, err := b.Stage(t.Context())
+	require.NoError(t, err)
+	_, err = staged.Commit("x", opts)
+	require.ErrorContains(t, err, "keeps no Content-Encoding")
+	require.NoError(t, staged.Close())
+	_, err = b.Head(t.Context(), "x")
+	require.ErrorIs(t, err, blob.ErrNotFound)
+}
