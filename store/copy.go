@@ -111,7 +111,7 @@ func (e *PathError) Unwrap() error { return e.Err }
 
 // CopyReport is what a copy did, or with DryRun would do.
 type CopyReport struct {
-	Paths    int // that were looked at: the closure
+	Paths    int // that were looked at: the closure, and what could not be read
 	Present  int // that the destination had already
 	Upstream int // left out since an upstream has them
 	Todo     []PathSize
@@ -165,8 +165,8 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) error {
 	}
 	err = c.transfer(ctx, todo)
 	if err == nil && len(c.report.Failed) > 0 {
-		failed, all := len(c.report.Failed), max(len(c.report.Failed), len(c.report.Todo))
-		err = fmt.Errorf("%d of %d paths could not be copied, the first: %w", failed, all, c.report.Failed[0])
+		all := c.report.Paths - c.report.Present - c.report.Upstream
+		err = fmt.Errorf("%d of %d paths could not be copied, the first: %w", len(c.report.Failed), all, c.report.Failed[0])
 	}
 	return err
 }

@@ -416,8 +416,10 @@ func TestCopyOfAllLeavesNothingOutThatIsDenied(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrAccessDenied)
 	report, err := store.Copy(t.Context(), newCache(t, memblob.New(), store.Settings{}), src, nil, store.CopyOptions{All: true, KeepGoing: true})
 	require.ErrorIs(t, err, store.ErrAccessDenied)
+	require.ErrorContains(t, err, "1 of 3 paths could not be copied")
 	require.Len(t, report.Failed, 1)
 	require.Equal(t, 2, report.Copied)
+	require.Equal(t, 3, report.Paths)
 
 	_, err = src.PathInfo(t.Context(), denied)
 	require.ErrorIs(t, err, store.ErrNotFound, "as S3 answers for a missing key that may not be listed")

@@ -25,7 +25,7 @@ const (
 
 // plan finds out what has to be sent, the biggest first.
 func (c *copier) plan(ctx context.Context, g graph) ([]*node, error) {
-	c.report.Paths = len(g)
+	c.report.Paths = len(g) + len(c.report.Failed)
 	todo := slices.Collect(maps.Values(g))
 	if !c.opts.Repair {
 		var err error
