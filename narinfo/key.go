@@ -141,8 +141,8 @@ func (k SecretKey) Reveal() string {
 	return k.name + ":" + base64.StdEncoding.EncodeToString((*k.private)())
 }
 
-// Format implements fmt.Formatter. It prints the name and
-// nothing of the key, whatever the verb.
+// Format implements fmt.Formatter. It prints the name and nothing of the key,
+// whatever the verb.
 func (k SecretKey) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, "SecretKey(%s, redacted)", k.name)
 }

@@ -107,8 +107,7 @@ func ParseWith(data []byte, opts ParseOptions) (*NarInfo, error) {
 	if len(data) > opts.MaxSize {
 		return nil, &ParseError{Kind: kindNarInfo, Err: fmt.Errorf("%d bytes, at most %d are read", len(data), opts.MaxSize)}
 	}
-	room := new(narInfoRoom)
-	p := parser{opts: opts, room: room, info: &room.NarInfo}
+	p := parser{opts: opts, info: new(narInfoRoom)}
 	// One string that all values are parts of.
 	for rest := string(data); rest != ""; {
 		p.line++
@@ -164,10 +163,9 @@ type narInfoRoom struct {
 type parser struct {
 	opts  ParseOptions
 	line  int
-	room  *narInfoRoom
-	info  *NarInfo // in room
-	seen  uint16   // bit for each field that must be there once
-	moved int      // extra fields whose place is known
+	info  *narInfoRoom
+	seen  uint16 // bit for each field that must be there once
+	moved int    // extra fields whose place is known
 }
 
 // Bits of parser.seen.
@@ -273,8 +271,8 @@ func (p *parser) references(value string) error {
 		return nil
 	}
 	count := min(strings.Count(value, " ")+1, p.opts.MaxReferences)
-	if count <= len(p.room.references) {
-		n.References = p.room.references[:0:count]
+	if count <= len(n.references) {
+		n.References = n.references[:0:count]
 	} else {
 		n.References = make([]storepath.Path, 0, count)
 	}
@@ -306,7 +304,7 @@ func (p *parser) signature(value string) error {
 		return err
 	}
 	if n.Signatures == nil {
-		n.Signatures = p.room.signatures[:0]
+		n.Signatures = n.signatures[:0]
 	}
 	n.Signatures = append(n.Signatures, sig)
 	return nil
@@ -327,7 +325,7 @@ func (p *parser) finish() (*NarInfo, error) {
 	if p.info.Compression == "" {
 		p.info.Compression = defaultCompression
 	}
-	return p.info, nil
+	return &p.info.NarInfo, nil
 }
 
 // cut is strings.Cut for a separator of one byte, for half of the price.

@@ -132,8 +132,8 @@ func (s *Settings) writerOptions() codec.WriterOptions {
 }
 
 // SettingsFromQuery reads the settings of a store URL's query, as Nix's manual
-// ("S3 Binary Cache Store") has them, and the extensions of package s3url. Unknown and malformed
-// ones are errors. Key files are read.
+// ("S3 Binary Cache Store") has them, and the extensions of package s3url.
+// Unknown and malformed ones are errors. Key files are read.
 func SettingsFromQuery(q url.Values) (Settings, error) {
 	var s Settings
 	if err := s3url.CheckSettings(q); err != nil {
