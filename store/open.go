@@ -67,7 +67,7 @@ func WithS3(opts s3blob.Options) Option {
 // It reads nix-cache-info, so a wrong URL, missing rights and a cache for
 // another store directory show at once. A parameter that is unknown or
 // malformed is an error.
-func Open(ctx context.Context, rawURL string, opts ...Option) (BinaryCacheStore, error) {
+func Open(ctx context.Context, rawURL string, opts ...Option) (*Cache, error) {
 	var o opening
 	for _, opt := range opts {
 		opt(&o)
