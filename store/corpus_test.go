@@ -43,7 +43,7 @@ func open(t testing.TB, url string, opts ...store.Option) *store.Cache {
 	c, err := store.Open(t.Context(), url, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, c.Close()) })
-	return c.(*store.Cache)
+	return c
 }
 
 func allPaths(t testing.TB, src store.Source) []storepath.Path {

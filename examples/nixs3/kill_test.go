@@ -121,7 +121,7 @@ func killCopy(t *testing.T, moment time.Duration, from, to string) (took time.Du
 	cache, err := store.Open(t.Context(), to)
 	require.NoError(t, err)
 	defer cache.Close()
-	bucket := cache.(*store.Cache).Bucket()
+	bucket := cache.Bucket()
 	before, err := storetest.CheckCache(t.Context(), bucket, storetest.CheckOptions{Uploads: true})
 	require.NoError(t, err)
 
