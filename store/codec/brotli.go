@@ -28,18 +28,27 @@ func newBrotliReader(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 		}
 	}
 	d := brotliDecoders.Get().(*brotli.Reader)
-	if err := d.Reset(brotliSource{br}); err != nil {
+	src := &brotliSource{br: br}
+	if err := d.Reset(src); err != nil {
 		return nil, err
 	}
-	return pooled{d, func() { brotliDecoders.Put(d) }}, nil
+	stream := pooled{d, func() { brotliDecoders.Put(d) }}
+	// The decoder does not say how many bytes it left, so that only the last
+	// one is known to follow the stream.
+	return zeroTail{stream, br, func(err error) bool {
+		return err == io.EOF || err.Error() == brotliTrailing && src.last == 0
+	}}, nil
 }
 
 // brotliSource reads in pieces of which the last is not short. The decoder
 // takes a short last one for data behind the end: it has copied the end of the
 // piece before to a buffer of 8 bytes, and does not see that this was used up.
-type brotliSource struct{ br *bufio.Reader }
+type brotliSource struct {
+	br   *bufio.Reader
+	last byte // that was read
+}
 
-func (s brotliSource) Read(p []byte) (int, error) {
+func (s *brotliSource) Read(p []byte) (int, error) {
 	const keep = 64
 	ahead, err := s.br.Peek(2 * keep)
 	n := len(ahead)
@@ -49,7 +58,11 @@ func (s brotliSource) Read(p []byte) (int, error) {
 	if n == 0 {
 		return 0, err
 	}
-	return s.br.Read(p[:min(n, len(p))])
+	n, err = s.br.Read(p[:min(n, len(p))])
+	if n > 0 {
+		s.last = p[n-1]
+	}
+	return n, err
 }
 
 // brotliWindow returns the size of the window that the first byte of a stream

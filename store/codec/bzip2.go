@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bufio"
 	"compress/bzip2"
 	"io"
 )
@@ -11,7 +12,10 @@ func bzip2Codec() Codec {
 		Extension: ".bz2",
 		Detect:    detectBzip2,
 		NewReader: func(r io.Reader, _ ReaderOptions) (io.ReadCloser, error) {
-			return io.NopCloser(bzip2.NewReader(r)), nil
+			t := &tap{src: bufio.NewReader(r)} // of r itself where it is buffered
+			return zeroTail{io.NopCloser(bzip2.NewReader(t)), t.src, func(err error) bool {
+				return err == io.EOF || err.Error() == bzip2NoStream && t.zeros(2)
+			}}, nil
 		},
 	}
 }

@@ -1,6 +1,8 @@
 package codec
 
 import (
+	"bufio"
+	"bytes"
 	"io"
 	"sync"
 
@@ -10,10 +12,12 @@ import (
 // gzipFrame is the input of one member of a parallel writer's output.
 const gzipFrame = 1 << 20
 
+var gzipMagic = []byte{0x1f, 0x8b, 8}
+
 func gzipCodec() Codec {
 	return Codec{
 		Name:      "gzip",
-		Detect:    hasMagic([]byte{0x1f, 0x8b, 8}),
+		Detect:    hasMagic(gzipMagic),
 		NewReader: newGzipReader,
 		NewWriter: newGzipWriter,
 	}
@@ -26,10 +30,38 @@ func newGzipReader(r io.Reader, _ ReaderOptions) (io.ReadCloser, error) {
 	if !ok {
 		d = new(gzip.Reader)
 	}
-	if err := d.Reset(r); err != nil {
+	src := bufio.NewReader(r) // r itself where it is buffered
+	if err := d.Reset(src); err != nil {
 		return nil, err
 	}
-	return pooled{d, func() { gzipDecoders.Put(d) }}, nil
+	d.Multistream(false)
+	members := pooled{&gzipMembers{d, src}, func() { gzipDecoders.Put(d) }}
+	return zeroTail{members, src, atEOF}, nil
+}
+
+// gzipMembers reads one member after the other, and stops at what is not one.
+type gzipMembers struct {
+	d   *gzip.Reader
+	src *bufio.Reader
+}
+
+func (g *gzipMembers) Read(p []byte) (int, error) {
+	for {
+		n, err := g.d.Read(p)
+		if n > 0 || err != io.EOF {
+			if err == io.EOF {
+				err = nil // the next Read finds out what follows
+			}
+			return n, err
+		}
+		if head, _ := g.src.Peek(len(gzipMagic)); len(head) == 0 || !bytes.HasPrefix(gzipMagic, head) {
+			return 0, io.EOF
+		}
+		if err := g.d.Reset(g.src); err != nil {
+			return 0, noEOF(err)
+		}
+		g.d.Multistream(false)
+	}
 }
 
 // gzipEncoders holds the encoders of each level.

@@ -1,7 +1,9 @@
 package codec
 
 import (
+	"bufio"
 	"encoding/binary"
+	"errors"
 	"io"
 
 	"github.com/pierrec/lz4/v4"
@@ -32,8 +34,12 @@ func detectLZ4(prefix []byte) bool {
 // newLZ4Reader takes a new decoder every time: a used one keeps the end of what
 // it decoded, for a broken stream to refer to. The buffers are used again.
 func newLZ4Reader(r io.Reader, _ ReaderOptions) (io.ReadCloser, error) {
-	d := lz4.NewReader(r)
-	return pooled{d, func() { d.Reset(nil) }}, nil
+	t := &tap{src: bufio.NewReader(r)} // of r itself where it is buffered
+	d := lz4.NewReader(t)
+	frames := pooled{d, func() { d.Reset(nil) }}
+	return zeroTail{frames, t.src, func(err error) bool {
+		return err == io.EOF || errors.Is(err, lz4.ErrInvalidFrame) && t.zeros(4)
+	}}, nil
 }
 
 // lz4Levels are the settings of the levels from 1; 1 and 2 are the fast

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"math/bits"
+	"strings"
 
 	"github.com/ulikunitz/xz/lzma"
 )
@@ -29,7 +30,8 @@ func lzipCodec() Codec {
 		Extension: ".lzip",
 		Detect:    hasMagic([]byte(lzipMagic)),
 		NewReader: func(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
-			return io.NopCloser(&lzipReader{br: bufio.NewReader(r), o: o}), nil
+			br := bufio.NewReader(r) // r itself where it is buffered
+			return zeroTail{io.NopCloser(&lzipReader{br: br, o: o}), br, atEOF}, nil
 		},
 		NewWriter: func(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 			level, err := o.level(lzmaDefault, 1, 9)
@@ -45,6 +47,7 @@ func lzipCodec() Codec {
 type lzipReader struct {
 	br     *bufio.Reader
 	o      ReaderOptions
+	any    bool      // a member was begun
 	member *lzmaBody // nil between members
 	data   io.Reader // of the member
 	crc    hash.Hash32
@@ -74,6 +77,9 @@ var errLzipHeader = errors.New("not the header of a lzip member of version 1")
 
 // begin reads a member's header. It returns io.EOF where there is none.
 func (z *lzipReader) begin() error {
+	if head, _ := z.br.Peek(len(lzipMagic)); z.any && (len(head) == 0 || !strings.HasPrefix(lzipMagic, string(head))) {
+		return io.EOF // what follows the members is for others to judge
+	}
 	var header [lzipHeader]byte
 	if _, err := io.ReadFull(z.br, header[:]); err != nil {
 		return err
@@ -89,7 +95,7 @@ func (z *lzipReader) begin() error {
 	if err != nil {
 		return noEOF(err)
 	}
-	z.data, z.crc, z.size = data, crc32.NewIEEE(), 0
+	z.any, z.data, z.crc, z.size = true, data, crc32.NewIEEE(), 0
 	return nil
 }
 

@@ -49,7 +49,11 @@ func newLZMAReader(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 	if _, err := br.Peek(lzmaHeader); err != nil {
 		return nil, noEOF(err)
 	}
-	return openLZMA(br, o)
+	d, err := openLZMA(br, o)
+	if err != nil {
+		return nil, err
+	}
+	return zeroTail{d, br, atEOF}, nil
 }
 
 // openLZMA reads the header and then no byte more than it needs.
