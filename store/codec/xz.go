@@ -1,14 +1,15 @@
 package codec
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"sync"
 
-	xzread "github.com/mikelolasagasti/xz"
 	xzwrite "github.com/ulikunitz/xz"
+
+	"example.com/nixs3/store/codec/internal/xz"
 )
 
 func xzCodec() Codec {
@@ -21,52 +22,35 @@ func xzCodec() Codec {
 	}
 }
 
-// xzDecoders are those with the default limit, which a decoder cannot change.
-// They keep their dictionaries.
-var xzDecoders sync.Pool
+// xzDecoders keep their dictionaries.
+var xzDecoders = sync.Pool{New: func() any { return new(xz.Reader) }}
 
 func newXZReader(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
-	limit := uint32(min(o.maxMemory(), math.MaxUint32))
-	var d *xzread.Reader
-	var err error
-	if limit == DefaultMaxMemory {
-		d, _ = xzDecoders.Get().(*xzread.Reader)
+	d := xzDecoders.Get().(*xz.Reader)
+	release := func() {
+		d.Release()
+		xzDecoders.Put(d)
 	}
-	if d != nil {
-		err = d.Reset(r)
-	} else {
-		d, err = xzread.NewReader(r, limit)
+	if err := d.Reset(bufio.NewReader(r), o.maxMemory(), o.IgnoreChecksums); err != nil { // r itself where it is buffered
+		release()
+		return nil, explainXZ(err)
 	}
-	x := xzReader{d, r, limit}
-	if err != nil {
-		return nil, x.explain(err)
-	}
-	return pooled{x, func() {
-		if limit == DefaultMaxMemory {
-			xzDecoders.Put(d)
-		}
-	}}, nil
+	return pooled{xzReader{d}, release}, nil
 }
 
-type xzReader struct {
-	d     *xzread.Reader
-	src   io.Reader
-	limit uint32
-}
+type xzReader struct{ d *xz.Reader }
 
 func (x xzReader) Read(p []byte) (int, error) {
 	n, err := x.d.Read(p)
-	return n, x.explain(err)
+	return n, explainXZ(err)
 }
 
-// explain tells truncation from corruption, which the decoder reports alike:
-// truncated data is at its end.
-func (x xzReader) explain(err error) error {
+func explainXZ(err error) error {
 	switch {
-	case err == xzread.ErrMemlimit:
-		return fmt.Errorf("%w: its dictionary is larger than %d bytes", ErrMemory, x.limit)
-	case errors.Is(err, xzread.ErrBuf):
-		return io.ErrUnexpectedEOF
+	case errors.Is(err, xz.ErrMemory):
+		return fmt.Errorf("%w: %w", ErrMemory, err)
+	case errors.Is(err, xz.ErrUnsupported):
+		return fmt.Errorf("%w: %w", errors.ErrUnsupported, err)
 	}
 	return err
 }
