@@ -105,7 +105,8 @@ func (c *Cache) prepare(ctx context.Context, info *narinfo.PathInfo, archive io.
 
 	listing := c.settings.WriteListing || c.settings.IndexDebugInfo
 	opts.TrustNarHash = opts.TrustNarHash && !listing
-	in := newIngestion(info, staged, listing)
+	content := newContentSum(info, opts.StrictContentAddress || c.requiresStrict(info))
+	in := newIngestion(info, staged, content, listing)
 	if err := c.ingest(ctx, in, archive, opts); err != nil {
 		return nil, fmt.Errorf("adding %s: %w", info.Path, err)
 	}
@@ -155,7 +156,7 @@ func (c *Cache) ingest(ctx context.Context, in *ingestion, archive io.Reader, op
 	encoded := opts.Encoded
 	if encoded != nil && !c.keeps(encoded.Compression) {
 		claims := &narinfo.NarInfo{PathInfo: *in.info, URL: encoded.URL, Compression: encoded.Compression, FileHash: encoded.FileHash, FileSize: encoded.FileSize}
-		r := newVerifiedCopy(ctx, claims, archive)
+		r := newVerifiedCopy(ctx, claims, nil, archive)
 		defer r.Close()
 		archive, encoded = r, nil
 	}

@@ -13,8 +13,8 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// checkContentAddress fails unless a path that claims a content address has
-// the name that follows from it.
+// checkContentAddress fails unless a path that claims a content address has the
+// name that follows from it.
 func checkContentAddress(info *narinfo.PathInfo) error {
 	if info.CA.IsZero() {
 		return nil
@@ -26,9 +26,9 @@ func checkContentAddress(info *narinfo.PathInfo) error {
 }
 
 // checkTrust fails with ErrUntrusted unless one of the keys has signed the path
-// or its content address vouches for it. What a content address says of the
-// contents is checked when they come; a Git one is not, since nothing here
-// computes such hashes, and vouches for nothing.
+// or its content address vouches for it. The contents are compared with the
+// content address when they are read. A Git one vouches for nothing, since this
+// library does not compute such hashes.
 func checkTrust(keys narinfo.TrustedKeys, info *narinfo.PathInfo) error {
 	if info.CA.Method == storepath.MethodGit {
 		info = withoutAddress(info)
@@ -47,41 +47,66 @@ func withoutAddress(info *narinfo.PathInfo) *narinfo.PathInfo {
 	return info
 }
 
-// contentSum computes from an archive that is written to it the hash that a
-// content address claims.
-type contentSum struct {
-	io.Writer
-	finish func() (nixhash.Hash, error)
+// requiresStrict reports whether keys are set and none of them has signed the
+// path. Its content address then has to hold in the strict form; see
+// AddOptions.StrictContentAddress.
+func requiresStrict(keys narinfo.TrustedKeys, info *narinfo.PathInfo) bool {
+	return refersToItself(info) && len(keys) > 0 && !signedBy(keys, info)
 }
 
-// verify compares what was found with the claim, if there is one. narHash is
-// what was found too.
+// refersToItself reports whether the path has a content address and is among
+// its own references.
+func refersToItself(info *narinfo.PathInfo) bool {
+	return !info.CA.IsZero() && slices.Contains(info.References, info.Path)
+}
+
+// contentSum computes the hash that a content address claims from the archive
+// that is written to it.
+type contentSum struct {
+	io.Writer
+
+	// finish returns the hash, and the one without offsets where
+	// self-references make these two differ.
+	finish func() (strict, withoutOffsets nixhash.Hash, err error)
+
+	// strict refuses a content address that holds only without offsets.
+	strict bool
+}
+
+// verify compares the hash with the claim, if there is one. narHash is the hash
+// of the same archive.
 func (c *contentSum) verify(info *narinfo.PathInfo, narHash nixhash.Hash, key string) error {
-	got := narHash
+	got, withoutOffsets := narHash, nixhash.Hash{}
 	if c != nil {
 		var err error
-		if got, err = c.finish(); err != nil {
+		if got, withoutOffsets, err = c.finish(); err != nil {
 			return err
 		}
 	} else if !addressedByNarHash(info) {
 		return nil
 	}
-	if got != info.CA.Hash {
-		return &HashMismatchError{Path: info.Path, Key: key, Field: "CA", Wanted: info.CA.Hash, Got: got}
+	switch info.CA.Hash {
+	case got:
+		return nil
+	case withoutOffsets:
+		if c.strict {
+			return fmt.Errorf("%s: %w: %w: its content address leaves out the offsets of its self-references, as that of Nix 2.17 to 2.34 and Lix does, and needs a signature by a trusted key",
+				subject(info.Path, key), ErrUntrusted, ErrMismatch)
+		}
+		return nil
 	}
-	return nil
+	return &HashMismatchError{Path: info.Path, Key: key, Field: "CA", Wanted: info.CA.Hash, Got: got}
 }
 
-// addressedByNarHash reports whether the hash in the content address is that
-// of the NAR, which is computed anyway.
+// addressedByNarHash reports whether the hash in the content address is the NAR
+// hash, which is computed in any case.
 func addressedByNarHash(info *narinfo.PathInfo) bool {
-	return info.CA.Method == storepath.MethodNAR && info.CA.Hash.Algorithm() == nixhash.SHA256 &&
-		!slices.Contains(info.References, info.Path)
+	return info.CA.Method == storepath.MethodNAR && info.CA.Hash.Algorithm() == nixhash.SHA256 && !refersToItself(info)
 }
 
-// newContentSum returns nil where there is nothing to compute: no content
-// address, a Git one, or one that is the NAR hash.
-func newContentSum(info *narinfo.PathInfo) *contentSum {
+// newContentSum returns nil where there is nothing to compute: the path has no
+// content address, a Git one, or one that is the NAR hash.
+func newContentSum(info *narinfo.PathInfo, strict bool) *contentSum {
 	if addressedByNarHash(info) {
 		return nil
 	}
@@ -89,11 +114,11 @@ func newContentSum(info *narinfo.PathInfo) *contentSum {
 	case storepath.MethodFlat, storepath.MethodText:
 		return newFlatSum(info)
 	case storepath.MethodNAR:
-		if slices.Contains(info.References, info.Path) {
-			return newModuloSum(info)
+		if refersToItself(info) {
+			return newModuloSum(info, strict)
 		}
 		h := nixhash.New(info.CA.Hash.Algorithm())
-		return &contentSum{h, func() (nixhash.Hash, error) { return h.Digest(), nil }}
+		return &contentSum{Writer: h, finish: func() (nixhash.Hash, nixhash.Hash, error) { return h.Digest(), nixhash.Hash{}, nil }}
 	}
 	return nil
 }
@@ -110,12 +135,12 @@ func newFlatSum(info *narinfo.PathInfo) *contentSum {
 		}
 		return nil
 	})
-	// The structure goes first, so that the section is known before its bytes come.
-	return &contentSum{io.MultiWriter(v, s), func() (nixhash.Hash, error) {
+	// The validator comes first: it has to find the section before its bytes are hashed.
+	return &contentSum{Writer: io.MultiWriter(v, s), finish: func() (strict, withoutOffsets nixhash.Hash, err error) {
 		if root.Type != nar.TypeRegular {
-			return nixhash.Hash{}, fmt.Errorf("%s: %w: content address %s is of a file, the archive holds a %s", info.Path, ErrMismatch, info.CA, root.Type)
+			return strict, withoutOffsets, fmt.Errorf("%s: %w: content address %s is of a file, the archive holds a %s", info.Path, ErrMismatch, info.CA, root.Type)
 		}
-		return h.Digest(), nil
+		return h.Digest(), withoutOffsets, nil
 	}}
 }
 
@@ -137,18 +162,21 @@ func (s *section) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// newModuloSum hashes an archive as if its references to itself were zero
-// bytes, and then their offsets, each behind a bar: the "hash modulo" by which
-// Nix names objects that mention their own path.
-func newModuloSum(info *narinfo.PathInfo) *contentSum {
+// newModuloSum computes the "hash modulo" by which Nix names objects that
+// mention their own path: that of the archive with every occurrence of its own
+// hash part replaced by zero bytes, followed by the offset of each, after a bar.
+// Without the offsets it is the form of Nix 2.17 to 2.34 and of Lix, which lets
+// a forger put zero bytes in the place of a self-reference.
+func newModuloSum(info *narinfo.PathInfo, strict bool) *contentSum {
 	h := nixhash.New(info.CA.Hash.Algorithm())
 	m := &modulo{w: h, info: info, self: []byte(info.Path.HashPart())}
-	return &contentSum{m, func() (nixhash.Hash, error) {
+	return &contentSum{Writer: m, strict: strict, finish: func() (nixhash.Hash, nixhash.Hash, error) {
 		m.flush()
+		withoutOffsets := h.Digest()
 		for _, off := range m.found {
 			h.Write(strconv.AppendInt([]byte{'|'}, off, 10))
 		}
-		return h.Digest(), nil
+		return h.Digest(), withoutOffsets, nil
 	}}
 }
 
@@ -160,7 +188,7 @@ type modulo struct {
 	w     io.Writer // a hash, which never fails
 	info  *narinfo.PathInfo
 	self  []byte
-	tail  []byte // what may be the begin of an occurrence
+	tail  []byte // may be the beginning of an occurrence
 	pos   int64  // of tail in the archive
 	found []int64
 }

@@ -54,7 +54,7 @@ func (c *Cache) openFS(ctx context.Context, info *narinfo.NarInfo) (*ArchiveFS, 
 		return nil, err
 	}
 	kept := filepath.Join(c.settings.LocalNARCache, info.Path.HashPart()+".nar") // as Nix names it
-	if a, err := openKept(ctx, info, kept); err == nil {
+	if a, err := c.openKept(ctx, info, kept); err == nil {
 		return a, nil
 	} else if !errors.Is(err, os.ErrNotExist) {
 		c.settings.Logger.WarnContext(ctx, "fetching again what was kept", "file", kept, "error", err)
@@ -66,13 +66,13 @@ func (c *Cache) openFS(ctx context.Context, info *narinfo.NarInfo) (*ArchiveFS, 
 }
 
 // openKept opens an archive that was fetched earlier.
-func openKept(ctx context.Context, info *narinfo.NarInfo, name string) (*ArchiveFS, error) {
+func (c *Cache) openKept(ctx context.Context, info *narinfo.NarInfo, name string) (*ArchiveFS, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	plain := &narinfo.NarInfo{PathInfo: info.PathInfo, URL: name, Compression: narinfo.CompressionNone}
-	r := newVerifiedCopy(ctx, plain, f)
+	r := newVerifiedCopy(ctx, plain, c.contentSum(&info.PathInfo), f)
 	defer r.Close()
 	l, err := nar.List(r)
 	if err == nil {

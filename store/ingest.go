@@ -76,8 +76,8 @@ func (s *fileSum) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func newIngestion(info *narinfo.PathInfo, staged blob.Staged, listing bool) *ingestion {
-	in := &ingestion{info: info, staged: staged, content: newContentSum(info)}
+func newIngestion(info *narinfo.PathInfo, staged blob.Staged, content *contentSum, listing bool) *ingestion {
+	in := &ingestion{info: info, staged: staged, content: content}
 	in.nar = narSum{info: info, h: sha256.New()}
 	in.file = fileSum{w: staged, h: sha256.New()}
 	if listing {

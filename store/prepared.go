@@ -54,7 +54,7 @@ func (s *storedPaths) get(p storepath.Path) *stored {
 // returns nil where there is none with the same claims.
 func (c *Cache) reuse(ctx context.Context, info *narinfo.PathInfo, opts AddOptions) (*pending, error) {
 	a := c.stored.get(info.Path)
-	if a == nil || opts.Repair || !a.verified && !opts.TrustNarHash {
+	if a == nil || opts.Repair || opts.StrictContentAddress || !a.verified && !opts.TrustNarHash {
 		return nil, nil
 	}
 	claims, err := c.checkClaims(info)

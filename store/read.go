@@ -45,7 +45,7 @@ func (c *Cache) OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadClos
 	// More than one core only where memory for it is free: many archives keep
 	// the cores busy anyway.
 	freeAhead, parallel := c.ahead.try(aheadMemory(info.Compression, info.NarSize))
-	return newVerifiedReader(ctx, info, file, parallel, cancel, func() {
+	return newVerifiedReader(ctx, info, c.contentSum(&info.PathInfo), file, parallel, cancel, func() {
 		freeAhead()
 		free()
 	}), nil
@@ -102,6 +102,18 @@ func (c *Cache) trust(info *narinfo.PathInfo) error {
 	return checkTrust(c.settings.TrustedKeys, info)
 }
 
+// requiresStrict reports whether the path's content address has to hold in the
+// strict form.
+func (c *Cache) requiresStrict(info *narinfo.PathInfo) bool {
+	return !c.settings.Trusted && requiresStrict(c.settings.TrustedKeys, info)
+}
+
+// contentSum returns what verifies a path's content address when its archive is
+// read.
+func (c *Cache) contentSum(info *narinfo.PathInfo) *contentSum {
+	return newContentSum(info, c.requiresStrict(info))
+}
+
 // fileLimit bounds how many compressed bytes are read for an archive, whatever
 // size is claimed: what cannot be compressed grows by less than this.
 func fileLimit(info *narinfo.NarInfo) int64 {
@@ -130,13 +142,12 @@ type verifiedReader struct {
 }
 
 // newVerifiedReader reads the body, and closes it, in a goroutine of its own.
-func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadCloser, parallel bool, interrupt, free func()) *verifiedReader {
+func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, content *contentSum, body io.ReadCloser, parallel bool, interrupt, free func()) *verifiedReader {
 	f := newFan(2)
 	v := &verifiedReader{out: f.readers[1], fan: f, interrupt: interrupt, free: free}
 	v.unhook = context.AfterFunc(ctx, func() { f.fail(context.Cause(ctx)) })
 
 	hashed := make(chan nixhash.Hash, 1)
-	content := newContentSum(&info.PathInfo)
 	v.wg.Go(func() {
 		defer close(hashed)
 		h := sha256.New()
@@ -184,8 +195,8 @@ func newVerifiedReader(ctx context.Context, info *narinfo.NarInfo, body io.ReadC
 
 // newVerifiedCopy is newVerifiedReader for an archive whose place and memory its
 // caller has taken. Closing it leaves the archive open.
-func newVerifiedCopy(ctx context.Context, info *narinfo.NarInfo, archive io.Reader) *verifiedReader {
-	return newVerifiedReader(ctx, info, io.NopCloser(archive), false, func() {}, func() {})
+func newVerifiedCopy(ctx context.Context, info *narinfo.NarInfo, content *contentSum, archive io.Reader) *verifiedReader {
+	return newVerifiedReader(ctx, info, content, io.NopCloser(archive), false, func() {}, func() {})
 }
 
 func (v *verifiedReader) Read(p []byte) (int, error) { return v.out.Read(p) }

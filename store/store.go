@@ -147,6 +147,13 @@ type AddOptions struct {
 	// NarHash and NarSize of info, and saves its decompression.
 	TrustNarHash bool
 
+	// StrictContentAddress refuses a content address that holds only without
+	// the offsets of the path's self-references. Nix 2.17 to 2.34 and Lix
+	// compute such addresses. They let a forger put zero bytes in the place of
+	// a self-reference, so something else has to vouch for the path. A cache
+	// with trusted keys refuses them too unless one of its keys has signed.
+	StrictContentAddress bool
+
 	// ReferencesPresent promises that the caller has seen to it that all
 	// references are in the cache, and saves the requests that would check.
 	ReferencesPresent bool

@@ -152,6 +152,10 @@ func (t *transfer) isDone(n *node) bool {
 // prepare stores the archive of a node.
 func (t *transfer) prepare(n *node) (Pending, error) {
 	opts := AddOptions{Repair: t.opts.Repair, Signers: t.opts.Signers, ReferencesPresent: !t.opts.NoClosure}
+	opts.StrictContentAddress = requiresStrict(t.opts.TrustedKeys, n.info)
+	if src, ok := t.src.(*Cache); ok && src.requiresStrict(n.info) {
+		opts.StrictContentAddress = true // its OpenFile does not verify
+	}
 	if n.file == nil {
 		open := t.src.NAR
 		if u, ok := t.src.(UnverifiedSource); ok {
