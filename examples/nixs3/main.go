@@ -3,8 +3,8 @@
 // module, and meant to be read as an example of them.
 //
 // Results go to standard output, everything else to standard error. The exit
-// status is 0 when all was done, 1 when something failed, 2 when the command
-// line made no sense.
+// status is 0 when everything was done, 1 when something failed, 2 when the
+// command line made no sense, 130 after an interrupt.
 package main
 
 import (
@@ -22,22 +22,25 @@ import (
 	"golang.org/x/term"
 
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/layout"
 )
 
 // The exit statuses.
 const (
-	exitOK = iota
-	exitFailed
-	exitUsage
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130
 )
 
 type commands struct {
-	Verbose bool `short:"v" help:"Say on standard error what is done."`
+	Verbose bool `short:"v" help:"Report on standard error what is done."`
+	Quiet   bool `short:"q" help:"Print only results and errors."`
 
-	Add      addCommand      `cmd:"" help:"Add a file or folder to a cache."`
-	Copy     copyCommand     `cmd:"" help:"Copy closures from one cache to another."`
-	PathInfo pathInfoCommand `cmd:"" help:"Tell what a cache knows of store paths."`
-	Ls       lsCommand       `cmd:"" help:"List what is in a store path."`
+	Add      addCommand      `cmd:"" help:"Add files and folders to a cache."`
+	Copy     copyCommand     `cmd:"" help:"Copy closures from a store or cache to a cache."`
+	PathInfo pathInfoCommand `cmd:"" help:"Print what a cache or store knows of store paths."`
+	Ls       lsCommand       `cmd:"" help:"List the files in a store path."`
 	Cat      catCommand      `cmd:"" help:"Print a file in a store path."`
 
 	Nar narCommands `cmd:"" help:"Work with NAR files, Nix's archives."`
@@ -46,6 +49,11 @@ type commands struct {
 	URL    urlCommand    `cmd:"" name:"url" help:"Explain an s3:// URL."`
 	Doctor doctorCommand `cmd:"" help:"Try what a reader, writer or collector of a cache needs."`
 	Policy policyCommand `cmd:"" help:"Print the bucket or IAM policy that a cache needs."`
+
+	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`
+	Man        manCommand        `cmd:"" help:"Print the manual page."`
+	Version    versionCommand    `cmd:"" help:"Print the version."`
+	Complete   completeCommand   `cmd:"" hidden:""`
 }
 
 // console is where a command reads and writes.
@@ -54,6 +62,7 @@ type console struct {
 	stdout   io.Writer
 	stderr   io.Writer
 	terminal bool         // stderr is a terminal
+	quiet    bool         // only results and errors are printed
 	logger   *slog.Logger // to stderr
 }
 
@@ -73,6 +82,7 @@ func main() {
 // run carries out a command line and returns the exit status.
 func run(ctx context.Context, args []string, con console) (status int) {
 	var cmds commands
+	settings := config{}
 	parser, err := kong.New(&cmds,
 		kong.Name("nixs3"),
 		kong.Description("Nix binary caches in S3 and S3-compatible stores."),
@@ -80,6 +90,8 @@ func run(ctx context.Context, args []string, con console) (status int) {
 		kong.Writers(con.stdout, con.stderr),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(&con),
+		kong.DefaultEnvars("NIXS3"),
+		kong.Resolvers(settings),
 		// Help ends the program in the middle of parsing.
 		kong.Exit(func(code int) { panic(exit(code)) }),
 	)
@@ -95,39 +107,79 @@ func run(ctx context.Context, args []string, con console) (status int) {
 			panic(v)
 		}
 	}()
-	cmd, err := parser.Parse(args)
-	if err != nil {
-		fmt.Fprintf(con.stderr, "nixs3: %v; see nixs3%s --help\n", err, subcommand(err))
+	if err := settings.read(parser.Model); err != nil {
+		fmt.Fprintf(con.stderr, "nixs3: %v\n", err)
 		return exitUsage
 	}
-	level := slog.LevelWarn
-	if cmds.Verbose {
-		level = slog.LevelDebug
+	cmd, err := parser.Parse(customary(args))
+	if err != nil {
+		fmt.Fprintf(con.stderr, "nixs3: %v; see nixs3%s --help\n", corrected(err), subcommand(err))
+		return exitUsage
 	}
-	con.logger = slog.New(slog.NewTextHandler(con.stderr, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}))
-	if err := cmd.Run(); err != nil {
-		fmt.Fprintf(con.stderr, "nixs3: %v\n", explained(ctx, err))
-		return exitFailed
+	con.quiet = cmds.Quiet
+	con.logger = slog.New(slog.NewTextHandler(con.stderr, &slog.HandlerOptions{Level: level(&cmds), ReplaceAttr: withoutTime}))
+	err = cmd.Run()
+	switch {
+	case err == nil:
+		return exitOK
+	case interrupted(ctx, err):
+		fmt.Fprintln(con.stderr, "nixs3: interrupted")
+		return exitInterrupted
 	}
-	return exitOK
+	fmt.Fprintf(con.stderr, "nixs3: %v\n", explained(err))
+	if status := exitStatus(0); errors.As(err, &status) {
+		return int(status)
+	}
+	return exitFailed
 }
 
-// explained says in the words of store paths what the library says in those of
-// contexts and objects.
-func explained(ctx context.Context, err error) error {
-	if ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err())) {
-		return errors.New("interrupted")
+func level(cmds *commands) slog.Level {
+	switch {
+	case cmds.Verbose:
+		return slog.LevelDebug
+	case cmds.Quiet:
+		return slog.LevelError
 	}
+	return slog.LevelWarn
+}
+
+// customary turns the ways in which people ask for help and the version into
+// the one that the parser knows.
+func customary(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "help":
+		return append(args[1:len(args):len(args)], "--help")
+	case args[0] == "--version":
+		return []string{"version"}
+	}
+	return args
+}
+
+// exitStatus is wrapped by errors of commands whose exit status tells more
+// than that something failed.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
+
+// interrupted reports whether a command failed because its context ended.
+func interrupted(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
+}
+
+// explained names the store path where the library names the object.
+func explained(err error) error {
 	if e, ok := errors.AsType[*blob.Error](err); ok && errors.Is(e, blob.ErrNotFound) && e.Hint == "" {
-		if hashPart, ok := strings.CutSuffix(e.Key, ".narinfo"); ok {
+		if hashPart, ok := layout.ParseNarInfoKey(e.Key); ok {
 			return fmt.Errorf("%s has no store path with the hash part %s", e.Bucket, hashPart)
 		}
 	}
 	return err
 }
 
-// interruptible lets f, which knows no context and leaves nothing behind, be
-// given up on when the context ends.
+// interruptible returns early when the context ends. f then goes on in the
+// background, so f must leave nothing behind.
 func interruptible(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
@@ -149,6 +201,28 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 
 // exit is what help panics with.
 type exit int
+
+// synonyms are words that people try for a command, which the parser's
+// suggestion by similar letters would miss.
+var synonyms = map[string]string{
+	"upload": "copy", "download": "fetch", "get": "fetch", "pull": "fetch", "restore": "fetch",
+	"info": "path-info", "show": "path-info", "list": "ls", "find": "ls", "read": "cat",
+	"sync": "mirror", "check": "verify", "fsck": "verify", "fix": "repair", "rm": "delete", "remove": "delete",
+	"prune": "gc", "collect": "gc", "server": "serve", "proxy": "serve", "logs": "log", "size": "du",
+}
+
+// corrected replaces the parser's suggestion where a word means a command.
+func corrected(err error) error {
+	word, ok := strings.CutPrefix(err.Error(), "unexpected argument ")
+	if !ok {
+		return err
+	}
+	word, _, _ = strings.Cut(word, ",")
+	if command, ok := synonyms[word]; ok {
+		return fmt.Errorf("unexpected argument %s, did you mean %q?", word, command)
+	}
+	return err
+}
 
 // subcommand names the command whose help tells more about a mistake.
 func subcommand(err error) string {

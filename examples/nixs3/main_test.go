@@ -54,7 +54,7 @@ func check(t *testing.T, table []command) {
 
 func TestUsage(t *testing.T) {
 	check(t, []command{
-		{"no command", nil, "", "", "nixs3: expected one of ", exitUsage},
+		{"a word for a command", []string{"upload"}, "", "", `did you mean "copy"?`, exitUsage},
 		{"unknown command", []string{"narr"}, "", "", `did you mean "nar"`, exitUsage},
 		{"unknown flag", []string{"nar", "dump", "--foo", "x"}, "", "", "see nixs3 nar dump --help", exitUsage},
 		{"missing argument", []string{"key", "generate"}, "", "", `expected "<name>"; see nixs3 key generate --help`, exitUsage},
@@ -70,6 +70,12 @@ func TestHelp(t *testing.T) {
 			assert.Empty(t, got.stderr)
 		})
 	}
+}
+
+func TestHelpAsPeopleAsk(t *testing.T) {
+	assert.Equal(t, nixs3(t, "", "--help"), nixs3(t, ""))
+	assert.Equal(t, nixs3(t, "", "--help"), nixs3(t, "", "help"))
+	assert.Equal(t, nixs3(t, "", "nar", "dump", "--help"), nixs3(t, "", "help", "nar", "dump"))
 }
 
 func TestInterrupted(t *testing.T) {
@@ -89,7 +95,7 @@ func TestInterrupted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
 			status := run(ctx, args, console{stdin: silent, stdout: &stdout, stderr: &stderr})
-			assert.Equal(t, exitFailed, status)
+			assert.Equal(t, exitInterrupted, status)
 			assert.Equal(t, "nixs3: interrupted\n", stderr.String())
 			assert.Empty(t, stdout.String())
 		})
