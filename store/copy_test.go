@@ -195,7 +195,7 @@ func TestHowMuchIsVerified(t *testing.T) {
 		require.ErrorIs(t, err, want)
 
 		cut := forgeInfo(t, lie, append([]byte{1}, file[1:]...))
-		dst := newCache(t, storetest.NewFaultBucket(memblob.New(), nil), store.Settings{}) // which cannot copy by itself
+		dst := newCache(t, struct{ blob.Bucket }{memblob.New()}, store.Settings{}) // which cannot copy by itself
 		_, err = store.Copy(t.Context(), dst, cut, []storepath.Path{o.info.Path}, store.CopyOptions{Verify: verify})
 		require.Error(t, err, "the FileHash is always checked of what passes through")
 	}

@@ -144,10 +144,12 @@ type Upload struct {
 	Initiated time.Time
 }
 
-// Uploader is implemented by buckets in which a killed writer may leave
-// unfinished uploads that cost money and are seen by no listing.
-type Uploader interface {
+// UploadCleaner is implemented by buckets in which a killed writer may leave
+// unfinished uploads, which take space and appear in no listing.
+type UploadCleaner interface {
+	// Uploads yields the unfinished uploads whose keys have the prefix.
 	Uploads(ctx context.Context, prefix string) iter.Seq2[Upload, error]
+	// AbortUpload discards one. One that does not exist is not an error.
 	AbortUpload(ctx context.Context, u Upload) error
 }
 

@@ -36,11 +36,7 @@
 package otelblob
 
 import (
-	"cmp"
 	"context"
-	"io"
-	"iter"
-	"sync"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
@@ -51,25 +47,16 @@ import (
 
 const scope = "example.com/nixs3/store/otelblob"
 
-// Options say whom to report to. Where a provider is nil it is the global one.
+// Options name the providers to report to. A nil provider is the global one.
 type Options struct {
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 }
 
-// Bucket is a bucket that is watched. It is a [blob.Wrapper]: with [blob.As] it
-// is a blob.Copier, Stager, Uploader or Referrer where the bucket behind it is
-// one, and these are watched too; a blob.Presigner, which asks nobody, is that
-// of the bucket behind it. It is safe for concurrent use.
-type Bucket struct {
-	behind blob.Bucket
-	watch  *watch
-}
-
-var _ blob.Wrapper = (*Bucket)(nil)
-
-// New watches a bucket. It fails where the meter provider refuses an instrument.
-func New(b blob.Bucket, opts Options) (*Bucket, error) {
+// New returns b with every operation watched, those of its optional interfaces
+// included (see [blob.Intercept]). A blob.Presigner sends no requests and is that
+// of b itself. New fails if the meter provider refuses an instrument.
+func New(b blob.Bucket, opts Options) (blob.Wrapper, error) {
 	if opts.TracerProvider == nil {
 		opts.TracerProvider = otel.GetTracerProvider()
 	}
@@ -80,118 +67,41 @@ func New(b blob.Bucket, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Bucket{behind: b, watch: w}, nil
+	return blob.Intercept(b, w.around), nil
 }
 
-// Unwrap returns the bucket behind.
-func (b *Bucket) Unwrap() blob.Bucket { return b.behind }
-
-// String describes the bucket behind.
-func (b *Bucket) String() string { return b.behind.String() }
-
-// Close closes the bucket behind.
-func (b *Bucket) Close() error { return b.behind.Close() }
-
-// Get opens an object.
-func (b *Bucket) Get(ctx context.Context, key string, opts blob.GetOptions) (*blob.Object, error) {
-	return b.get(ctx, key, func(ctx context.Context) (*blob.Object, error) { return b.behind.Get(ctx, key, opts) })
-}
-
-func (b *Bucket) get(ctx context.Context, key string, open func(context.Context) (*blob.Object, error)) (*blob.Object, error) {
-	ctx, op := b.watch.begin(ctx, "Get", class(key))
-	obj, err := open(ctx)
-	if err != nil {
-		op.end(ctx, err)
-		return nil, err
+// around makes an operation of a call. A Commit ends the operation of its Stage.
+func (w *watch) around(ctx context.Context, call *blob.Call, do func(context.Context) error) error {
+	if call.Op == "Commit" {
+		return do(ctx)
 	}
-	obj.Body = &body{ReadCloser: obj.Body, ctx: ctx, op: op}
-	return obj, nil
-}
-
-// body ends the operation when it is closed, which may be while another
-// goroutine is in Read.
-type body struct {
-	io.ReadCloser
-	ctx  context.Context
-	op   *operation
-	once sync.Once
-
-	mu  sync.Mutex
-	n   int64
-	err error // the first one of Read
-}
-
-func (r *body) Read(p []byte) (int, error) {
-	n, err := r.ReadCloser.Read(p)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.n += int64(n)
-	if err != io.EOF {
-		r.err = cmp.Or(r.err, err)
+	ctx, op := w.begin(ctx, call.Op, callClass(call))
+	call.Each = func(string) error {
+		op.objects++
+		return nil
 	}
-	return n, err
-}
-
-func (r *body) Close() error {
-	err := r.ReadCloser.Close()
-	r.once.Do(func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.op.read = r.n
-		r.op.end(r.ctx, cmp.Or(r.err, err))
-	})
-	return err
-}
-
-// Head returns the attributes of an object.
-func (b *Bucket) Head(ctx context.Context, key string) (blob.Attrs, error) {
-	ctx, op := b.watch.begin(ctx, "Head", class(key))
-	attrs, err := b.behind.Head(ctx, key)
-	op.end(ctx, err)
-	return attrs, err
-}
-
-// Put stores an object.
-func (b *Bucket) Put(ctx context.Context, key string, content blob.Content, opts blob.PutOptions) (blob.Attrs, error) {
-	ctx, op := b.watch.begin(ctx, "Put", class(key))
-	attrs, err := b.behind.Put(ctx, key, content, opts)
-	if err == nil {
-		op.written = content.Size()
+	err := do(ctx)
+	switch {
+	case err != nil:
+	case call.Op == "Get":
+		call.Object.Body = &body{ReadCloser: call.Object.Body, ctx: ctx, op: op}
+		return nil
+	case call.Op == "Stage":
+		call.Staged = &staged{Staged: call.Staged, ctx: ctx, op: op}
+		return nil
+	case call.Op == "Put":
+		op.written = call.Size
 	}
-	op.end(ctx, err)
-	return attrs, err
-}
-
-// Delete removes objects.
-func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
-	ctx, op := b.watch.begin(ctx, "Delete", class(keys...))
-	err := b.behind.Delete(ctx, keys...)
 	op.end(ctx, err)
 	return err
 }
 
-// List yields objects.
-func (b *Bucket) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.Attrs, error] {
-	return watchSeq(b, ctx, "List", opts.Prefix, func(ctx context.Context) iter.Seq2[blob.Attrs, error] {
-		return b.behind.List(ctx, opts)
-	})
-}
-
-// watchSeq makes an operation of each iteration.
-func watchSeq[T any](b *Bucket, ctx context.Context, name, prefix string, list func(context.Context) iter.Seq2[T, error]) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		ctx, op := b.watch.begin(ctx, name, class(prefix))
-		var failure error
-		defer func() { op.end(ctx, failure) }()
-		for item, err := range list(ctx) {
-			if err != nil {
-				failure = err
-			} else {
-				op.objects++
-			}
-			if !yield(item, err) {
-				return
-			}
-		}
+func callClass(call *blob.Call) string {
+	switch call.Op {
+	case "Delete":
+		return class(call.Keys...)
+	case "Stage": // the key is known at the commit
+		return classOther
 	}
+	return class(call.Key)
 }

@@ -21,7 +21,7 @@ import (
 	"example.com/nixs3/store/storetest"
 )
 
-func watch(t testing.TB, behind blob.Bucket) (*otelblob.Bucket, *recorder) {
+func watch(t testing.TB, behind blob.Bucket) (blob.Wrapper, *recorder) {
 	t.Helper()
 	r := &recorder{}
 	b, err := otelblob.New(behind, otelblob.Options{TracerProvider: tracerProvider{r: r}, MeterProvider: meterProvider{r: r}})
@@ -96,50 +96,50 @@ func TestOperations(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name  string
-		do    func(t *testing.T, b *otelblob.Bucket)
+		do    func(t *testing.T, b blob.Wrapper)
 		span  string
 		attrs map[string]string // besides operation and bucket
 		read  float64
 		write float64
 	}{
-		{name: "get", do: func(t *testing.T, b *otelblob.Bucket) {
+		{name: "get", do: func(t *testing.T, b blob.Wrapper) {
 			obj, err := b.Get(t.Context(), "nar/a.nar", blob.GetOptions{Offset: 1})
 			require.NoError(t, err)
 			assert.Equal(t, "2345", read(t, obj))
 		}, span: "blob.Get", attrs: map[string]string{"nixs3.blob.class": "nar", "nixs3.blob.bytes": "4"}, read: 4},
-		{name: "get of what is not there", do: func(t *testing.T, b *otelblob.Bucket) {
+		{name: "get of what is not there", do: func(t *testing.T, b blob.Wrapper) {
 			_, err := b.Get(t.Context(), "log/x.drv", blob.GetOptions{})
 			require.ErrorIs(t, err, blob.ErrNotFound)
 		}, span: "blob.Get", attrs: map[string]string{"nixs3.blob.class": "log", "error.type": "not_found"}},
-		{name: "head", do: func(t *testing.T, b *otelblob.Bucket) {
+		{name: "head", do: func(t *testing.T, b blob.Wrapper) {
 			_, err := b.Head(t.Context(), "abc.narinfo")
 			require.NoError(t, err)
 		}, span: "blob.Head", attrs: map[string]string{"nixs3.blob.class": "narinfo"}},
-		{name: "put", do: func(t *testing.T, b *otelblob.Bucket) {
+		{name: "put", do: func(t *testing.T, b blob.Wrapper) {
 			_, err := b.Put(t.Context(), "abc.ls", strings.NewReader("{}"), blob.PutOptions{})
 			require.NoError(t, err)
 		}, span: "blob.Put", attrs: map[string]string{"nixs3.blob.class": "listing", "nixs3.blob.bytes": "2"}, write: 2},
-		{name: "put that must not be", do: func(t *testing.T, b *otelblob.Bucket) {
+		{name: "put that must not be", do: func(t *testing.T, b blob.Wrapper) {
 			_, err := b.Put(t.Context(), "abc.narinfo", strings.NewReader("{}"), blob.PutOptions{IfNoneMatch: true})
 			require.ErrorIs(t, err, blob.ErrPrecondition)
 		}, span: "blob.Put", attrs: map[string]string{"nixs3.blob.class": "narinfo", "error.type": "precondition"}},
-		{name: "delete", do: func(t *testing.T, b *otelblob.Bucket) {
+		{name: "delete", do: func(t *testing.T, b blob.Wrapper) {
 			require.NoError(t, b.Delete(t.Context(), "nar/a.nar", "nar/b.nar"))
 		}, span: "blob.Delete", attrs: map[string]string{"nixs3.blob.class": "nar"}},
-		{name: "delete of several kinds", do: func(t *testing.T, b *otelblob.Bucket) {
+		{name: "delete of several kinds", do: func(t *testing.T, b blob.Wrapper) {
 			require.NoError(t, b.Delete(t.Context(), "nar/a.nar", "abc.narinfo"))
 		}, span: "blob.Delete", attrs: map[string]string{"nixs3.blob.class": "mixed"}},
-		{name: "list", do: func(t *testing.T, b *otelblob.Bucket) {
+		{name: "list", do: func(t *testing.T, b blob.Wrapper) {
 			for _, err := range b.List(t.Context(), blob.ListOptions{}) {
 				require.NoError(t, err)
 			}
 		}, span: "blob.List", attrs: map[string]string{"nixs3.blob.class": "all", "nixs3.blob.objects": "3"}},
-		{name: "list until enough", do: func(t *testing.T, b *otelblob.Bucket) {
+		{name: "list until enough", do: func(t *testing.T, b blob.Wrapper) {
 			for range b.List(t.Context(), blob.ListOptions{Prefix: "nar/"}) {
 				break
 			}
 		}, span: "blob.List", attrs: map[string]string{"nixs3.blob.class": "nar", "nixs3.blob.objects": "1"}},
-		{name: "copy", do: func(t *testing.T, b *otelblob.Bucket) {
+		{name: "copy", do: func(t *testing.T, b blob.Wrapper) {
 			c, ok := blob.As[blob.Copier](b)
 			require.True(t, ok)
 			_, err := c.CopyFrom(t.Context(), "nar/c.nar", b, "nar/a.nar", blob.PutOptions{})
@@ -158,24 +158,24 @@ func TestOperations(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		err   error
-		do    func(t *testing.T, b *otelblob.Bucket, err error)
+		do    func(t *testing.T, b blob.Wrapper, err error)
 		span  string
 		attrs map[string]string
 		read  float64
 	}{
-		{name: "head that fails", err: blob.ErrThrottled, do: func(t *testing.T, b *otelblob.Bucket, want error) {
+		{name: "head that fails", err: blob.ErrThrottled, do: func(t *testing.T, b blob.Wrapper, want error) {
 			_, err := b.Head(t.Context(), "x.narinfo")
 			require.ErrorIs(t, err, want)
 		}, span: "blob.Head", attrs: map[string]string{"nixs3.blob.class": "narinfo", "error.type": "throttled"}},
-		{name: "body that fails", err: io.ErrUnexpectedEOF, do: func(t *testing.T, b *otelblob.Bucket, want error) {
+		{name: "body that fails", err: io.ErrUnexpectedEOF, do: func(t *testing.T, b blob.Wrapper, want error) {
 			obj, err := b.Get(t.Context(), "nar/x", blob.GetOptions{})
 			require.NoError(t, err)
 			_, err = io.ReadAll(obj.Body)
 			require.ErrorIs(t, err, want)
 			require.NoError(t, obj.Body.Close())
 		}, span: "blob.Get", attrs: map[string]string{"nixs3.blob.class": "nar", "error.type": "truncated", "nixs3.blob.bytes": "5"}, read: 5},
-		{name: "uploads", err: broken, do: func(t *testing.T, b *otelblob.Bucket, want error) {
-			u, ok := blob.As[blob.Uploader](b)
+		{name: "uploads", err: broken, do: func(t *testing.T, b blob.Wrapper, want error) {
+			u, ok := blob.As[blob.UploadCleaner](b)
 			require.True(t, ok)
 			var last error
 			for _, err := range u.Uploads(t.Context(), "nar/") {
@@ -183,8 +183,8 @@ func TestOperations(t *testing.T) {
 			}
 			require.ErrorIs(t, last, want)
 		}, span: "blob.Uploads", attrs: map[string]string{"nixs3.blob.class": "nar", "nixs3.blob.objects": "1", "error.type": "_OTHER"}},
-		{name: "abort", err: blob.ErrAccessDenied, do: func(t *testing.T, b *otelblob.Bucket, want error) {
-			u, ok := blob.As[blob.Uploader](b)
+		{name: "abort", err: blob.ErrAccessDenied, do: func(t *testing.T, b blob.Wrapper, want error) {
+			u, ok := blob.As[blob.UploadCleaner](b)
 			require.True(t, ok)
 			require.ErrorIs(t, u.AbortUpload(t.Context(), blob.Upload{Key: "nar/a"}), want)
 		}, span: "blob.Abort", attrs: map[string]string{"nixs3.blob.class": "nar", "error.type": "access_denied"}},
@@ -246,7 +246,7 @@ func checkOperation(t *testing.T, r *recorder, b blob.Bucket, name string, attrs
 }
 
 func TestStage(t *testing.T) {
-	open := func(t *testing.T) (*otelblob.Bucket, *recorder, blob.Staged) {
+	open := func(t *testing.T) (blob.Wrapper, *recorder, blob.Staged) {
 		behind, err := fileblob.Open(t.TempDir(), fileblob.Options{})
 		require.NoError(t, err)
 		b, r := watch(t, behind)
@@ -294,7 +294,7 @@ func TestOptionalInterfaces(t *testing.T) {
 			b, _ := watch(t, behind)
 			same[blob.Copier](t, behind, b)
 			same[blob.Stager](t, behind, b)
-			same[blob.Uploader](t, behind, b)
+			same[blob.UploadCleaner](t, behind, b)
 			same[blob.Referrer](t, behind, b)
 			same[blob.Presigner](t, behind, b)
 			assert.Equal(t, behind, b.Unwrap())

@@ -288,7 +288,7 @@ func (c *checker) name(key string) error {
 }
 
 func (c *checker) uploads() error {
-	uploader, ok := blob.As[blob.Uploader](c.b)
+	uploader, ok := blob.As[blob.UploadCleaner](c.b)
 	if !ok || c.opts.Uploads {
 		return nil
 	}

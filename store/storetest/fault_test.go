@@ -19,16 +19,16 @@ import (
 
 // Without faults the wrappers keep the contract of what they wrap.
 func TestFaultBucketConformance(t *testing.T) {
-	t.Run("FaultBucket", func(t *testing.T) {
+	t.Run("of memory", func(t *testing.T) {
 		storetest.TestBucket(t, func(t *testing.T) blob.Bucket {
 			return storetest.NewFaultBucket(memblob.New(), nil)
 		}, storetest.Features{ListPage: 50})
 	})
-	t.Run("StagingFaultBucket", func(t *testing.T) {
+	t.Run("of a directory", func(t *testing.T) {
 		storetest.TestBucket(t, func(t *testing.T) blob.Bucket {
 			b, err := fileblob.Open(t.TempDir(), fileblob.Options{})
 			require.NoError(t, err)
-			return storetest.NewStagingFaultBucket(b, nil)
+			return storetest.NewFaultBucket(b, nil)
 		}, storetest.Features{NoContentType: true, NoContentEncoding: true, NoChecksum: true, ListPage: 50})
 	})
 }

@@ -46,7 +46,7 @@ type Options struct {
 }
 
 // Bucket is a directory. It implements [blob.Bucket], [blob.Copier],
-// [blob.Stager] and [blob.Uploader].
+// [blob.Stager] and [blob.UploadCleaner].
 //
 // Conditional writes are exact among the users of one Bucket. Between
 // processes IfNoneMatch still is, by link(2); IfMatch is not, and fails only
@@ -65,10 +65,10 @@ type Bucket struct {
 }
 
 var (
-	_ blob.Bucket   = (*Bucket)(nil)
-	_ blob.Copier   = (*Bucket)(nil)
-	_ blob.Stager   = (*Bucket)(nil)
-	_ blob.Uploader = (*Bucket)(nil)
+	_ blob.Bucket        = (*Bucket)(nil)
+	_ blob.Copier        = (*Bucket)(nil)
+	_ blob.Stager        = (*Bucket)(nil)
+	_ blob.UploadCleaner = (*Bucket)(nil)
 )
 
 // Open opens the bucket in a directory. A missing one is an error, unless

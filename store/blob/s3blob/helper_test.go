@@ -81,7 +81,7 @@ func requireObject(t testing.TB, b blob.Bucket, key string, data []byte) {
 }
 
 // requireNoUploads ends the test if a multipart upload was left open.
-func requireNoUploads(t testing.TB, b blob.Uploader) {
+func requireNoUploads(t testing.TB, b blob.UploadCleaner) {
 	t.Helper()
 	for up, err := range b.Uploads(t.Context(), "") {
 		require.NoError(t, err)

@@ -3,7 +3,7 @@
 //
 // [Open] connects to what an s3:// URL names; [New] takes a client that the
 // caller has already. Both give a [Bucket], which besides blob.Bucket is a
-// [blob.Copier], a [blob.Presigner] and a [blob.Uploader].
+// [blob.Copier], a [blob.Presigner] and a [blob.UploadCleaner].
 //
 // # Dialects
 //
@@ -60,10 +60,10 @@ import (
 )
 
 var (
-	_ blob.Bucket    = (*Bucket)(nil)
-	_ blob.Copier    = (*Bucket)(nil)
-	_ blob.Presigner = (*Bucket)(nil)
-	_ blob.Uploader  = (*Bucket)(nil)
+	_ blob.Bucket        = (*Bucket)(nil)
+	_ blob.Copier        = (*Bucket)(nil)
+	_ blob.Presigner     = (*Bucket)(nil)
+	_ blob.UploadCleaner = (*Bucket)(nil)
 )
 
 // Bucket is a bucket in S3, or the part of one below a prefix. It may be used
