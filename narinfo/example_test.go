@@ -32,7 +32,7 @@ Deriver: 5m7l05jwzz3klia26wvnh8q8m2rmcq98-hello-1.0.drv
 	fmt.Println(err)
 	// Output:
 	// hello-1.0 takes 1984 bytes, 340 as xz
-	// narinfo: line 2: NarSize: "many" is not a number of bytes
+	// narinfo: line 2: NarSize: "many" is not a number of bytes below 2^63
 }
 
 // Sign a store object, and verify it with nothing but the public key.

@@ -41,8 +41,9 @@ func (l signatureList) MarshalJSON() ([]byte, error) {
 	return encodeJSON(objects)
 }
 
-// UnmarshalJSON takes one signature after the other, so that a list of
-// anything else costs no memory.
+// UnmarshalJSON decodes one signature after the other, so that a list of
+// anything else takes no memory. As in a narinfo, a text that is not a signature
+// does not count.
 func (l *signatureList) UnmarshalJSON(data []byte) error {
 	l.list = nil // where the field is there twice, the last counts
 	count := 0
@@ -50,11 +51,14 @@ func (l *signatureList) UnmarshalJSON(data []byte) error {
 		if count++; count > defaultMaxSignatures {
 			return fmt.Errorf("more than %d signatures", defaultMaxSignatures)
 		}
-		sig, err := decodeSignature(item)
-		if err == nil && !slices.Contains(l.list, sig) {
+		name, text, err := decodeSignature(item)
+		if err != nil {
+			return err
+		}
+		if sig, err := newSignature(name, text); err == nil && !slices.Contains(l.list, sig) {
 			l.list = append(l.list, sig)
 		}
-		return err
+		return nil
 	})
 }
 
@@ -97,19 +101,16 @@ func decodeArray[T any](data []byte, take func(item T) error) error {
 	return nil
 }
 
-func decodeSignature(data []byte) (Signature, error) {
+// decodeSignature returns the name of the key and the base64 text.
+func decodeSignature(data []byte) (name, text string, err error) {
 	if bytes.HasPrefix(data, []byte("{")) {
 		var object signatureJSON
-		if err := json.Unmarshal(data, &object); err != nil {
-			return Signature{}, err
-		}
-		return newSignature(object.KeyName, object.Sig)
+		err := json.Unmarshal(data, &object)
+		return object.KeyName, object.Sig, err
 	}
-	var text string
-	if err := json.Unmarshal(data, &text); err != nil {
-		return Signature{}, err
-	}
-	return ParseSignature(text)
+	err = json.Unmarshal(data, &text)
+	name, text, _ = strings.Cut(text, ":")
+	return name, text, err
 }
 
 // encodeJSON is json.Marshal without the escapes for HTML, which Nix does not

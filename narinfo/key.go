@@ -73,7 +73,7 @@ func ParseSecretKey(s string) (SecretKey, error) {
 		return SecretKey{}, fmt.Errorf("secret key: %w", err)
 	}
 	var key [ed25519.PrivateKeySize]byte
-	if err := decodeBase64(key[:], text); err != nil {
+	if err := decodeBase64(key[:], text, base64.StdEncoding); err != nil {
 		return SecretKey{}, fmt.Errorf("secret key: %w", err)
 	}
 	private := ed25519.NewKeyFromSeed(key[:ed25519.SeedSize])
@@ -166,7 +166,7 @@ func ParsePublicKey(s string) (PublicKey, error) {
 		return PublicKey{}, fmt.Errorf("public key: %w", err)
 	}
 	k := PublicKey{name: name}
-	if err := decodeBase64(k.key[:], text); err != nil {
+	if err := decodeBase64(k.key[:], text, base64.StdEncoding); err != nil {
 		return PublicKey{}, fmt.Errorf("public key: %w", err)
 	}
 	return k, nil

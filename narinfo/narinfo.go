@@ -50,10 +50,10 @@ type NarInfo struct {
 	Compression Compression  // of the NAR behind URL; [Parse] never leaves it empty
 	FileHash    nixhash.Hash // of the compressed NAR, zero where unknown
 	FileSize    int64        // of the compressed NAR in bytes, 0 where unknown
-	Extra       []Field      // lines that are none of the above
+	Extra       []Field      // lines that are none of the above, Sig lines without a signature among them
 }
 
-// Field is a line of a name that this package does not know.
+// Field is a line that this package does not understand.
 type Field struct {
 	Name, Value string
 	// Before is the name of the known field that the line goes before, also
@@ -87,6 +87,10 @@ func (f Field) check(known []string) error {
 	switch {
 	case strings.ContainsAny(f.Name, ":\n") || strings.Contains(f.Value, "\n"):
 		return fmt.Errorf("extra field %q has a colon or a line end where none may be", clip(f.Name))
+	case f.Name == fieldSig && slices.Contains(known, fieldSig):
+		if _, err := ParseSignature(f.Value); err == nil {
+			return fmt.Errorf("extra field %q is a signature", clip(f.Value))
+		}
 	case slices.Contains(known, f.Name):
 		return fmt.Errorf("extra field %q has a name of its own", f.Name)
 	case f.Before != "" && !slices.Contains(known, f.Before):

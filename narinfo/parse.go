@@ -1,8 +1,11 @@
 package narinfo
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,37 +13,32 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// ParseOptions are what [ParseWith] insists on. The zero value is what [Parse]
-// does.
+// ParseOptions are the bounds of [ParseWith]. The zero value has the defaults,
+// which [Parse] uses.
 type ParseOptions struct {
-	// StoreDir is the directory that StorePath must be in. Empty allows
-	// every one; it is in the result.
+	// StoreDir is the directory that StorePath must be in. "" allows any
+	// directory; the result says which it is.
 	StoreDir storepath.Dir
 
 	MaxSize       int // of the text in bytes, by default 16 MiB
 	MaxReferences int // by default 100,000
 	MaxSignatures int // by default 256
-	MaxExtra      int // lines of unknown names, by default 256
+	MaxExtra      int // lines in NarInfo.Extra, by default 256
 }
 
 func (o ParseOptions) withDefaults() ParseOptions {
-	set := func(n *int, value int) {
-		if *n == 0 {
-			*n = value
-		}
-	}
-	set(&o.MaxSize, 16<<20)
-	set(&o.MaxReferences, 100_000)
-	set(&o.MaxSignatures, defaultMaxSignatures)
-	set(&o.MaxExtra, 256)
+	o.MaxSize = cmp.Or(o.MaxSize, 16<<20)
+	o.MaxReferences = cmp.Or(o.MaxReferences, 100_000)
+	o.MaxSignatures = cmp.Or(o.MaxSignatures, defaultMaxSignatures)
+	o.MaxExtra = cmp.Or(o.MaxExtra, 256)
 	return o
 }
 
-// ParseError is a narinfo or nix-cache-info that cannot be read.
+// ParseError describes a narinfo or nix-cache-info that cannot be read.
 type ParseError struct {
 	Kind  string // "narinfo" or "nix-cache-info"
-	Line  int    // from 1; 0 where it is not about one line
-	Field string // name of the field; empty where it is not about one
+	Line  int    // from 1; 0 where the error is not about one line
+	Field string // name of the field; "" where the error is not about one
 	Err   error
 }
 
@@ -58,74 +56,73 @@ func (e *ParseError) Error() string {
 	return b.String()
 }
 
-// Unwrap returns what is wrong with the line.
+// Unwrap returns the reason.
 func (e *ParseError) Unwrap() error { return e.Err }
 
-// Parse reads a narinfo. It takes fields in any order, keeps unknown ones,
-// does without FileHash, FileSize, Compression, References and Deriver, and
-// reads hashes in every form. Empty lines are left out.
+// Parse reads a narinfo as Nix 2.8, 2.26 and 2.34 do, wherever these three agree.
+// FileHash, FileSize, Compression, References, Deriver, Sig and CA may be
+// absent. Fields come in any order. The last of several StorePath, URL,
+// Compression, FileHash, FileSize, NarHash, NarSize or Deriver lines counts;
+// a second CA, or a second line of References that are not empty, is an error.
+// Hashes are read in every form.
 //
-// It is stricter than Nix 2.8, which goes on where it is unclear what was
-// meant. Nix accepts, and Parse refuses:
+// A Sig line that is not "<name>:<base64 of 64 bytes>" is not a signature. It is
+// kept in Extra and does not count.
 //
-//   - a field that is there twice, of which Nix takes the last;
-//   - a line without a colon in the middle, which Nix takes for part of the next
-//     line's name;
-//   - a known field without the space behind the colon: Nix skips the character
-//     that is there;
-//   - a size with a plus sign, or of 2^63 and more;
-//   - a StorePath that is not in its shortest form, such as /nix/store//... or
-//     /nix/./store/...;
-//   - a name that is, or begins with, a relative directory, such as ".." or ".-x",
-//     which newer Nix refuses too;
-//   - a NarHash that is not of SHA-256;
-//   - a Sig that is not "<name>:<base64 of 64 bytes>", or whose name is empty,
-//     longer than 255 bytes, not UTF-8, or has white space or control
-//     characters. Nix looks at a signature only when it names a trusted key:
-//     then it fails, else it passes over the line;
+// A name begins after the line end before it. As in Nix, an empty line, or one
+// without a colon, thus becomes a part of the next line's name, so that its
+// field is lost. Such lines are not kept. At the end of the text they are
+// errors.
+//
+// All three versions of Nix accept, and Parse refuses:
+//
+//   - a known field with another character than a space or a tab after the
+//     colon. Nix drops that character: it reads "NarSize:1984" as 984;
+//   - a size of 2^63 and more;
+//   - a NarHash that is not of SHA-256, which Nix cannot copy;
 //   - more than the bounds of [ParseOptions].
 //
-// The other way round, Nix refuses and Parse accepts:
+// All three refuse, and Parse accepts:
 //
-//   - an empty line before the first: Nix takes an empty line for part of the
-//     next line's name, so that it misses StorePath here, and another field
-//     elsewhere;
-//   - an unknown field with nothing behind the colon, not even a space, in the
-//     last line. In another line Nix takes the line behind it for its value;
-//   - BLAKE3 hashes and Git content addresses, which newer Nix knows;
-//   - a store directory that is not its own, unless ParseOptions name one.
+//   - BLAKE3 hashes and Git content addresses, for which newer Nix has
+//     experimental features;
+//   - a store directory that is not Nix's own, unless ParseOptions name one.
 //
-// All texts in the result are parts of one copy of data: who keeps but a Path
-// keeps all of it.
+// All three fail to verify a narinfo that has a Sig of the wrong length by a
+// trusted key, even when another signature is good. Parse passes over it.
+//
+// All texts in the result are parts of one copy of data: retaining any of them
+// retains the whole text.
 //
 // Every error is a [*ParseError].
 func Parse(data []byte) (*NarInfo, error) { return ParseWith(data, ParseOptions{}) }
 
-// ParseWith is [Parse] with bounds and a store directory of one's own.
+// ParseWith is [Parse] with other bounds.
 func ParseWith(data []byte, opts ParseOptions) (*NarInfo, error) {
 	opts = opts.withDefaults()
 	if len(data) > opts.MaxSize {
 		return nil, &ParseError{Kind: kindNarInfo, Err: fmt.Errorf("%d bytes, at most %d are read", len(data), opts.MaxSize)}
 	}
-	p := parser{opts: opts, info: new(narInfoRoom)}
-	// One string that all values are parts of.
+	p := parser{opts: opts, info: new(NarInfo), line: 1}
 	for rest := string(data); rest != ""; {
-		p.line++
-		line, after, ok := cut(rest, '\n')
+		name, after, ok := strings.Cut(rest, ":")
 		if !ok {
+			return nil, p.errorf("", "%q has no colon, expected <name>: <value>", clip(strings.TrimRight(rest, "\n")))
+		}
+		p.line += strings.Count(name, "\n")
+		if after == "" || after == "\n" {
+			return nil, p.errorf(clip(name), "nothing after the colon")
+		}
+		// The separator may be any character, even a line end.
+		end := 1 + strings.IndexByte(after[1:], '\n')
+		if end == 0 {
 			return nil, p.errorf("", "no line end, the text is cut off")
 		}
-		rest = after
-		if line == "" {
-			continue
-		}
-		name, value, ok := cut(line, ':')
-		if !ok {
-			return nil, p.errorf("", "%q has no colon, expected <name>: <value>", clip(line))
-		}
-		if err := p.field(name, value); err != nil {
+		if err := p.field(name, after[0], after[1:end]); err != nil {
 			return nil, &ParseError{kindNarInfo, p.line, clip(name), err}
 		}
+		p.line += strings.Count(after[:end+1], "\n")
+		rest = after[end+1:]
 	}
 	return p.finish()
 }
@@ -152,113 +149,97 @@ const (
 	noDeriver = "unknown-deriver"
 )
 
-// narInfoRoom is a NarInfo with room for what most have: one allocation in
-// place of three.
-type narInfoRoom struct {
-	NarInfo
-	signatures [1]Signature
-	references [8]storepath.Path
-}
-
 type parser struct {
 	opts  ParseOptions
 	line  int
-	info  *narInfoRoom
-	seen  uint16 // bit for each field that must be there once
-	moved int    // extra fields whose place is known
+	info  *NarInfo
+	seen  fieldSet
+	moved int // extra fields that have their Before
 }
 
-// Bits of parser.seen.
+// fieldSet has a bit for each field that must be present.
+type fieldSet uint8
+
 const (
-	seenStorePath = 1 << iota
+	seenStorePath fieldSet = 1 << iota
 	seenURL
-	seenCompression
-	seenFileHash
-	seenFileSize
 	seenNarHash
 	seenNarSize
-	seenDeriver
-	seenCA
 )
 
 func (p *parser) errorf(field, format string, args ...any) error {
 	return &ParseError{kindNarInfo, p.line, field, fmt.Errorf(format, args...)}
 }
 
-// field reads a line; value begins with the space behind the colon.
-func (p *parser) field(name, value string) (err error) {
-	value, spaced := strings.CutPrefix(value, " ")
+// field reads a line. The separator is the character after the colon.
+func (p *parser) field(name string, separator byte, value string) (err error) {
 	n := p.info
-	var bit uint16
 	switch name {
 	case fieldStorePath:
-		bit = seenStorePath
+		p.seen |= seenStorePath
 		n.StoreDir, n.Path, err = parseFullPath(value)
 		if want := p.opts.StoreDir; err == nil && want != "" && n.StoreDir != want {
 			err = fmt.Errorf("%q is not in the store directory %q", clip(value), want)
 		}
 	case fieldURL:
-		bit = seenURL
+		p.seen |= seenURL
 		n.URL = value
-		if value == "" {
-			err = errors.New("is empty")
-		}
 	case fieldCompression:
-		bit = seenCompression
 		n.Compression = Compression(value)
 	case fieldFileHash:
-		bit = seenFileHash
 		n.FileHash, err = nixhash.Parse(value)
 	case fieldFileSize:
-		bit = seenFileSize
 		n.FileSize, err = parseSize(value)
 	case fieldNarHash:
-		bit = seenNarHash
+		p.seen |= seenNarHash
 		n.NarHash, err = nixhash.Parse(value)
 		if a := n.NarHash.Algorithm(); err == nil && a != nixhash.SHA256 {
 			err = fmt.Errorf("is of %v, expected sha256", a)
 		}
 	case fieldNarSize:
-		bit = seenNarSize
+		p.seen |= seenNarSize
 		n.NarSize, err = parseSize(value)
-		if err == nil && n.NarSize == 0 {
-			err = errors.New("is zero")
-		}
 	case fieldReferences:
 		err = p.references(value)
 	case fieldDeriver:
-		bit = seenDeriver
 		if value != noDeriver {
 			n.Deriver, err = storepath.ParseBase(value)
 		}
 	case fieldSig:
 		err = p.signature(value)
 	case fieldCA:
-		bit = seenCA
-		if value != "" {
+		switch {
+		case !n.CA.IsZero():
+			err = errors.New("is there a second time")
+		case value != "":
 			n.CA, err = storepath.ParseContentAddress(value)
 		}
 	default:
-		if len(n.Extra) >= p.opts.MaxExtra {
-			return fmt.Errorf("more than %d unknown fields", p.opts.MaxExtra)
+		if strings.Contains(name, "\n") {
+			return nil
 		}
-		n.Extra = append(n.Extra, Field{Name: name, Value: value})
-		return nil
+		if separator != ' ' && separator != '\n' {
+			value = string(separator) + value // which Nix would drop
+		}
+		return p.extra(Field{Name: name, Value: value})
 	}
-	if !spaced {
-		// Nix skips two characters here, whatever they are.
-		return errors.New("no space behind the colon")
+	if separator != ' ' && separator != '\t' {
+		return errors.New("no space after the colon")
 	}
 	if err != nil {
 		return err
 	}
-	if p.seen&bit != 0 {
-		return errors.New("is there a second time")
-	}
-	p.seen |= bit
 	for ; p.moved < len(n.Extra); p.moved++ {
 		n.Extra[p.moved].Before = name
 	}
+	return nil
+}
+
+func (p *parser) extra(f Field) error {
+	if len(p.info.Extra) >= p.opts.MaxExtra {
+		return fmt.Errorf("more than %d unknown fields", p.opts.MaxExtra)
+	}
+	p.info.Extra = append(p.info.Extra, f)
 	return nil
 }
 
@@ -270,15 +251,8 @@ func (p *parser) references(value string) error {
 	if value == "" {
 		return nil
 	}
-	count := min(strings.Count(value, " ")+1, p.opts.MaxReferences)
-	if count <= len(n.references) {
-		n.References = n.references[:0:count]
-	} else {
-		n.References = make([]storepath.Path, 0, count)
-	}
-	for value != "" {
-		var base string
-		base, value, _ = cut(value, ' ')
+	n.References = make([]storepath.Path, 0, min(strings.Count(value, " ")+1, p.opts.MaxReferences))
+	for base := range strings.SplitSeq(value, " ") {
 		if base == "" {
 			continue
 		}
@@ -295,25 +269,22 @@ func (p *parser) references(value string) error {
 }
 
 func (p *parser) signature(value string) error {
-	n := p.info
-	if len(n.Signatures) >= p.opts.MaxSignatures {
-		return fmt.Errorf("more than %d signatures", p.opts.MaxSignatures)
-	}
 	sig, err := ParseSignature(value)
 	if err != nil {
-		return err
+		return p.extra(Field{Name: fieldSig, Value: value})
 	}
-	if n.Signatures == nil {
-		n.Signatures = n.signatures[:0]
+	if len(p.info.Signatures) >= p.opts.MaxSignatures {
+		return fmt.Errorf("more than %d signatures", p.opts.MaxSignatures)
 	}
-	n.Signatures = append(n.Signatures, sig)
+	p.info.Signatures = append(p.info.Signatures, sig)
 	return nil
 }
 
 func (p *parser) finish() (*NarInfo, error) {
 	p.line = 0
+	n := p.info
 	for _, required := range []struct {
-		bit  uint16
+		bit  fieldSet
 		name string
 	}{
 		{seenStorePath, fieldStorePath}, {seenURL, fieldURL}, {seenNarHash, fieldNarHash}, {seenNarSize, fieldNarSize},
@@ -322,41 +293,43 @@ func (p *parser) finish() (*NarInfo, error) {
 			return nil, p.errorf(required.name, "is missing")
 		}
 	}
-	if p.info.Compression == "" {
-		p.info.Compression = defaultCompression
+	if n.URL == "" {
+		return nil, p.errorf(fieldURL, "is empty")
 	}
-	return &p.info.NarInfo, nil
+	if n.NarSize == 0 {
+		return nil, p.errorf(fieldNarSize, "is zero")
+	}
+	if n.Compression == "" {
+		n.Compression = defaultCompression
+	}
+	// Copies of n that are appended to must not share room.
+	n.References, n.Signatures, n.Extra = slices.Clip(n.References), slices.Clip(n.Signatures), slices.Clip(n.Extra)
+	return n, nil
 }
 
-// cut is strings.Cut for a separator of one byte, for half of the price.
-func cut(s string, separator byte) (before, after string, found bool) {
-	if i := strings.IndexByte(s, separator); i >= 0 {
-		return s[:i], s[i+1:], true
-	}
-	return s, "", false
-}
-
-// parseFullPath reads a store path of any store directory.
+// parseFullPath reads a store path of any store directory, which need not be in
+// its shortest form.
 func parseFullPath(s string) (storepath.Dir, storepath.Path, error) {
+	if strings.HasPrefix(s, "/") {
+		s = path.Clean(s)
+	}
 	slash := strings.LastIndexByte(s, '/')
 	if slash < 0 {
 		return "", storepath.Path{}, fmt.Errorf("%q has no store directory, expected a full path", clip(s))
 	}
 	dir := storepath.Dir(s[:slash])
-	if dir != storepath.Default {
-		if err := dir.Check(); err != nil {
-			return "", storepath.Path{}, err
-		}
+	if err := dir.Check(); err != nil {
+		return "", storepath.Path{}, err
 	}
-	path, err := dir.Parse(s)
-	return dir, path, err
+	p, err := dir.Parse(s)
+	return dir, p, err
 }
 
-// parseSize reads a number of bytes: digits alone, no sign.
+// parseSize reads a number of bytes, which may have a plus sign.
 func parseSize(s string) (int64, error) {
-	n, err := strconv.ParseUint(s, 10, 63)
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "+"), 10, 63)
 	if err != nil {
-		return 0, fmt.Errorf("%q is not a number of bytes", clip(s))
+		return 0, fmt.Errorf("%q is not a number of bytes below 2^63", clip(s))
 	}
 	return int64(n), nil
 }

@@ -75,9 +75,6 @@ func TestParseTakes(t *testing.T) {
 		{"References after empty ones", line("References: \nReferences: " + wrapperBase), func(t *testing.T, n *narinfo.NarInfo) {
 			assert.Equal(t, []storepath.Path{storePath(t, wrapperBase)}, n.References)
 		}},
-		{"empty line", strings.Replace(minimal, "URL", "\n\nURL", 1), func(t *testing.T, n *narinfo.NarInfo) {
-			assert.Equal(t, "nar/x.nar", n.URL)
-		}},
 		{"NarHash in base16", base16, func(t *testing.T, n *narinfo.NarInfo) {
 			assert.Equal(t, "sha256:1qg2sq2vdipzhwsqljsyk3npvd62jx2bc2627j7nq50xb7lcsas5", n.NarHash.String())
 		}},
@@ -88,13 +85,28 @@ func TestParseTakes(t *testing.T) {
 			assert.EqualValues(t, "/home/me/store", n.StoreDir)
 			assert.Equal(t, helloBase, n.Path.String())
 		}},
-		{"unknown fields", "First: 1\n" + line("System: x86_64-linux\nNoSpace:x\nEmpty:\n: nameless"), func(t *testing.T, n *narinfo.NarInfo) {
+		{"unknown fields", "First: 1\n" + line("System: x86_64-linux\nNoSpace:x\nEmpty: \n: nameless"), func(t *testing.T, n *narinfo.NarInfo) {
 			assert.Equal(t, []narinfo.Field{
 				{Name: "First", Value: "1", Before: "StorePath"},
 				{Name: "System", Value: "x86_64-linux"},
 				{Name: "NoSpace", Value: "x"},
 				{Name: "Empty"},
 				{Value: "nameless"},
+			}, n.Extra)
+		}},
+		{"line that swallows the next", line("Empty:\nDeriver: " + wrapperBase), func(t *testing.T, n *narinfo.NarInfo) {
+			assert.Equal(t, []narinfo.Field{{Name: "Empty", Value: "Deriver: " + wrapperBase}}, n.Extra)
+			assert.True(t, n.Deriver.IsZero())
+		}},
+		{"lines that spoil the next", line("\nDeriver: " + wrapperBase + "\nnonsense\nX: y"), func(t *testing.T, n *narinfo.NarInfo) {
+			assert.Empty(t, n.Extra)
+			assert.True(t, n.Deriver.IsZero())
+		}},
+		{"Sig lines that are not signatures", line("X: y\nSig: nobody\nSig: \nSig: no body:" + strings.Repeat("A", 86) + "\nSig: key:AAAA\nCA: "), func(t *testing.T, n *narinfo.NarInfo) {
+			assert.Empty(t, n.Signatures)
+			assert.Equal(t, []narinfo.Field{
+				{Name: "X", Value: "y", Before: "Sig"}, {Name: "Sig", Value: "nobody", Before: "Sig"}, {Name: "Sig", Before: "Sig"},
+				{Name: "Sig", Value: "no body:" + strings.Repeat("A", 86), Before: "Sig"}, {Name: "Sig", Value: "key:AAAA", Before: "Sig"},
 			}, n.Extra)
 		}},
 		{"greatest sizes", strings.Replace(minimal, "1984", "9223372036854775807", 1), func(t *testing.T, n *narinfo.NarInfo) {
@@ -124,33 +136,28 @@ func TestParseRefuses(t *testing.T) {
 		{"cut off", minimal[:len(minimal)-1], "line 4: no line end"},
 		{"no colon", minimal + "nonsense\n", `line 5: "nonsense" has no colon`},
 		{"CRLF", strings.ReplaceAll(minimal, "\n", "\r\n"), `line 1: StorePath: store path`},
-		{"no space behind the colon", minimal + "References:\n", "line 5: References: no space behind the colon"},
+		{"nothing after the colon", minimal + "References:\n", "line 5: References: nothing after the colon"},
+		{"no space after the colon", strings.Replace(minimal, "NarSize: ", "NarSize:", 1), "line 4: NarSize: no space after the colon"},
+		{"nothing after the colon of a known field", "References:\n" + minimal, "line 1: References: no space after the colon"},
+		{"empty line at the end", minimal + "\n", `line 5: "" has no colon`},
+		{"empty line before a field", strings.Replace(minimal, "NarHash", "\nNarHash", 1), "narinfo: NarHash: is missing"},
 		{"base name as StorePath", replace("/nix/store/", ""), "line 1: StorePath: \"" + helloBase + "\" has no store directory"},
 		{"StorePath without a slash after the directory", replace("store/", "storeX"), "line 1: StorePath: store path"},
 		{"relative store directory", replace("/nix/store", "nix/store"), "is not absolute"},
-		{"store directory with a slash too many", replace("/nix/store", "/nix//store"), "shortest form"},
 		{"path in the root", replace("/nix/store", ""), "store directory is empty"},
 		{"bad StorePath", replace("jf2g", "ef2g"), "line 1: StorePath: store path"},
-		{"empty URL", replace("nar/x.nar", ""), "line 2: URL: is empty"},
+		{"empty URL", replace("nar/x.nar", ""), "URL: is empty"},
 		{"NarHash of sha1", replace("sha256:1qg2sq2vdipzhwsqljsyk3npvd62jx2bc2627j7nq50xb7lcsas5", "sha1:5fqg04syq9nml5qxcmndc47dffw3k0j0"), "line 3: NarHash: is of sha1"},
 		{"short NarHash", replace("sha256:1", "sha256:"), "line 3: NarHash: hash"},
-		{"NarSize of zero", replace("1984", "0"), "line 4: NarSize: is zero"},
-		{"NarSize with a sign", replace("1984", "+1984"), `line 4: NarSize: "+1984" is not a number`},
+		{"NarSize of zero", replace("1984", "0"), "NarSize: is zero"},
 		{"negative NarSize", replace("1984", "-1"), `"-1" is not a number`},
 		{"NarSize beyond 63 bits", replace("1984", "9223372036854775808"), "is not a number of bytes"},
 		{"FileSize of words", minimal + "FileSize: many\n", `line 5: FileSize: "many"`},
 		{"bad FileHash", minimal + "FileHash: sha256:\n", "line 5: FileHash: hash"},
 		{"full path as reference", minimal + "References: /nix/store/" + helloBase + "\n", "line 5: References: store path"},
 		{"second References", minimal + "References: " + helloBase + "\nReferences: " + wrapperBase + "\n", "line 6: References: is there a second time"},
-		{"second URL", minimal + "URL: nar/y.nar\n", "line 5: URL: is there a second time"},
 		{"full path as Deriver", minimal + "Deriver: /nix/store/" + helloBase + ".drv\n", "line 5: Deriver: store path"},
-		{"Sig without a colon", minimal + "Sig: key\n", "line 5: Sig: signature \"key\" has no colon"},
-		{"Sig without a name", minimal + "Sig: :" + strings.Repeat("A", 86) + "==\n", "key name is empty"},
-		{"Sig with a very long name", minimal + "Sig: " + strings.Repeat("x", 1<<20) + ":AAAA\n", "key name has 1048576 bytes, at most 255"},
 		{"known field with a very long value", minimal + "Deriver: " + strings.Repeat("x", 1<<20) + "\n", "line 5: Deriver: store path"},
-		{"Sig that is short", minimal + "Sig: key:AAAA\n", "line 5: Sig: signature by \"key\": 4 characters of base64, expected 88"},
-		{"Sig that is not base64", minimal + "Sig: key:" + strings.Repeat("*", 88) + "\n", "malformed base64"},
-		{"Sig of one byte more", minimal + "Sig: key:" + strings.Repeat("A", 87) + "=\n", "malformed base64"},
 		{"bad CA", minimal + "CA: bogus\n", "line 5: CA: content address \"bogus\""},
 		{"two CA", minimal + "CA: text:sha256:1injfy5wzfcjmbs3443d6qrjbmcmsif4y1m5qiq94fnn696vnj64\nCA: fixed:md5:0rg7dkqqawb9ijkmmmp3ik06s0\n", "line 6: CA: is there a second time"},
 		{"more signatures than the bound", minimal + strings.Repeat(sig, 257), "line 261: Sig: more than 256 signatures"},
@@ -189,38 +196,6 @@ func TestParseWith(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := narinfo.ParseWith(text, test.opts)
-			if test.message == "" {
-				require.NoError(t, err)
-				return
-			}
-			require.ErrorContains(t, err, test.message)
-		})
-	}
-}
-
-// TestDiffersFromNixOnPurpose has what the comment of Parse lists: where Nix 2.8
-// decides otherwise.
-func TestDiffersFromNixOnPurpose(t *testing.T) {
-	replace := func(old, new string) string { return strings.Replace(minimal, old, new, 1) }
-	sig := func(name string) string { return minimal + "Sig: " + name + ":" + strings.Repeat("A", 86) + "==\n" }
-	for _, test := range []struct{ name, text, message string }{ // of the error, empty where Nix refuses
-		{"a field twice, the last good", "NarSize: 1\n" + minimal, "line 5: NarSize: is there a second time"},
-		{"a line without a colon in the middle", minimal + "nonsense\nX: y\n", `line 5: "nonsense" has no colon`},
-		{"no space behind the colon", replace("NarSize: ", "NarSize:x"), "line 4: NarSize: no space behind the colon"},
-		{"a size with a sign", replace("1984", "+1984"), `line 4: NarSize: "+1984" is not a number`},
-		{"a size of 2^63", minimal + "FileSize: 9223372036854775808\n", "line 5: FileSize"},
-		{"slashes more than needed", replace("/nix/store/", "/nix/store//"), "line 1: StorePath"},
-		{"malformed Sig without a key", minimal + "Sig: AAAA\n", `line 5: Sig: signature "AAAA" has no colon`},
-		{"malformed Sig of an untrusted key", minimal + "Sig: nobody:AAAA\n", `line 5: Sig: signature by "nobody": 4 characters`},
-		{"Sig of an untrusted key with a space in its name", sig("no body"), `line 5: Sig: signature by "no body": key name has ' '`},
-		{"Sig of an untrusted key whose name is not UTF-8", sig("\x9b2J"), `line 5: Sig: signature by "\x9b2J": key name is not valid UTF-8`},
-
-		{"an empty first line", "\n" + minimal, ""},
-		{"an unknown field without a space, last", minimal + "Foo:\n", ""},
-		{"another store directory", replace("/nix/store", "/other/store"), ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			_, err := narinfo.Parse([]byte(test.text))
 			if test.message == "" {
 				require.NoError(t, err)
 				return

@@ -22,7 +22,8 @@ type Signature struct {
 	Data    [ed25519.SignatureSize]byte
 }
 
-// ParseSignature reads "<key name>:<base64 of 64 bytes>".
+// ParseSignature reads "<key name>:<base64 of 64 bytes>". As Nix does, it ignores
+// the first "=" and what follows it.
 func ParseSignature(s string) (Signature, error) {
 	name, text, ok := strings.Cut(s, ":")
 	if !ok {
@@ -36,7 +37,8 @@ func newSignature(name, text string) (Signature, error) {
 	if err := sig.checkKeyName(); err != nil {
 		return Signature{}, err
 	}
-	if err := decodeBase64(sig.Data[:], text); err != nil {
+	digits, _, _ := strings.Cut(text, "=")
+	if err := decodeBase64(sig.Data[:], digits, base64.RawStdEncoding); err != nil {
 		return Signature{}, sig.wrap(err)
 	}
 	return sig, nil
@@ -211,15 +213,14 @@ func checkKeyNameRunes(name string) error {
 	return nil
 }
 
-// decodeBase64 fills dst from text, which must be of its length. The errors
-// do not quote the text, which may be a secret.
-func decodeBase64(dst []byte, text string) error {
-	if want := base64.StdEncoding.EncodedLen(len(dst)); len(text) != want {
+// decodeBase64 fills dst from text, which must be of its length. The errors do
+// not quote the text, which may be a secret.
+func decodeBase64(dst []byte, text string, encoding *base64.Encoding) error {
+	if want := encoding.EncodedLen(len(dst)); len(text) != want {
 		return fmt.Errorf("%d characters of base64, expected %d", len(text), want)
 	}
-	// The decoder writes in multiples of three bytes.
-	var buf [ed25519.PrivateKeySize + 2]byte
-	n, err := base64.StdEncoding.Decode(buf[:], []byte(text))
+	var buf [ed25519.PrivateKeySize + 2]byte // padding that is missing decodes to two bytes more
+	n, err := encoding.Decode(buf[:], []byte(text))
 	if err != nil || n != len(dst) {
 		return fmt.Errorf("malformed base64, expected that of %d bytes", len(dst))
 	}

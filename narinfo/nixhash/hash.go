@@ -84,21 +84,19 @@ func ParseDigest(a Algorithm, s string) (Hash, error) {
 		len(s), a, hex.EncodedLen(size), nix32Len(size), base64.StdEncoding.EncodedLen(size))
 }
 
+// parseBase64 reads a digest. As in Nix, the padding is optional, and all after
+// it is ignored, such as the options of an SRI hash.
 func parseBase64(a Algorithm, s string) (Hash, error) {
-	encoding := base64.StdEncoding
-	if len(s) == base64.RawStdEncoding.EncodedLen(a.Size()) {
-		encoding = base64.RawStdEncoding
+	digits, _, _ := strings.Cut(s, "=")
+	if want := base64.RawStdEncoding.EncodedLen(a.Size()); len(digits) != want {
+		return Hash{}, fmt.Errorf("base64 digest has %d characters, %v has %d", len(digits), a, want)
 	}
-	if want := encoding.EncodedLen(a.Size()); len(s) != want {
-		return Hash{}, fmt.Errorf("base64 digest has %d characters, %v has %d", len(s), a, want)
-	}
-	// The decoder writes in multiples of three bytes.
-	var buf [maxSize + 2]byte
-	n, err := encoding.Decode(buf[:], []byte(s))
+	var digest [maxSize]byte
+	n, err := base64.RawStdEncoding.Decode(digest[:], []byte(digits))
 	if err != nil {
 		return Hash{}, fmt.Errorf("base64: %w", err)
 	}
-	return FromDigest(a, buf[:n])
+	return FromDigest(a, digest[:n])
 }
 
 // Algorithm returns the algorithm, 0 for the zero Hash.

@@ -86,11 +86,10 @@ func (r *row) record(dir storepath.Dir, p storepath.Path) (*narinfo.Record, erro
 		}
 	}
 	for text := range strings.FieldsSeq(r.sigs.String) {
-		sig, err := narinfo.ParseSignature(text)
-		if err != nil {
-			return nil, fmt.Errorf("column sigs: %w", err)
+		// As in a narinfo, a text that is not a signature does not count.
+		if sig, err := narinfo.ParseSignature(text); err == nil {
+			info.Signatures = append(info.Signatures, sig)
 		}
-		info.Signatures = append(info.Signatures, sig)
 	}
 	if r.ca.String != "" {
 		if info.CA, err = storepath.ParseContentAddress(r.ca.String); err != nil {
