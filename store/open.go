@@ -61,6 +61,7 @@ func WithS3(opts s3blob.Options) Option {
 //
 //	s3://bucket[/prefix]?…   any S3-compatible store
 //	file:///directory?…      made by the first write
+//	/directory?…, ./directory?…   the same
 //	http(s)://host/path?…    any web server; to write, one that takes PUT
 //	mem://name?…             memory of this process; mem:// alone is a new one
 //

@@ -29,9 +29,15 @@ type location struct {
 }
 
 func locate(rawURL string) (*location, error) {
+	if namesFolder(rawURL) {
+		var err error
+		if rawURL, err = folderURL(rawURL); err != nil {
+			return nil, err
+		}
+	}
 	scheme, _, ok := strings.Cut(rawURL, "://")
 	if !ok {
-		return nil, errors.New("a store URL begins with s3://, file://, http://, https:// or mem://")
+		return nil, errors.New("expected a URL that begins with s3://, file://, http://, https:// or mem://, or a folder such as ./cache")
 	}
 	scheme = strings.ToLower(scheme)
 	if scheme == "s3" {

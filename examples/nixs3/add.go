@@ -4,21 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
+	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 )
 
 type addCommand struct {
 	To   string `required:"" placeholder:"URL" help:"Binary cache to add to."`
-	Name string `help:"Name of the store path; that of the file or folder by default."`
+	Name string `help:"Name of the store path; that of the file or folder by default. Only with one path."`
 	signFlag
-	Path string `arg:"" help:"File, folder or symbolic link to add."`
+	JSON  bool     `name:"json" help:"Print what the cache knows of the paths, as JSON."`
+	Paths []string `arg:"" name:"path" help:"Files, folders or symbolic links to add."`
 }
 
 func (addCommand) Help() string {
-	return "Computes the content-addressed store path that \"nix store add-path\" gives PATH, uploads\n" +
-		"it unless the cache has it, and prints the store path.\n\n" +
-		"    nixs3 add --to 's3://cache?region=eu-west-1' --sign-with secret-key ./result"
+	return "Computes the content-addressed store path that \"nix store add-path\" gives each PATH, uploads\n" +
+		"it unless the cache has it, and prints the store path. A symbolic link is added as a link; use\n" +
+		"copy for the store path that a link such as ./result leads to.\n\n" +
+		"    nixs3 add --to 's3://cache?region=eu-west-1' --sign-with secret-key ./dist"
+}
+
+// Validate is called by kong.
+func (c *addCommand) Validate() error {
+	if c.Name != "" && len(c.Paths) > 1 {
+		return fmt.Errorf("--name: expected one path, got %d", len(c.Paths))
+	}
+	return nil
 }
 
 func (c *addCommand) Run(ctx context.Context, con *console) (err error) {
@@ -31,10 +43,31 @@ func (c *addCommand) Run(ctx context.Context, con *console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
-	info, err := store.AddPath(ctx, cache, c.Path, store.AddPathOptions{Name: c.Name})
-	if err != nil {
-		return err
+	for _, path := range c.Paths {
+		warnAboutLink(con, cache.StoreDir(), path)
+		info, err := store.AddPath(ctx, cache, path, store.AddPathOptions{Name: c.Name})
+		if err != nil {
+			return err
+		}
+		if c.JSON {
+			err = printRecords(con.stdout, "1", info)
+		} else {
+			_, err = fmt.Fprintln(con.stdout, info.StoreDir.Join(info.Path))
+		}
+		if err != nil {
+			return err
+		}
 	}
-	_, err = fmt.Fprintln(con.stdout, info.StoreDir.Join(info.Path))
-	return err
+	return nil
+}
+
+// warnAboutLink warns of a link into the store, such as ./result: the link
+// alone is hardly what is wanted.
+func warnAboutLink(con *console, dir storepath.Dir, path string) {
+	if info, err := os.Lstat(path); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		return
+	}
+	if target, ok := followLinks(dir, path); ok {
+		con.logger.Warn("adding a symbolic link into the store, not the store path that it leads to; use copy for that", "link", path, "target", target)
+	}
 }

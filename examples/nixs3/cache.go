@@ -3,23 +3,26 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/layout"
 	"example.com/nixs3/store/localstore"
 )
 
-// storeFlag names the cache that a command reads.
+// storeFlag names the store that a command reads.
 type storeFlag struct {
-	Store string `required:"" placeholder:"URL" help:"Binary cache: s3://bucket?…, file:///folder or https://host."`
+	Store string `required:"" placeholder:"URL" help:"Binary cache (s3://bucket?…, file:///folder, ./folder or https://host), or local for the Nix store of this machine (also local?root=/mnt)."`
 }
 
 // trustFlag makes a command insist on signatures.
 type trustFlag struct {
-	TrustedPublicKeys []string `placeholder:"KEY" sep:" " help:"Public keys, one of which must have signed a path, unless its content address gives its name. Without any, signatures are not looked at."`
+	TrustedPublicKeys []string `placeholder:"KEY" sep:" " help:"Public keys, one of which must have signed a path, unless its content address gives its name. Without any, signatures are not checked."`
 }
 
 func (f trustFlag) keys() (narinfo.TrustedKeys, error) {
@@ -28,7 +31,7 @@ func (f trustFlag) keys() (narinfo.TrustedKeys, error) {
 
 // signFlag makes a command sign what it writes.
 type signFlag struct {
-	SignWith []string `placeholder:"KEYFILE" sep:"none" help:"File with a secret key to sign with. May be repeated. Paths that are there already stay as they are."`
+	SignWith []string `placeholder:"KEYFILE" sep:"none" help:"File with a secret key to sign with. May be repeated."`
 }
 
 func (f signFlag) signers(ctx context.Context) ([]narinfo.Signer, error) {
@@ -50,41 +53,52 @@ func (f signFlag) signers(ctx context.Context) ([]narinfo.Signer, error) {
 }
 
 // openCache opens a cache whose warnings go to the console.
-func openCache(ctx context.Context, con *console, url string, opts ...store.Option) (store.BinaryCacheStore, error) {
+func openCache(ctx context.Context, con *console, url string, opts ...store.Option) (*store.Cache, error) {
 	return store.Open(ctx, url, append(opts, store.WithLogger(con.logger))...)
 }
 
-// source is a store that paths are copied from.
-type source struct {
+// opened is a store that is open for reading: a cache or a local store.
+type opened struct {
 	store.Source
+	io.Closer
+	cache  *store.Cache      // nil for a local store
+	local  *localstore.Store // nil for a cache
 	byHash hashFinder
-	close  func() error
 }
 
 // openSource opens a binary cache or a local Nix store.
-func openSource(ctx context.Context, con *console, url string) (source, error) {
+func openSource(ctx context.Context, con *console, url string, opts ...store.Option) (*opened, error) {
 	local, err := localstore.ParseURL(url)
-	switch {
-	case errors.Is(err, localstore.ErrNotLocal):
-		cache, err := openCache(ctx, con, url)
+	if errors.Is(err, localstore.ErrNotLocal) || err == nil && isCacheFolder(url) {
+		cache, err := openCache(ctx, con, url, opts...)
 		if err != nil {
-			return source{}, err
+			return nil, err
 		}
-		return source{cache, cacheByHash(cache), cache.Close}, nil
-	case err != nil:
-		return source{}, err
+		return &opened{Source: cache, Closer: cache, cache: cache, byHash: cacheByHash(cache)}, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	s, err := localstore.Open(ctx, local)
 	if err != nil {
-		return source{}, err
+		return nil, err
 	}
-	return source{s, s.PathByHash, s.Close}, nil
+	return &opened{Source: s, Closer: s, local: s, byHash: s.PathByHash}, nil
 }
 
-// hashFinder finds the store path with a hash part.
-type hashFinder func(ctx context.Context, hashPart string) (storepath.Path, error)
+// isCacheFolder reports whether a store URL is the name of a folder with a
+// binary cache. Nix, which knows no caches by such names, takes a folder for
+// the root of a local store.
+func isCacheFolder(url string) bool {
+	dir, _, _ := strings.Cut(url, "?")
+	if !strings.Contains(dir, "/") || strings.Contains(dir, "://") {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(dir, layout.CacheInfoKey))
+	return err == nil
+}
 
-func cacheByHash(cache store.BinaryCacheStore) hashFinder {
+func cacheByHash(cache *store.Cache) hashFinder {
 	return func(ctx context.Context, hashPart string) (storepath.Path, error) {
 		info, err := cache.NarInfoByHash(ctx, hashPart)
 		if err != nil {
@@ -92,54 +106,4 @@ func cacheByHash(cache store.BinaryCacheStore) hashFinder {
 		}
 		return info.Path, nil
 	}
-}
-
-// findPath returns the store path that an argument means, which may be a full
-// path, a base name or a bare hash part, and what is behind it: the path of a
-// file in the store object.
-func findPath(ctx context.Context, dir storepath.Dir, byHash hashFinder, arg string) (p storepath.Path, member string, err error) {
-	if strings.HasPrefix(arg, "/") {
-		p, member, err = dir.Split(arg)
-		return p, cleanMember(member), err
-	}
-	base, member, _ := strings.Cut(arg, "/")
-	if storepath.CheckHashPart(base) == nil {
-		p, err = byHash(ctx, base)
-	} else {
-		p, err = storepath.ParseBase(base)
-	}
-	return p, cleanMember(member), err
-}
-
-// findPaths is findPath for arguments that mean whole store objects.
-func findPaths(ctx context.Context, dir storepath.Dir, byHash hashFinder, args []string) ([]storepath.Path, error) {
-	var paths []storepath.Path
-	for _, arg := range args {
-		p, member, err := findPath(ctx, dir, byHash, arg)
-		if err != nil {
-			return nil, err
-		}
-		if member != "" {
-			return nil, fmt.Errorf("%q is a file in a store path, expected a store path", arg)
-		}
-		paths = append(paths, p)
-	}
-	return paths, nil
-}
-
-// selection is the store paths that a command is about.
-type selection struct {
-	All   bool     `help:"All paths of the cache."`
-	Paths []string `arg:"" optional:"" name:"path" help:"Store paths: full paths, base names or hash parts."`
-}
-
-// Validate is called by kong.
-func (s *selection) Validate() error {
-	switch {
-	case s.All && len(s.Paths) > 0:
-		return fmt.Errorf("--all and %s exclude each other", s.Paths[0])
-	case !s.All && len(s.Paths) == 0:
-		return fmt.Errorf("expected store paths or --all")
-	}
-	return nil
 }

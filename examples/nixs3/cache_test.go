@@ -50,7 +50,7 @@ func TestPathInfo(t *testing.T) {
 		{"not in the cache", []string{"path-info", "--store", cache, absent}, "", "", "has no store path with the hash part 00000000000000000000000000000000\n", exitFailed},
 		{"a file in a path", []string{"path-info", "--store", cache, hello + "/bin"}, "", "", "expected a store path", exitFailed},
 		{"of another store directory", []string{"path-info", "--store", cache, "/gnu/store/jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0"}, "", "", "/nix/store", exitFailed},
-		{"no path", []string{"path-info", "--store", cache}, "", "", "expected store paths or --all", exitUsage},
+		{"no path", []string{"path-info", "--store", cache}, "", "", "expected store paths, --stdin or --all", exitUsage},
 		{"all and one", []string{"path-info", "--store", cache, "--all", hello}, "", "", "exclude each other", exitUsage},
 		{"no store", []string{"path-info", hello}, "", "", "--store=URL", exitUsage},
 		{"no URL", []string{"path-info", "--store", "testdata", hello}, "", "", "file://", exitFailed},

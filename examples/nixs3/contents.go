@@ -7,15 +7,17 @@ import (
 	"fmt"
 	"io"
 
+	"example.com/nixs3/nar"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/localstore"
 )
 
 type lsCommand struct {
 	storeFlag
 	trustFlag
 	listFlags
-	Path string `arg:"" help:"Store path, with the path of a file or folder in it behind."`
+	Path string `arg:"" help:"Store path, followed by the path of a file or folder in it."`
 }
 
 func (lsCommand) Help() string {
@@ -27,8 +29,8 @@ func (c *lsCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	return inCache(ctx, con, c.Store, c.Path, func(cache store.BinaryCacheStore, p storepath.Path, member string) error {
-		listing, err := cache.Listing(ctx, p)
+	return inStore(ctx, con, c.Store, c.Path, func(from *opened, p storepath.Path, member string) error {
+		listing, err := from.listing(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -39,7 +41,7 @@ func (c *lsCommand) Run(ctx context.Context, con *console) error {
 type catCommand struct {
 	storeFlag
 	trustFlag
-	Path string `arg:"" help:"Store path, with the path of a file in it behind."`
+	Path string `arg:"" help:"Store path, followed by the path of a file in it."`
 }
 
 func (catCommand) Help() string {
@@ -53,8 +55,11 @@ func (c *catCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	return inCache(ctx, con, c.Store, c.Path, func(cache store.BinaryCacheStore, p storepath.Path, member string) error {
-		archive, err := cache.FS(ctx, p)
+	return inStore(ctx, con, c.Store, c.Path, func(from *opened, p storepath.Path, member string) error {
+		if from.local != nil {
+			return about(p, catLocal(ctx, con.stdout, from.local, p, member))
+		}
+		archive, err := from.cache.FS(ctx, p)
 		if err != nil {
 			return err
 		}
@@ -62,18 +67,41 @@ func (c *catCommand) Run(ctx context.Context, con *console) error {
 	}, store.WithTrustedKeys(keys...))
 }
 
-// inCache opens a cache for what is to be done with something in it.
-func inCache(ctx context.Context, con *console, url, path string, do func(cache store.BinaryCacheStore, p storepath.Path, member string) error, opts ...store.Option) (err error) {
-	cache, err := openCache(ctx, con, url, opts...)
+// inStore opens a store for what is to be done with a path in it.
+func inStore(ctx context.Context, con *console, url, path string, do func(from *opened, p storepath.Path, member string) error, opts ...store.Option) (err error) {
+	from, err := openSource(ctx, con, url, opts...)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cache.Close()) }()
-	p, member, err := findPath(ctx, cache.StoreDir(), cacheByHash(cache), path)
+	defer func() { err = errors.Join(err, from.Close()) }()
+	p, member, err := findPath(ctx, from.StoreDir(), from.byHash, path)
 	if err != nil {
 		return err
 	}
-	return do(cache, p, member)
+	return do(from, p, member)
+}
+
+// listing returns the files of a store path.
+func (o *opened) listing(ctx context.Context, p storepath.Path) (*nar.Listing, error) {
+	if o.cache != nil {
+		return o.cache.Listing(ctx, p)
+	}
+	r, err := o.NAR(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return nar.List(r)
+}
+
+// catLocal writes a file of a local store.
+func catLocal(ctx context.Context, w io.Writer, local *localstore.Store, p storepath.Path, member string) error {
+	r, err := local.NAR(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	return catMember(w, r, member)
 }
 
 func about(p storepath.Path, err error) error {

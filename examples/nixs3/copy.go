@@ -11,71 +11,126 @@ import (
 )
 
 type copyCommand struct {
-	From string `required:"" placeholder:"URL" help:"Binary cache to copy from, or local for the Nix store of this machine (also local?root=/mnt)."`
+	From string `default:"local" placeholder:"URL" help:"Binary cache to copy from, or local for the Nix store of this machine, the default (also local?root=/mnt)."`
 	To   string `required:"" placeholder:"URL" help:"Binary cache to copy to."`
 	selection
 	trustFlag
 	signFlag
-	DryRun    bool `help:"Print the paths that would be copied, and copy nothing."`
-	KeepGoing bool `help:"Go on past paths that cannot be copied."`
-	Repair    bool `help:"Copy also what is there already."`
+	budgetFlags
+	NoClosure bool     `help:"Copy only the paths themselves. Their references must be at the destination."`
+	Upstream  []string `placeholder:"URL=KEY" sep:"none" help:"Leave out what this cache serves with a signature by the key. Several keys are separated by commas. May be repeated."`
+	Verify    string   `enum:"contents,files,none" default:"contents" help:"How much of an archive to check: its contents, only the hash of its file, or nothing where a server can copy it by itself."`
+	DryRun    bool     `help:"Print the paths that would be copied, and copy nothing."`
+	KeepGoing bool     `help:"Go on past paths that cannot be copied."`
+	Repair    bool     `help:"Copy also what is there already."`
+	JSON      bool     `name:"json" help:"Print the report as JSON."`
 }
 
 func (copyCommand) Help() string {
 	return "Copies store paths with all that they refer to. What the destination has is not sent, so that an\n" +
-		"interrupted copy goes on where it was. Archives stay compressed as they are unless the\n" +
+		"interrupted copy continues where it stopped. Archives stay compressed as they are unless the\n" +
 		"destination's URL names a compression.\n\n" +
-		"    nixs3 copy --from https://cache.nixos.org --to 's3://cache?region=eu-west-1' \\\n" +
+		"    nixs3 copy --to 's3://cache?region=eu-west-1' ./result\n" +
+		"    nixs3 copy --from https://cache.nixos.org --to ./cache \\\n" +
 		"        --trusted-public-keys cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY= PATH"
 }
 
 func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
-	keys, err := c.keys()
+	opts, err := c.options(ctx, con)
 	if err != nil {
 		return err
 	}
-	signers, err := c.signers(ctx)
+	defer func() {
+		for _, up := range opts.Upstreams {
+			err = errors.Join(err, up.Store.Close())
+		}
+	}()
+	from, err := openSource(ctx, con, c.From, c.budget())
 	if err != nil {
 		return err
 	}
-	from, err := openSource(ctx, con, c.From)
+	defer func() { err = errors.Join(err, from.Close()) }()
+	roots, err := c.find(ctx, con, from)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, from.close()) }()
-	to, err := openCache(ctx, con, c.To)
+	if len(roots) == 0 && !c.All {
+		return c.report(con, from.StoreDir(), store.CopyReport{}, nil)
+	}
+	to, err := openCache(ctx, con, c.To, c.budget())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
 
-	var roots []storepath.Path
-	if !c.All {
-		if roots, err = findPaths(ctx, from.StoreDir(), from.byHash, c.Paths); err != nil {
-			return err
-		}
-	}
 	shown := newProgress(con)
-	report, err := store.Copy(ctx, to, from.Source, roots, store.CopyOptions{
-		All:         c.All,
-		DryRun:      c.DryRun,
-		KeepGoing:   c.KeepGoing,
-		Repair:      c.Repair,
-		TrustedKeys: keys,
-		Signers:     signers,
-		Progress:    shown.show,
-	})
+	opts.Progress = shown.show
+	report, err := store.Copy(ctx, to, from.Source, roots, opts)
 	shown.end()
-	if c.DryRun {
-		return errors.Join(err, printPlan(con, from.StoreDir(), report))
+	return c.report(con, from.StoreDir(), report, err)
+}
+
+func (c *copyCommand) options(ctx context.Context, con *console) (opts store.CopyOptions, err error) {
+	opts = store.CopyOptions{All: c.All, NoClosure: c.NoClosure, DryRun: c.DryRun, KeepGoing: c.KeepGoing, Repair: c.Repair}
+	switch c.Verify {
+	case "files":
+		opts.Verify = store.VerifyFiles
+	case "none":
+		opts.Verify = store.VerifyNothing
+	}
+	if opts.TrustedKeys, err = c.keys(); err != nil {
+		return opts, err
+	}
+	if opts.Signers, err = c.signers(ctx); err != nil {
+		return opts, err
+	}
+	opts.Upstreams, err = openUpstreams(ctx, con, c.Upstream)
+	return opts, err
+}
+
+// copyResult is the JSON of a copy.
+type copyResult struct {
+	Paths     int         `json:"paths"`
+	Present   int         `json:"present"`
+	Upstream  int         `json:"upstream"`
+	Copied    int         `json:"copied"`
+	Failed    []failure   `json:"failed,omitempty"`
+	Todo      []plannedIn `json:"todo,omitempty"`
+	NARBytes  int64       `json:"narBytes"`
+	FileBytes int64       `json:"fileBytes"`
+	Requests  int         `json:"requests,omitempty"`
+	Seconds   float64     `json:"seconds"`
+}
+
+type failure struct {
+	Path  string `json:"path,omitempty"`
+	Error string `json:"error"`
+}
+
+type plannedIn struct {
+	Path     string `json:"path"`
+	NARSize  int64  `json:"narSize"`
+	FileSize int64  `json:"fileSize,omitempty"`
+}
+
+func (c *copyCommand) report(con *console, dir storepath.Dir, report store.CopyReport, err error) error {
+	switch {
+	case c.JSON:
+		return errors.Join(err, printJSON(con.stdout, c.result(dir, report)))
+	case c.DryRun:
+		return errors.Join(err, printPlan(con, dir, report))
+	case report.Paths == 0 && err != nil:
+		return err // there was nothing to copy
+	case con.quiet:
+		return err
+	case report.Paths == 0:
+		fmt.Fprintln(con.stderr, "nothing to copy")
+		return err
 	}
 	if c.KeepGoing {
-		for _, failed := range report.Failed {
-			fmt.Fprintf(con.stderr, "%v\n", failed)
+		for _, failed := range report.Failed[min(1, len(report.Failed)):] {
+			fmt.Fprintf(con.stderr, "%v\n", failed) // the first is in err
 		}
-	}
-	if report.Paths == 0 && err != nil {
-		return err // nothing was found to copy
 	}
 	fmt.Fprintf(con.stderr, "%d of %d paths copied, %d there already, %s of archives in %s sent, in %v\n",
 		report.Copied, report.Paths, report.Present, size(report.NARBytes), size(report.FileBytes),
@@ -83,16 +138,39 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 	return err
 }
 
+func (c *copyCommand) result(dir storepath.Dir, r store.CopyReport) copyResult {
+	out := copyResult{
+		Paths: r.Paths, Present: r.Present, Upstream: r.Upstream, Copied: r.Copied,
+		NARBytes: r.NARBytes, FileBytes: r.FileBytes, Seconds: r.Elapsed.Seconds(),
+	}
+	for _, f := range r.Failed {
+		failed := failure{Error: f.Err.Error()}
+		if !f.Path.IsZero() {
+			failed.Path = dir.Join(f.Path)
+		}
+		out.Failed = append(out.Failed, failed)
+	}
+	if c.DryRun {
+		out.Requests = r.Requests
+		for _, todo := range r.Todo {
+			out.Todo = append(out.Todo, plannedIn{dir.Join(todo.Path), todo.NarSize, todo.FileSize})
+		}
+	}
+	return out
+}
+
 // printPlan prints what a copy would do.
 func printPlan(con *console, dir storepath.Dir, report store.CopyReport) error {
-	var nar, file int64
+	var nar int64
 	for _, todo := range report.Todo {
-		nar, file = nar+todo.NarSize, file+todo.FileSize
+		nar += todo.NarSize
 		if _, err := fmt.Fprintln(con.stdout, dir.Join(todo.Path)); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintf(con.stderr, "%d of %d paths would be copied: %s of archives in %s, at least %d requests\n",
-		len(report.Todo), report.Paths, size(nar), size(file), report.Requests)
+	if !con.quiet {
+		fmt.Fprintf(con.stderr, "%d of %d paths would be copied: %s of archives, at least %d requests\n",
+			len(report.Todo), report.Paths, size(nar), report.Requests)
+	}
 	return nil
 }

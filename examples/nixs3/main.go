@@ -43,6 +43,14 @@ type commands struct {
 	Ls       lsCommand       `cmd:"" help:"List the files in a store path."`
 	Cat      catCommand      `cmd:"" help:"Print a file in a store path."`
 
+	Fetch       fetchCommand        `cmd:"" help:"Fetch a store path, or its closure, to a folder."`
+	Diff        diffCommand         `cmd:"" help:"Compare the closures of two store paths."`
+	Du          duCommand           `cmd:"" help:"Print the sizes of the paths of a closure."`
+	Log         logCommands         `cmd:"" help:"Work with build logs."`
+	Realisation realisationCommands `cmd:"" help:"Work with realisations of content-addressed derivations."`
+	Hook        hookCommand         `cmd:"" help:"Print a post-build hook for nix.conf."`
+	Push        pushCommand         `cmd:"" help:"Upload what post-build hooks have queued."`
+
 	Nar narCommands `cmd:"" help:"Work with NAR files, Nix's archives."`
 	Key keyCommands `cmd:"" help:"Work with signing keys."`
 
@@ -98,6 +106,7 @@ func run(ctx context.Context, args []string, con console) (status int) {
 	if err != nil {
 		panic(err) // the tags of commands are wrong
 	}
+	parser.Model.HelpFlag.Short = 0 // -h is of path-info, as in Nix
 	defer func() {
 		switch v := recover().(type) {
 		case nil:

@@ -18,6 +18,9 @@ type progress struct {
 }
 
 func newProgress(con *console) progress {
+	if con.quiet {
+		return progress{show: func(store.Progress) {}, end: func() {}}
+	}
 	if con.terminal {
 		return barProgress(con.stderr)
 	}

@@ -1,7 +1,7 @@
 // Command upload adds a file or folder to a binary cache and prints the store
 // path that it has there:
 //
-//	go run ./examples/upload 's3://bucket?region=eu-west-1&secret-key=key.sec' ./result
+//	go run ./examples/upload 's3://bucket?region=eu-west-1&secret-key=key.sec' ./dist
 //
 // The path is the one that "nix store add-path" gives. What the cache has
 // already is not sent again.

@@ -23,6 +23,12 @@ const (
 	ControlPrefix   = "nixs3/"
 )
 
+// The two generations of realisations.
+const (
+	realisationPrefix = "realisations/"
+	buildTracePrefix  = "build-trace-v2/"
+)
+
 const (
 	narInfoSuffix   = ".narinfo"
 	listingSuffix   = ".ls"
@@ -73,6 +79,10 @@ func LogKey(drv storepath.Path) string { return LogPrefix + drv.String() }
 // DebugInfoKey returns the key of the link to the debug information with a
 // build ID, in lower-case hexadecimal.
 func DebugInfoKey(buildID string) string { return DebugInfoPrefix + buildID + debugInfoSuffix }
+
+// RealisationPrefixes returns the prefixes below which realisations are, the
+// older generation first.
+func RealisationPrefixes() []string { return []string{realisationPrefix, buildTracePrefix} }
 
 // RealisationKey returns the key of the realisation of a derivation's output.
 func RealisationKey(id narinfo.DrvOutput) string { return id.Key() }

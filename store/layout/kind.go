@@ -67,8 +67,8 @@ var folders = [...]struct {
 	{ArchivePrefix, Archive, validArchive},
 	{LogPrefix, Log, validLog},
 	{DebugInfoPrefix, DebugInfo, validDebugInfo},
-	{"realisations/", Realisation, nil},
-	{"build-trace-v2/", Realisation, nil},
+	{realisationPrefix, Realisation, nil},
+	{buildTracePrefix, Realisation, nil},
 	{ControlPrefix, Control, validRelative},
 }
 

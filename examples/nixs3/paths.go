@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"example.com/nixs3/narinfo/storepath"
+)
+
+// hashFinder finds the store path with a hash part.
+type hashFinder func(ctx context.Context, hashPart string) (storepath.Path, error)
+
+// findPath returns the store path that an argument means, and the path of a
+// file in the store object if the argument goes on. The argument may be a full
+// path, a base name, a hash part, or a file or symbolic link, such as ./result,
+// that leads into the store.
+func findPath(ctx context.Context, dir storepath.Dir, byHash hashFinder, arg string) (p storepath.Path, member string, err error) {
+	if p, member, err = dir.Split(arg); err == nil {
+		return p, cleanMember(member), nil
+	}
+	base, member, _ := strings.Cut(arg, "/")
+	if storepath.CheckHashPart(base) == nil {
+		p, err = byHash(ctx, base)
+		return p, cleanMember(member), err
+	}
+	if p, baseErr := storepath.ParseBase(base); baseErr == nil {
+		return p, cleanMember(member), nil
+	}
+	followed, ok := followLinks(dir, arg)
+	if !ok {
+		if strings.HasPrefix(arg, "/") {
+			return p, "", err
+		}
+		return p, "", fmt.Errorf("%q: expected a store path, its base name or hash part, or a link into %s", arg, dir)
+	}
+	p, member, err = dir.Split(followed)
+	return p, cleanMember(member), err
+}
+
+// maxLinks bounds the symbolic links that are followed, as Linux does.
+const maxLinks = 40
+
+// followLinks follows the symbolic links in a file's name until it is in the
+// store, whose objects need not be on this machine.
+func followLinks(dir storepath.Dir, name string) (string, bool) {
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return "", false
+	}
+	for range maxLinks {
+		if _, _, err := dir.Split(name); err == nil {
+			return name, true
+		}
+		next, ok := followFirst(name)
+		if !ok {
+			return "", false
+		}
+		name = next
+	}
+	return "", false
+}
+
+// followFirst replaces the first symbolic link in an absolute name.
+func followFirst(name string) (string, bool) {
+	for i := 1; i <= len(name); i++ {
+		if i < len(name) && name[i] != filepath.Separator {
+			continue
+		}
+		target, err := os.Readlink(name[:i])
+		if err != nil {
+			continue
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(name[:i]), target)
+		}
+		return filepath.Join(target, name[i:]), true
+	}
+	return "", false
+}
+
+// findPaths is findPath for arguments that mean whole store objects.
+func findPaths(ctx context.Context, dir storepath.Dir, byHash hashFinder, args []string) ([]storepath.Path, error) {
+	var paths []storepath.Path
+	for _, arg := range args {
+		p, member, err := findPath(ctx, dir, byHash, arg)
+		if err != nil {
+			return nil, err
+		}
+		if member != "" {
+			return nil, fmt.Errorf("%q is a file in a store path, expected a store path", arg)
+		}
+		paths = append(paths, p)
+	}
+	return paths, nil
+}
+
+// selection is the store paths that a command is about.
+type selection struct {
+	All   bool     `help:"All paths."`
+	Stdin bool     `help:"Read paths from standard input too, one a line. An empty list is nothing to do."`
+	Paths []string `arg:"" optional:"" name:"path" help:"Store paths: full paths, base names, hash parts, or links such as ./result; - is --stdin."`
+}
+
+// Validate is called by kong.
+func (s *selection) Validate() error {
+	if s.All && (len(s.Paths) > 0 || s.Stdin) {
+		return fmt.Errorf("--all and other paths exclude each other")
+	}
+	if !s.All && !s.Stdin && len(s.Paths) == 0 && !emptyHook() {
+		return fmt.Errorf("expected store paths, --stdin or --all")
+	}
+	return nil
+}
+
+// emptyHook reports whether this is a post-build hook of Nix that was given no
+// paths: there, $OUT_PATHS unquoted leaves no argument behind.
+func emptyHook() bool {
+	paths, ok := os.LookupEnv("OUT_PATHS")
+	return ok && strings.TrimSpace(paths) == ""
+}
+
+// arguments returns the paths of the command line and of standard input. A
+// quoted $OUT_PATHS has several paths in one argument.
+func (s *selection) arguments(ctx context.Context, con *console) ([]string, error) {
+	var args []string
+	stdin := s.Stdin
+	for _, arg := range s.Paths {
+		if arg == "-" {
+			stdin = true
+			continue
+		}
+		args = append(args, strings.Fields(arg)...)
+	}
+	if !stdin {
+		return args, nil
+	}
+	err := interruptible(ctx, func() error {
+		lines := bufio.NewScanner(con.stdin)
+		for lines.Scan() {
+			args = append(args, strings.Fields(lines.Text())...)
+		}
+		if err := lines.Err(); err != nil {
+			return fmt.Errorf("standard input: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err // args may still be written to
+	}
+	return args, nil
+}
+
+// find returns the store paths that are selected, of which there may be none.
+func (s *selection) find(ctx context.Context, con *console, from *opened) ([]storepath.Path, error) {
+	args, err := s.arguments(ctx, con)
+	if err != nil {
+		return nil, err
+	}
+	return findPaths(ctx, from.StoreDir(), from.byHash, args)
+}
