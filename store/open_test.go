@@ -32,7 +32,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		want      []string
 		is        error
 	}{
-		{"no scheme", "/some/dir", []string{"s3://"}, nil},
+		{"no scheme", "some/dir", []string{"s3://"}, nil},
 		{"an unknown scheme", "ftp://host", []string{`"ftp"`, "s3"}, nil},
 		{"an unknown parameter", "mem://?compresion=xz", []string{"compresion", "compression"}, nil},
 		{"an unknown S3 parameter", "s3://cache?regoin=us-east-1", []string{"regoin", "region"}, nil},
