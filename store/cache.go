@@ -89,6 +89,10 @@ func (c *Cache) StoreDir() storepath.Dir { return c.settings.StoreDir }
 // counted and not bounded.
 func (c *Cache) Bucket() blob.Bucket { return c.bucket.Bucket }
 
+// Settings returns the settings of the cache, with the defaults put in. Another
+// cache over the same bucket can be made of them.
+func (c *Cache) Settings() Settings { return c.settings }
+
 // Stats returns what was asked of the bucket so far.
 func (c *Cache) Stats() Stats { return c.bucket.stats() }
 

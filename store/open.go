@@ -16,6 +16,7 @@ type Option func(*opening)
 
 type opening struct {
 	settings []func(*Settings)
+	damaged  bool
 	s3       s3blob.Options
 }
 
@@ -37,6 +38,10 @@ func WithTrustedKeys(keys ...narinfo.PublicKey) Option {
 func WithSigners(signers ...narinfo.Signer) Option {
 	return WithSettings(func(s *Settings) { s.Signers = append(s.Signers, signers...) })
 }
+
+// WithDamaged opens a cache without reading its nix-cache-info, for programs
+// that check and mend it. What needs the description reads it later.
+func WithDamaged() Option { return func(o *opening) { o.damaged = true } }
 
 // WithLogger sets where warnings and debug messages go. The default is silent.
 func WithLogger(l *slog.Logger) Option {
@@ -99,7 +104,7 @@ func (o *opening) open(ctx context.Context, rawURL string) (*Cache, error) {
 		return nil, err
 	}
 	c, err := New(bucket, settings)
-	if err == nil {
+	if err == nil && !o.damaged {
 		_, err = c.describe(ctx)
 	}
 	if err != nil {

@@ -26,7 +26,7 @@ func (c *Cache) putSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.L
 	if !c.settings.IndexDebugInfo {
 		return nil
 	}
-	for member, buildID := range debugFiles(l) {
+	for member, buildID := range DebugFiles(l) {
 		link, err := json.Marshal(struct {
 			Archive string `json:"archive"`
 			Member  string `json:"member"`
@@ -62,8 +62,10 @@ var (
 	buildIDFile = regexp.MustCompile(`^([0-9a-f]{38})\.debug$`)
 )
 
-// debugFiles returns the debug files of a listing: member to build ID.
-func debugFiles(l *nar.Listing) map[string]string {
+// DebugFiles returns the separate debug files in a listing, to which a cache has
+// links where Settings.IndexDebugInfo asks for them: member to build ID, in
+// lower-case hexadecimal.
+func DebugFiles(l *nar.Listing) map[string]string {
 	const root = "lib/debug/.build-id"
 	files := map[string]string{}
 	for path, node := range l.All() {

@@ -4,7 +4,8 @@
 //
 // Results go to standard output, everything else to standard error. The exit
 // status is 0 when everything was done, 1 when something failed, 2 when the
-// command line made no sense, 130 after an interrupt.
+// command line made no sense, 130 after an interrupt. Of verify, 1 means that
+// the cache has faults, and 3 that it could not be examined.
 package main
 
 import (
@@ -53,6 +54,8 @@ type commands struct {
 
 	Nar narCommands `cmd:"" help:"Work with NAR files, Nix's archives."`
 	Key keyCommands `cmd:"" help:"Work with signing keys."`
+
+	Verify verifyCommand `cmd:"" help:"Compare what a cache holds with what it claims."`
 
 	URL    urlCommand    `cmd:"" name:"url" help:"Explain an s3:// URL."`
 	Doctor doctorCommand `cmd:"" help:"Try what a reader, writer or collector of a cache needs."`

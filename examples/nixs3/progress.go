@@ -8,6 +8,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/verify"
 )
 
 // progress shows how far a copy has come: with a bar on a terminal, with a
@@ -17,6 +18,9 @@ type progress struct {
 	end  func()
 }
 
+// lineEvery is the time between two lines.
+const lineEvery = 5 * time.Second
+
 func newProgress(con *console) progress {
 	if con.quiet {
 		return progress{show: func(store.Progress) {}, end: func() {}}
@@ -24,7 +28,7 @@ func newProgress(con *console) progress {
 	if con.terminal {
 		return barProgress(con.stderr)
 	}
-	return lineProgress(con.stderr, 5*time.Second)
+	return lineProgress(con.stderr, lineEvery)
 }
 
 func barProgress(w io.Writer) progress {
@@ -57,6 +61,37 @@ func lineProgress(w io.Writer, every time.Duration) progress {
 			}
 			last = time.Now()
 			fmt.Fprintf(w, "%d of %d paths, %s of %s\n", p.Paths, p.PathsTotal, size(p.NARBytes), size(p.NARBytesTotal))
+		},
+		end: func() {},
+	}
+}
+
+// checkProgress shows how far a check has come, in the same way.
+type checkProgress struct {
+	show func(verify.Progress)
+	end  func()
+}
+
+func newCheckProgress(con *console) checkProgress {
+	if con.terminal {
+		bar := progressbar.NewOptions64(1, progressbar.OptionSetWriter(con.stderr), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+		return checkProgress{
+			show: func(p verify.Progress) {
+				bar.ChangeMax(max(p.Total, p.Checked))
+				bar.Describe(fmt.Sprintf("%d findings, %s read", p.Findings, size(p.Bytes)))
+				_ = bar.Set(p.Checked)
+			},
+			end: func() { _ = bar.Exit() },
+		}
+	}
+	last := time.Now()
+	return checkProgress{
+		show: func(p verify.Progress) {
+			if time.Since(last) < lineEvery {
+				return
+			}
+			last = time.Now()
+			fmt.Fprintf(con.stderr, "%d of %d paths, %s read, %d findings\n", p.Checked, p.Total, size(p.Bytes), p.Findings)
 		},
 		end: func() {},
 	}

@@ -11,6 +11,15 @@ import (
 //
 // It is not safe for concurrent use. Write never fails.
 type Scanner struct {
+	of    *Candidates
+	found []Path
+	seen  map[string]bool // hash parts of found
+	tail  []byte          // the last bytes written, less than a hash part
+}
+
+// Candidates are store paths that scanners look for. They may be shared by any
+// number of scanners at once, and take some 200 bytes a path.
+type Candidates struct {
 	// An occurrence of a hash part, wherever it begins, covers an aligned
 	// word that begins at one of the hash part's first eight offsets. So it
 	// is enough to look at every eighth position of the stream, and to look
@@ -19,9 +28,7 @@ type Scanner struct {
 	filter []uint64 // bits, two for each word
 	shift  uint     // leaves the index of a bit of a word's product
 
-	candidates map[string][]Path // by hash part, until found
-	found      []Path
-	tail       []byte // the last bytes written, less than a hash part
+	candidates map[string][]Path // by hash part
 }
 
 const (
@@ -34,11 +41,16 @@ const (
 )
 
 // NewScanner returns a Scanner for references to the candidates.
-func NewScanner(candidates []Path) *Scanner {
-	s := &Scanner{
-		candidates: make(map[string][]Path, len(candidates)),
-		tail:       make([]byte, 0, HashPartLen-1),
-	}
+func NewScanner(candidates []Path) *Scanner { return NewCandidates(candidates).NewScanner() }
+
+// NewScanner returns a Scanner for references to the candidates.
+func (c *Candidates) NewScanner() *Scanner {
+	return &Scanner{of: c, seen: map[string]bool{}, tail: make([]byte, 0, HashPartLen-1)}
+}
+
+// NewCandidates returns what scanners look for.
+func NewCandidates(candidates []Path) *Candidates {
+	s := &Candidates{candidates: make(map[string][]Path, len(candidates))}
 	known := make(map[Path]bool, len(candidates))
 	for _, p := range candidates {
 		if hash := p.HashPart(); hash != "" && !known[p] {
@@ -63,12 +75,12 @@ func NewScanner(candidates []Path) *Scanner {
 }
 
 // bits returns the indexes of a word's bits in the filter.
-func (s *Scanner) bits(word uint64) (first, second uint64) {
+func (s *Candidates) bits(word uint64) (first, second uint64) {
 	product := word * 0x9e3779b97f4a7c15 // 2⁶⁴ divided by the golden ratio
 	return product >> s.shift, product << 16 >> s.shift
 }
 
-func (s *Scanner) mayHave(word uint64) bool {
+func (s *Candidates) mayHave(word uint64) bool {
 	first, second := s.bits(word)
 	return s.filter[first/64]>>(first%64)&1 != 0 && s.filter[second/64]>>(second%64)&1 != 0
 }
@@ -76,7 +88,7 @@ func (s *Scanner) mayHave(word uint64) bool {
 // Write looks at the next part of the stream.
 func (s *Scanner) Write(p []byte) (int, error) {
 	n := len(p)
-	if len(s.candidates) == 0 {
+	if len(s.of.candidates) == 0 {
 		return n, nil
 	}
 	// What begins in the writes before and ends in this one.
@@ -100,7 +112,7 @@ func (s *Scanner) scan(p []byte) {
 	// keeps most machine code and images from the filter.
 	const mask, want = 0xa0a0a0a0a0a0a0a0, 0x2020202020202020
 	for i := 0; i+wordLen <= len(p); i += wordLen {
-		if word := binary.LittleEndian.Uint64(p[i:]); word&mask == want && s.mayHave(word) {
+		if word := binary.LittleEndian.Uint64(p[i:]); word&mask == want && s.of.mayHave(word) {
 			s.look(p, i)
 		}
 	}
@@ -110,9 +122,9 @@ func (s *Scanner) scan(p []byte) {
 func (s *Scanner) look(p []byte, i int) {
 	for start := max(0, i-wordLen+1); start <= i && start+HashPartLen <= len(p); start++ {
 		hash := p[start : start+HashPartLen]
-		if paths, ok := s.candidates[string(hash)]; ok {
+		if paths, ok := s.of.candidates[string(hash)]; ok && !s.seen[string(hash)] {
 			s.found = append(s.found, paths...)
-			delete(s.candidates, string(hash))
+			s.seen[string(hash)] = true
 		}
 	}
 }
