@@ -3,7 +3,6 @@ package verify
 import (
 	"context"
 	"iter"
-	"math"
 	"strconv"
 
 	"example.com/nixs3/narinfo"
@@ -286,13 +285,16 @@ func (c *checker) plan() (iter.Seq[int], error) {
 	}
 	if c.opts.Depth >= Files && len(s.paths) > 0 {
 		// Which archives are those of the selected paths is not known yet.
-		share := float64(p.Paths-p.Resumed) / float64(len(s.paths))
+		reads := int64(p.Paths - p.Resumed)
+		if c.opts.whole() {
+			reads += int64(max(0, len(s.archives)-len(s.paths)))
+		}
 		var bytes int64
 		for i := range s.archives {
 			bytes += s.archives[i].size
 		}
-		p.Requests += int64(math.Round(share * float64(len(s.archives))))
-		p.Bytes += int64(share * float64(bytes))
+		p.Requests += reads
+		p.Bytes += int64(float64(reads) * float64(bytes) / float64(max(1, len(s.archives))))
 	}
 	for _, attrs := range [][]blob.Attrs{s.logs, s.debugInfo, s.realisations} {
 		for _, a := range attrs {

@@ -256,9 +256,10 @@ func bomb(name string, compression narinfo.Compression) mutant {
 }
 
 func TestMutantsAreFound(t *testing.T) {
-	for _, name := range corpus {
+	for _, name := range []string{"zstd", "full-xz", "none"} {
 		for _, m := range mutants() {
 			t.Run(name+"/"+m.name, func(t *testing.T) {
+				t.Parallel()
 				c := corpusCache(t, name)
 				m.mutate(t, c.Bucket())
 				opts := verify.Options{Depth: m.depth}

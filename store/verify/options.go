@@ -60,7 +60,8 @@ type Options struct {
 	Progress func(Progress)
 }
 
-// Plan is what a check costs. It is known before any archive is read.
+// Plan is what a check costs, known before any archive is read. Of archives,
+// Bytes has the average where those of the selected paths are not known yet.
 type Plan struct {
 	Paths    int   // paths that are checked
 	Resumed  int   // of those, paths that the journal knows

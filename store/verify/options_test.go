@@ -1,0 +1,300 @@
+package verify_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"iter"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/layout"
+	"example.com/nixs3/store/verify"
+)
+
+func TestDepthText(t *testing.T) {
+	for _, depth := range depths {
+		parsed, err := verify.ParseDepth(depth.String())
+		require.NoError(t, err)
+		require.Equal(t, depth, parsed)
+	}
+	for _, s := range []string{"", "Files", "file", "4"} {
+		_, err := verify.ParseDepth(s)
+		require.ErrorContains(t, err, "expected listing, metadata, files, contents", s)
+	}
+}
+
+func TestShardText(t *testing.T) {
+	shard, err := verify.ParseShard("3/32")
+	require.NoError(t, err)
+	require.Equal(t, verify.Shard{Index: 3, Count: 32}, shard)
+	require.Equal(t, "3/32", shard.String())
+	for _, s := range []string{"", "3", "0/2", "3/2", "-1/2", "1/0", "a/b", "1/2/3", "/"} {
+		_, err := verify.ParseShard(s)
+		require.Error(t, err, s)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	c := corpusCache(t, "none")
+	for name, opts := range map[string]verify.Options{
+		"depth":    {Depth: 4},
+		"share":    {Sample: 1.5},
+		"negative": {Sample: -1},
+		"shard":    {Shard: verify.Shard{Index: 2, Count: 1}},
+	} {
+		for _, err := range verify.Check(t.Context(), c, opts) {
+			require.Error(t, err, name)
+		}
+	}
+}
+
+// broken is a cache in which the archive of every path is damaged.
+func broken(t *testing.T) (*store.Cache, int) {
+	c := corpusCache(t, "zstd")
+	paths := 0
+	for key, data := range contentsOf(t, c.Bucket()) {
+		switch layout.KindOf(key) {
+		case layout.Archive:
+			put(t, c.Bucket(), key, flip([]byte(data), len(data)/2))
+		case layout.NarInfo:
+			paths++
+		}
+	}
+	return c, paths
+}
+
+func pathsOf(findings []verify.Finding) map[storepath.Path]bool {
+	paths := map[storepath.Path]bool{}
+	for _, f := range findings {
+		paths[f.Path] = true
+	}
+	return paths
+}
+
+func TestShardsAddUp(t *testing.T) {
+	c, n := broken(t)
+	all := map[storepath.Path]bool{}
+	for i := range 5 {
+		part := pathsOf(check(t, c, verify.Options{Depth: verify.Files, Shard: verify.Shard{Index: i + 1, Count: 5}}))
+		require.Less(t, len(part), n)
+		for p := range part {
+			require.False(t, all[p], "%s is in two shards", p)
+			all[p] = true
+		}
+	}
+	require.Len(t, all, n)
+}
+
+func TestSampleIsAShareAndRepeats(t *testing.T) {
+	c, n := broken(t)
+	sample := func(seed uint64) map[storepath.Path]bool {
+		return pathsOf(check(t, c, verify.Options{Depth: verify.Files, Sample: 0.5, Seed: seed}))
+	}
+	sum := 0
+	for seed := range uint64(20) {
+		one := sample(seed)
+		require.Equal(t, one, sample(seed))
+		sum += len(one)
+	}
+	require.InDelta(t, n/2, sum/20, float64(n)/6)
+}
+
+func TestSinceLeavesOutWhatIsOlder(t *testing.T) {
+	c, n := broken(t)
+	require.Len(t, pathsOf(check(t, c, verify.Options{Depth: verify.Files, Since: time.Now().Add(-time.Hour)})), n)
+	require.Empty(t, check(t, c, verify.Options{Depth: verify.Files, Since: time.Now().Add(time.Hour)}))
+}
+
+func TestRootsAreClosures(t *testing.T) {
+	c, _ := broken(t)
+	root := infoOf(t, c.Bucket(), referrer)
+	var plan verify.Plan
+	got := pathsOf(check(t, c, verify.Options{Depth: verify.Contents, Roots: []storepath.Path{root.Path}, Plan: func(p verify.Plan) error {
+		plan = p
+		return nil
+	}}))
+	require.True(t, got[root.Path])
+	for _, ref := range root.References {
+		require.True(t, got[ref], ref)
+	}
+	require.Equal(t, plan.Paths, len(got))
+	require.Less(t, len(got), 10)
+
+	gone := path("00000000000000000000000000000000-gone")
+	require.Equal(t, map[verify.Kind]int{verify.NarInfoMissing: 1},
+		kindsOf(check(t, c, verify.Options{Depth: verify.Metadata, Roots: []storepath.Path{gone}})))
+
+	require.NoError(t, c.Bucket().Delete(t.Context(), infoKey(infoOf(t, c.Bucket(), hello))))
+	require.Equal(t, 1, kindsOf(check(t, c, verify.Options{Depth: verify.Metadata, Roots: []storepath.Path{root.Path}}))[verify.ReferenceMissing])
+}
+
+// counting counts the requests to a bucket.
+type counting struct {
+	blob.Bucket
+	gets, heads int
+	bytes       int64
+}
+
+func (c *counting) Get(ctx context.Context, key string, opts blob.GetOptions) (*blob.Object, error) {
+	obj, err := c.Bucket.Get(ctx, key, opts)
+	if err == nil {
+		c.gets++
+		c.bytes += obj.Length
+	}
+	return obj, err
+}
+
+func (c *counting) Head(ctx context.Context, key string) (blob.Attrs, error) {
+	c.heads++
+	return c.Bucket.Head(ctx, key)
+}
+
+// one is a budget of one request at a time, so that counting needs no lock.
+func one(s *store.Settings) { s.Budget = store.Budget{Requests: 1, Transfers: 1} }
+
+func TestCostsAreToldBefore(t *testing.T) {
+	for _, depth := range depths {
+		t.Run(depth.String(), func(t *testing.T) {
+			b := &counting{Bucket: corpusCache(t, "full-xz").Bucket()}
+			var plan verify.Plan
+			require.Empty(t, check(t, newCache(t, b, one), verify.Options{Depth: depth, Plan: func(p verify.Plan) error {
+				require.Zero(t, b.gets+b.heads)
+				plan = p
+				return nil
+			}}))
+			require.Equal(t, 47, plan.Paths)
+			require.EqualValues(t, plan.Requests, b.gets+b.heads)
+			require.InEpsilon(t, b.bytes, plan.Bytes, 0.2) // some archives are of several paths
+		})
+	}
+	stop := errors.New("too much")
+	for _, err := range verify.Check(t.Context(), corpusCache(t, "none"), verify.Options{Plan: func(verify.Plan) error { return stop }}) {
+		require.ErrorIs(t, err, stop)
+	}
+}
+
+func TestJournalResumes(t *testing.T) {
+	c, n := broken(t)
+	for _, depth := range depths[1:] {
+		t.Run(depth.String(), func(t *testing.T) {
+			b := &counting{Bucket: c.Bucket()}
+			cache := newCache(t, b, one)
+			var journal bytes.Buffer
+			// The run is cut off after a few findings, in the middle of a line.
+			next, stop := iter.Pull2(verify.Check(t.Context(), cache, verify.Options{Depth: depth, Journal: &journal}))
+			for range 5 {
+				next()
+			}
+			stop()
+			half := bytes.NewReader(journal.Bytes()[:max(0, journal.Len()-3)])
+			journal.Truncate(max(0, journal.Len()-3))
+			journal.WriteString("\n")
+
+			first := check(t, cache, verify.Options{Depth: depth, Resume: half, Journal: &journal})
+			b.gets = 0
+			again := check(t, cache, verify.Options{Depth: depth, Resume: bytes.NewReader(journal.Bytes())})
+			require.ElementsMatch(t, first, again)
+			require.LessOrEqual(t, b.gets, 1, "only nix-cache-info is read again")
+			if depth >= verify.Files {
+				require.GreaterOrEqual(t, len(pathsOf(again)), n)
+			}
+			for line := range bytes.Lines(journal.Bytes()) {
+				if len(bytes.TrimSpace(line)) > 0 && line[0] == '{' && bytes.HasSuffix(line, []byte("}\n")) {
+					require.True(t, json.Valid(line))
+				}
+			}
+
+			// What has changed since is checked again, and what needs another depth.
+			info := infoOf(t, c.Bucket(), hello)
+			put(t, c.Bucket(), info.URL, get(t, c.Bucket(), info.URL))
+			b.gets = 0
+			check(t, cache, verify.Options{Depth: depth, Resume: bytes.NewReader(journal.Bytes())})
+			require.Positive(t, b.gets)
+			if depth < verify.Contents {
+				b.gets = 0
+				check(t, cache, verify.Options{Depth: depth + 1, Resume: bytes.NewReader(journal.Bytes())})
+				require.Greater(t, b.gets, n)
+			}
+		})
+	}
+}
+
+func TestListingNeedsNoNarInfoThatTheJournalKnows(t *testing.T) {
+	b := &counting{Bucket: corpusCache(t, "zstd").Bucket()}
+	var journal bytes.Buffer
+	require.Empty(t, check(t, newCache(t, b, one), verify.Options{Journal: &journal}))
+	b.gets = 0
+	put(t, b, "nar/orphan.nar", []byte("x"))
+	require.Equal(t, map[verify.Kind]int{verify.ArchiveOrphaned: 1}, kindsOf(check(t, newCache(t, b, one), verify.Options{Resume: &journal})))
+	require.Zero(t, b.gets)
+}
+
+// denied is a bucket that refuses to answer for some keys.
+type denied struct {
+	blob.Bucket
+	refuses func(key string) bool
+}
+
+func (d *denied) Get(ctx context.Context, key string, opts blob.GetOptions) (*blob.Object, error) {
+	if d.refuses(key) {
+		return nil, &blob.Error{Op: "Get", Key: key, Status: 403, Err: blob.ErrAccessDenied}
+	}
+	return d.Bucket.Get(ctx, key, opts)
+}
+
+func TestWhatCannotBeReadIsNotAFault(t *testing.T) {
+	for _, kind := range []layout.Kind{layout.CacheInfo, layout.NarInfo, layout.Archive, layout.Listing, layout.DebugInfo, layout.Log, layout.Realisation} {
+		t.Run(kind.String(), func(t *testing.T) {
+			inner := corpusCache(t, "full-xz").Bucket()
+			n := 0
+			for key := range contentsOf(t, inner) {
+				if layout.KindOf(key) == kind {
+					n++
+				}
+			}
+			b := &denied{inner, func(key string) bool { return layout.KindOf(key) == kind }}
+			unchecked := 0
+			for f, err := range verify.Check(t.Context(), newCache(t, b), verify.Options{Depth: verify.Contents}) {
+				var one *verify.UncheckedError
+				if err == nil {
+					// Debug files of archives that were not read are not known,
+					// and archives of narinfos that were not are not used.
+					require.Contains(t, []verify.Kind{verify.DebugInfoInvalid, verify.ArchiveOrphaned}, f.Kind)
+					continue
+				}
+				require.ErrorAs(t, err, &one)
+				require.ErrorIs(t, err, blob.ErrAccessDenied)
+				require.True(t, strings.Contains(err.Error(), "could not be checked"))
+				unchecked++
+			}
+			require.Positive(t, n)
+			require.GreaterOrEqual(t, unchecked, n)
+		})
+	}
+}
+
+func TestCancelling(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var last error
+	for _, err := range verify.Check(ctx, corpusCache(t, "none"), verify.Options{Depth: verify.Contents}) {
+		last = err
+	}
+	require.ErrorIs(t, last, context.Canceled)
+}
+
+func TestTrustedKeysOfTheCacheDoNotMatter(t *testing.T) {
+	key, err := narinfo.GenerateKey("other-1", nil)
+	require.NoError(t, err)
+	c := newCache(t, corpusCache(t, "zstd").Bucket(), func(s *store.Settings) { s.TrustedKeys = narinfo.TrustedKeys{key.Public()} })
+	require.Empty(t, check(t, c, verify.Options{Depth: verify.Contents}))
+}
