@@ -140,7 +140,7 @@ func withInfo(r *result, info *narinfo.NarInfo) *result {
 const stale = 24 * time.Hour
 
 func (c *checker) uploads(ctx context.Context) error {
-	uploader, ok := blob.As[blob.Uploader](c.bucket)
+	uploader, ok := blob.As[blob.UploadCleaner](c.bucket)
 	if !ok {
 		return nil
 	}
