@@ -29,10 +29,6 @@ const (
 	buildTracePrefix  = "build-trace-v2/"
 )
 
-// RealisationPrefixes returns the prefixes of realisations, one for each
-// generation of their keys.
-func RealisationPrefixes() []string { return []string{realisationPrefix, buildTracePrefix} }
-
 const (
 	narInfoSuffix   = ".narinfo"
 	listingSuffix   = ".ls"
