@@ -10,6 +10,7 @@ import (
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob/memblob"
 	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/s3access"
 )
 
 type doctorCommand struct {
@@ -32,7 +33,7 @@ func (c *doctorCommand) Run(ctx context.Context, con *console) error {
 	if err := checkSettings(u); err != nil {
 		return err
 	}
-	checks := s3blob.Doctor(ctx, u, c.access(), s3blob.Options{Logger: con.logger})
+	checks := s3access.Doctor(ctx, u, c.access(), s3blob.Options{Logger: con.logger})
 	if err := printChecks(con, checks); err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func checkSettings(u *s3url.URL) error {
 	return err
 }
 
-func printChecks(con *console, checks []s3blob.Check) error {
+func printChecks(con *console, checks []s3access.Check) error {
 	w := tabwriter.NewWriter(con.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprint(w, "STEP\t\tWHAT CAME OF IT\n")
 	for _, check := range checks {
@@ -74,16 +75,16 @@ func printChecks(con *console, checks []s3blob.Check) error {
 	return w.Flush()
 }
 
-func (c *doctorCommand) access() s3blob.Access {
+func (c *doctorCommand) access() s3access.Access {
 	switch {
 	case c.GC:
-		return s3blob.AccessCollect
+		return s3access.AccessCollect
 	case c.Write:
-		return s3blob.AccessWrite
+		return s3access.AccessWrite
 	case c.Anonymous:
-		return s3blob.AccessAnonymous
+		return s3access.AccessAnonymous
 	}
-	return s3blob.AccessRead
+	return s3access.AccessRead
 }
 
 // oneLine keeps text from outside in its cell of a table.

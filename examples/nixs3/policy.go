@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 
 	"example.com/nixs3/s3url"
-	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/s3access"
 )
 
 type policyCommand struct {
@@ -32,7 +32,7 @@ func (c *policyCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	u.Region = region.value // which decides the partition
-	policy, err := s3blob.NewPolicy(u, c.access())
+	policy, err := s3access.NewPolicy(u, c.access())
 	if err != nil {
 		return err
 	}
@@ -42,14 +42,14 @@ func (c *policyCommand) Run(ctx context.Context, con *console) error {
 	return encoder.Encode(policy)
 }
 
-func (c *policyCommand) access() s3blob.Access {
+func (c *policyCommand) access() s3access.Access {
 	switch {
 	case c.GC:
-		return s3blob.AccessCollect
+		return s3access.AccessCollect
 	case c.Write:
-		return s3blob.AccessWrite
+		return s3access.AccessWrite
 	case c.Read:
-		return s3blob.AccessRead
+		return s3access.AccessRead
 	}
-	return s3blob.AccessAnonymous
+	return s3access.AccessAnonymous
 }

@@ -49,6 +49,16 @@ type regionFollower struct {
 	learnt     atomic.Pointer[string]
 }
 
+// Region returns the region that the bucket is in, as far as it is known: the
+// configured one until an answer names another.
+func (b *Bucket) Region() string {
+	o := b.client.Options()
+	if r, ok := o.EndpointResolverV2.(*regionFollower); ok {
+		return r.region()
+	}
+	return o.Region
+}
+
 func (r *regionFollower) region() string {
 	if learnt := r.learnt.Load(); learnt != nil {
 		return *learnt

@@ -45,6 +45,7 @@
 package s3blob
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -117,6 +118,17 @@ func newBucket(client *s3.Client, bucket, prefix string, opts Options) *Bucket {
 // Client returns the client that the bucket uses, for what S3 can do and
 // blob.Bucket cannot.
 func (b *Bucket) Client() *s3.Client { return b.client }
+
+// ClientError returns the failure of a request that was made with Client as a
+// *blob.Error, like those of the bucket's own methods. op is the operation as
+// the error names it. It returns nil if err is nil.
+func (b *Bucket) ClientError(ctx context.Context, op, key string, err error) error {
+	return b.fail(ctx, op, key, err)
+}
+
+// Options returns the options in effect: those that the bucket was opened with,
+// changed by its URL, with defaults.
+func (b *Bucket) Options() Options { return b.opts }
 
 // String returns the bucket as an s3:// URL, with its endpoint where that is
 // not Amazon's.

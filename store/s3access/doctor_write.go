@@ -1,4 +1,4 @@
-package s3blob
+package s3access
 
 import (
 	"bytes"
@@ -7,7 +7,10 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/url"
+	"path"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -19,6 +22,37 @@ import (
 // probeKey is the object that is stored to see whether that can be done. It has
 // one name only, so that those who may not delete leave no more than one.
 const probeKey = "nixs3-doctor"
+
+// abortTime is how long the abort of an upload may take, also after the context
+// has ended.
+const abortTime = 10 * time.Second
+
+// probeKey returns the full key of the probe in the bucket.
+func (d *doctor) probeKey() *string { return aws.String(path.Join(d.url.Prefix, probeKey)) }
+
+func (d *doctor) requestPayer() types.RequestPayer {
+	if d.bucket.Options().RequesterPays {
+		return types.RequestPayerRequester
+	}
+	return ""
+}
+
+// tagging returns the tags as the query that x-amz-tagging holds.
+func tagging(tags map[string]string) string {
+	q := make(url.Values, len(tags))
+	for name, text := range tags {
+		q.Set(name, text)
+	}
+	return q.Encode()
+}
+
+// optional returns a pointer to s, or nil for the empty string.
+func optional(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
 
 func (d *doctor) put(ctx context.Context) (detail, remedy string, err error) {
 	d.probe = []byte("nixs3 doctor was here: " + rand.Text() + "\n")
@@ -44,7 +78,7 @@ func (d *doctor) writeRemedy() string {
 }
 
 func (d *doctor) readBack(ctx context.Context) (detail, remedy string, err error) {
-	got, _, err := blob.ReadAll(ctx, d.bucket, probeKey, maxCacheInfo)
+	got, _, err := blob.ReadAll(ctx, d.bucket, probeKey, cacheInfoLimit)
 	switch {
 	case err != nil:
 		return "", permission(err, d.onObjects("s3:GetObject")), err
@@ -54,13 +88,19 @@ func (d *doctor) readBack(ctx context.Context) (detail, remedy string, err error
 	return fmt.Sprintf("%d bytes, the same", len(got)), "", nil
 }
 
-// putConditionally asks the server itself, around what Bucket does for servers
-// that have no conditional writes.
+// putConditionally sends the request itself, since Bucket hides it from servers
+// without conditional writes.
 func (d *doctor) putConditionally(ctx context.Context) (detail, remedy string, err error) {
-	b := d.bucket
-	u := b.newUpload(ctx, probeKey, b.prefix+probeKey, bytes.NewReader(d.probe), blob.PutOptions{IfNoneMatch: true})
-	_, err = b.client.PutObject(ctx, u.input())
-	err = b.fail(ctx, "Put", probeKey, err)
+	o := d.bucket.Options()
+	_, err = d.bucket.Client().PutObject(ctx, &s3.PutObjectInput{
+		Bucket: &d.url.Bucket, Key: d.probeKey(), Body: bytes.NewReader(d.probe), IfNoneMatch: aws.String("*"),
+		StorageClass:         types.StorageClass(o.StorageClass),
+		ServerSideEncryption: types.ServerSideEncryption(o.SSE),
+		SSEKMSKeyId:          optional(o.SSEKMSKeyID),
+		Tagging:              optional(tagging(o.Tags)),
+		RequestPayer:         d.requestPayer(),
+	})
+	err = d.bucket.ClientError(ctx, "Put", probeKey, err)
 	switch {
 	case errors.Is(err, blob.ErrPrecondition):
 		return "refused, as it must be", "", nil
@@ -74,25 +114,25 @@ func (d *doctor) putConditionally(ctx context.Context) (detail, remedy string, e
 
 // putParts begins an upload, sends a part, lists it and aborts.
 func (d *doctor) putParts(ctx context.Context) (detail, remedy string, err error) {
-	b, key := d.bucket, d.bucket.prefix+probeKey
-	if b.opts.NoMultipart {
+	o := d.bucket.Options()
+	if o.NoMultipart {
 		return "turned off, so that objects above 5 GiB cannot be stored", "multipart-upload=true", nil
 	}
-	begun, err := b.client.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-		Bucket: &b.name, Key: &key,
-		StorageClass:         types.StorageClass(b.opts.StorageClass),
-		ServerSideEncryption: types.ServerSideEncryption(b.opts.SSE),
-		SSEKMSKeyId:          optional(b.opts.SSEKMSKeyID),
-		Tagging:              optional(b.opts.tagging()),
-		RequestPayer:         b.opts.requestPayer(),
+	begun, err := d.bucket.Client().CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
+		Bucket: &d.url.Bucket, Key: d.probeKey(),
+		StorageClass:         types.StorageClass(o.StorageClass),
+		ServerSideEncryption: types.ServerSideEncryption(o.SSE),
+		SSEKMSKeyId:          optional(o.SSEKMSKeyID),
+		Tagging:              optional(tagging(o.Tags)),
+		RequestPayer:         d.requestPayer(),
 	})
-	if err = b.fail(ctx, "Put", probeKey, err); err != nil {
+	if err = d.bucket.ClientError(ctx, "Put", probeKey, err); err != nil {
 		return "", permission(err, d.writeRemedy()), err
 	}
-	err = d.sendPart(ctx, key, begun.UploadId)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTime)
+	err = d.sendPart(ctx, begun.UploadId)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abortTime)
 	defer cancel()
-	abortErr := b.fail(ctx, "AbortUpload", probeKey, b.abort(ctx, key, value(begun.UploadId)))
+	abortErr := d.bucket.AbortUpload(ctx, blob.Upload{Key: probeKey, ID: aws.ToString(begun.UploadId)})
 	switch {
 	case err != nil:
 		return "", permission(err, d.onObjects("s3:PutObject and s3:ListMultipartUploadParts")), err
@@ -102,17 +142,17 @@ func (d *doctor) putParts(ctx context.Context) (detail, remedy string, err error
 	return "begun, listed and aborted", "", nil
 }
 
-func (d *doctor) sendPart(ctx context.Context, key string, id *string) error {
+func (d *doctor) sendPart(ctx context.Context, id *string) error {
 	b := d.bucket
-	_, err := b.client.UploadPart(ctx, &s3.UploadPartInput{
-		Bucket: &b.name, Key: &key, UploadId: id, PartNumber: aws.Int32(1),
-		Body: bytes.NewReader(d.probe), RequestPayer: b.opts.requestPayer(),
+	_, err := b.Client().UploadPart(ctx, &s3.UploadPartInput{
+		Bucket: &d.url.Bucket, Key: d.probeKey(), UploadId: id, PartNumber: aws.Int32(1),
+		Body: bytes.NewReader(d.probe), RequestPayer: d.requestPayer(),
 	})
 	if err != nil {
-		return b.fail(ctx, "UploadPart", probeKey, err)
+		return b.ClientError(ctx, "UploadPart", probeKey, err)
 	}
-	_, err = b.client.ListParts(ctx, &s3.ListPartsInput{Bucket: &b.name, Key: &key, UploadId: id, RequestPayer: b.opts.requestPayer()})
-	return b.fail(ctx, "ListParts", probeKey, err)
+	_, err = b.Client().ListParts(ctx, &s3.ListPartsInput{Bucket: &d.url.Bucket, Key: d.probeKey(), UploadId: id, RequestPayer: d.requestPayer()})
+	return b.ClientError(ctx, "ListParts", probeKey, err)
 }
 
 func (d *doctor) listUploads(ctx context.Context) (detail, remedy string, err error) {

@@ -1,4 +1,4 @@
-package s3blob
+package s3access
 
 import (
 	"slices"

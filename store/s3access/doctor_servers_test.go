@@ -1,4 +1,4 @@
-package s3blob_test
+package s3access_test
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/s3access"
 	"example.com/nixs3/store/storetest/s3lab"
 )
 
@@ -41,14 +42,14 @@ func TestPoliciesSuffice(t *testing.T) {
 				}
 				for access, wanted := range kinds {
 					t.Run(wanted+prefix, func(t *testing.T) {
-						bucket.allow(t, u, s3blob.Access(access))
-						for _, c := range s3blob.Doctor(t.Context(), u, s3blob.Access(access), s3blob.Options{}) {
+						bucket.allow(t, u, s3access.Access(access))
+						for _, c := range s3access.Doctor(t.Context(), u, s3access.Access(access), s3blob.Options{}) {
 							assert.True(t, c.OK, "%+v", c)
 						}
 						if wanted != "write" {
 							return
 						}
-						for _, c := range s3blob.Doctor(t.Context(), u, s3blob.AccessCollect, s3blob.Options{}) {
+						for _, c := range s3access.Doctor(t.Context(), u, s3access.AccessCollect, s3blob.Options{}) {
 							if c.Step == "delete the object" {
 								assert.Contains(t, c.Remedy, "s3:DeleteObject on arn:aws:s3:::"+bucket.name+prefix+"/*")
 							}
@@ -94,9 +95,9 @@ func newBucket(t *testing.T, server s3lab.Server) labBucket {
 }
 
 // allow makes the policy for an access that of everybody.
-func (b labBucket) allow(t *testing.T, u *s3url.URL, access s3blob.Access) {
+func (b labBucket) allow(t *testing.T, u *s3url.URL, access s3access.Access) {
 	t.Helper()
-	policy, err := s3blob.NewPolicy(u, access)
+	policy, err := s3access.NewPolicy(u, access)
 	require.NoError(t, err)
 	for i := range policy.Statement {
 		policy.Statement[i].Principal = "*"

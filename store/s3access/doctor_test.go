@@ -1,4 +1,4 @@
-package s3blob_test
+package s3access_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/s3access"
 )
 
 // operation returns the name that S3 has for a request.
@@ -61,11 +62,9 @@ const noKeys = "no keys"
 
 // examine runs Doctor against a server with one cache in the bucket "bucket",
 // below the prefix "stable", that answers through wrap.
-func examine(t *testing.T, access s3blob.Access, parameters string, wrap func(http.Handler) http.Handler) []s3blob.Check {
+func examine(t *testing.T, access s3access.Access, parameters string, wrap func(http.Handler) http.Handler) []s3access.Check {
 	t.Helper()
-	newAWSHome(t)
-	t.Setenv("AWS_ACCESS_KEY_ID", "KEY")
-	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	useKeys(t, "KEY", "secret")
 	fake := newFakeS3(t)
 	plain := openURL(t, "s3://bucket/stable?endpoint="+fake.URL, s3blob.Options{})
 	_, err := plain.Put(t.Context(), "nix-cache-info", strings.NewReader("StoreDir: /nix/store\nPriority: 30\n"), blob.PutOptions{})
@@ -73,12 +72,12 @@ func examine(t *testing.T, access s3blob.Access, parameters string, wrap func(ht
 	server := httptest.NewServer(wrap(fake.Config.Handler))
 	t.Cleanup(server.Close)
 	if parameters == noKeys {
-		t.Setenv("AWS_ACCESS_KEY_ID", "")
+		useKeys(t, "", "")
 		parameters = ""
 	}
 	u, err := s3url.Parse("s3://bucket/stable?retry-delay=1&endpoint=" + server.URL + parameters)
 	require.NoError(t, err)
-	return s3blob.Doctor(t.Context(), u, access, s3blob.Options{})
+	return s3access.Doctor(t.Context(), u, access, s3blob.Options{})
 }
 
 func openURL(t *testing.T, rawURL string, opts s3blob.Options) *s3blob.Bucket {
@@ -93,7 +92,7 @@ func openURL(t *testing.T, rawURL string, opts s3blob.Options) *s3blob.Bucket {
 func unchanged(next http.Handler) http.Handler { return next }
 
 var readerSteps = []string{
-	"understand the URL", "find credentials", "reach the bucket", "read nix-cache-info", "tell what is missing", "list the bucket",
+	"understand the URL", "find credentials", "reach the bucket", "read nix-cache-info", "detect missing objects", "list the bucket",
 }
 
 var writerSteps = append(readerSteps[:len(readerSteps):len(readerSteps)],
@@ -102,13 +101,13 @@ var writerSteps = append(readerSteps[:len(readerSteps):len(readerSteps)],
 func TestDoctorOfHealthyCache(t *testing.T) {
 	tests := []struct {
 		name   string
-		access s3blob.Access
+		access s3access.Access
 		steps  []string
 	}{
-		{"anonymous", s3blob.AccessAnonymous, readerSteps},
-		{"read", s3blob.AccessRead, readerSteps},
-		{"write", s3blob.AccessWrite, writerSteps},
-		{"collect", s3blob.AccessCollect, writerSteps},
+		{"anonymous", s3access.AccessAnonymous, readerSteps},
+		{"read", s3access.AccessRead, readerSteps},
+		{"write", s3access.AccessWrite, writerSteps},
+		{"collect", s3access.AccessCollect, writerSteps},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -116,7 +115,7 @@ func TestDoctorOfHealthyCache(t *testing.T) {
 			checks := examine(t, tt.access, "", func(next http.Handler) http.Handler {
 				return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					requests = append(requests, operation(r)+" "+r.URL.Path)
-					if key, _ := signer(r); (key == "") != (tt.access == s3blob.AccessAnonymous) {
+					if key, _ := signer(r); (key == "") != (tt.access == s3access.AccessAnonymous) {
 						t.Errorf("signed by %q: %s", key, r.URL)
 					}
 					next.ServeHTTP(w, r)
@@ -131,7 +130,7 @@ func TestDoctorOfHealthyCache(t *testing.T) {
 			}
 			assert.Equal(t, tt.steps, steps)
 			for _, r := range requests {
-				if tt.access < s3blob.AccessWrite {
+				if tt.access < s3access.AccessWrite {
 					assert.Regexp(t, "^(Get|Head|List)", r, "readers store nothing")
 				} else if strings.HasPrefix(r, "Put") {
 					assert.Equal(t, "/bucket/stable/nixs3-doctor", strings.Fields(r)[1])
@@ -143,7 +142,7 @@ func TestDoctorOfHealthyCache(t *testing.T) {
 
 func TestDoctorLeavesNothing(t *testing.T) {
 	var server http.Handler
-	examine(t, s3blob.AccessCollect, "", func(next http.Handler) http.Handler { server = next; return next })
+	examine(t, s3access.AccessCollect, "", func(next http.Handler) http.Handler { server = next; return next })
 	ts := httptest.NewServer(server)
 	t.Cleanup(ts.Close)
 	b := openURL(t, "s3://bucket?endpoint="+ts.URL, s3blob.Options{})
@@ -161,28 +160,28 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 	const bucket, objects = " on arn:aws:s3:::bucket", " on arn:aws:s3:::bucket/stable/*"
 	tests := []struct {
 		refused    string
-		access     s3blob.Access
+		access     s3access.Access
 		parameters string
 		step       string
 		ok         bool
 		remedy     string
 	}{
-		{"GetBucketLocation", s3blob.AccessRead, "", "reach the bucket", true, "s3:GetBucketLocation" + bucket},
-		{"GetObject", s3blob.AccessRead, "", "read nix-cache-info", false, "s3:GetObject" + objects},
-		{"GetObjectRange", s3blob.AccessRead, "", "read nix-cache-info", false, "s3:GetObject" + objects},
-		{"HeadObject", s3blob.AccessRead, "", "tell what is missing", true, "s3:ListBucket" + bucket},
-		{"ListObjects", s3blob.AccessRead, "", "list the bucket", true, "s3:ListBucket" + bucket},
-		{"ListObjects", s3blob.AccessCollect, "", "list the bucket", false, "s3:ListBucket" + bucket},
-		{"PutObject", s3blob.AccessWrite, "", "store an object", false, "s3:PutObject" + objects},
-		{"PutObject", s3blob.AccessWrite, "&tags=a=b&sse=aws:kms", "store an object", false, "s3:PutObject and s3:PutObjectTagging" + objects + ", kms:GenerateDataKey and kms:Decrypt on the key"},
-		{"PutObjectIfNoneMatch", s3blob.AccessWrite, "", "store only what is not there", false, "s3:PutObject" + objects},
-		{"CreateMultipartUpload", s3blob.AccessWrite, "", "store in parts", false, "s3:PutObject" + objects},
-		{"UploadPart", s3blob.AccessWrite, "", "store in parts", false, "s3:PutObject and s3:ListMultipartUploadParts" + objects},
-		{"ListParts", s3blob.AccessWrite, "", "store in parts", false, "s3:PutObject and s3:ListMultipartUploadParts" + objects},
-		{"AbortMultipartUpload", s3blob.AccessWrite, "", "store in parts", false, "s3:AbortMultipartUpload" + objects},
-		{"ListMultipartUploads", s3blob.AccessWrite, "", "list unfinished uploads", false, "s3:ListBucketMultipartUploads" + bucket},
-		{"DeleteObjects", s3blob.AccessWrite, "", "delete the object", true, ""},
-		{"DeleteObjects", s3blob.AccessCollect, "", "delete the object", false, "s3:DeleteObject" + objects},
+		{"GetBucketLocation", s3access.AccessRead, "", "reach the bucket", true, "s3:GetBucketLocation" + bucket},
+		{"GetObject", s3access.AccessRead, "", "read nix-cache-info", false, "s3:GetObject" + objects},
+		{"GetObjectRange", s3access.AccessRead, "", "read nix-cache-info", false, "s3:GetObject" + objects},
+		{"HeadObject", s3access.AccessRead, "", "detect missing objects", true, "s3:ListBucket" + bucket},
+		{"ListObjects", s3access.AccessRead, "", "list the bucket", true, "s3:ListBucket" + bucket},
+		{"ListObjects", s3access.AccessCollect, "", "list the bucket", false, "s3:ListBucket" + bucket},
+		{"PutObject", s3access.AccessWrite, "", "store an object", false, "s3:PutObject" + objects},
+		{"PutObject", s3access.AccessWrite, "&tags=a=b&sse=aws:kms", "store an object", false, "s3:PutObject and s3:PutObjectTagging" + objects + ", kms:GenerateDataKey and kms:Decrypt on the key"},
+		{"PutObjectIfNoneMatch", s3access.AccessWrite, "", "store only what is not there", false, "s3:PutObject" + objects},
+		{"CreateMultipartUpload", s3access.AccessWrite, "", "store in parts", false, "s3:PutObject" + objects},
+		{"UploadPart", s3access.AccessWrite, "", "store in parts", false, "s3:PutObject and s3:ListMultipartUploadParts" + objects},
+		{"ListParts", s3access.AccessWrite, "", "store in parts", false, "s3:PutObject and s3:ListMultipartUploadParts" + objects},
+		{"AbortMultipartUpload", s3access.AccessWrite, "", "store in parts", false, "s3:AbortMultipartUpload" + objects},
+		{"ListMultipartUploads", s3access.AccessWrite, "", "list unfinished uploads", false, "s3:ListBucketMultipartUploads" + bucket},
+		{"DeleteObjects", s3access.AccessWrite, "", "delete the object", true, ""},
+		{"DeleteObjects", s3access.AccessCollect, "", "delete the object", false, "s3:DeleteObject" + objects},
 	}
 	for _, tt := range tests {
 		t.Run(tt.refused+" of "+tt.step, func(t *testing.T) {
@@ -210,7 +209,7 @@ func TestDoctorFindsWhatIsMissing(t *testing.T) {
 func TestDoctorOfOddServers(t *testing.T) {
 	tests := []struct {
 		name       string
-		access     s3blob.Access
+		access     s3access.Access
 		parameters string
 		wrap       func(http.Handler) http.Handler
 		step       string
@@ -219,19 +218,19 @@ func TestDoctorOfOddServers(t *testing.T) {
 		remedy     string
 		rest       bool // the later steps are tried
 	}{
-		{"unknown profile", s3blob.AccessRead, "&profile=absent", unchanged, "understand the URL", false, "profile absent is neither in", "", false},
-		{"deprecated parameter", s3blob.AccessRead, "&scheme=http", unchanged, "understand the URL", true, "/bucket/stable/nix-cache-info", "scheme is deprecated", true},
-		{"no credentials", s3blob.AccessRead, noKeys, unchanged, "find credentials", false, "no credentials; tried", "anonymous=true", false},
-		{"wrong key", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+		{"unknown profile", s3access.AccessRead, "&profile=absent", unchanged, "understand the URL", false, "profile absent is neither in", "", false},
+		{"deprecated parameter", s3access.AccessRead, "&scheme=http", unchanged, "understand the URL", true, "/bucket/stable/nix-cache-info", "scheme is deprecated", true},
+		{"no credentials", s3access.AccessRead, noKeys, unchanged, "find credentials", false, "no credentials; tried", "anonymous=true", false},
+		{"wrong key", s3access.AccessRead, "", func(h http.Handler) http.Handler {
 			return refuse(h, http.StatusForbidden, "InvalidAccessKeyId", "GetBucketLocation")
 		}, "reach the bucket", false, "refused by the test", "check profile=", false},
-		{"no such bucket", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+		{"no such bucket", s3access.AccessRead, "", func(h http.Handler) http.Handler {
 			return refuse(h, http.StatusNotFound, "NoSuchBucket", "GetBucketLocation")
 		}, "reach the bucket", false, "no such bucket", "check the bucket's name", false},
-		{"regions unknown", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+		{"regions unknown", s3access.AccessRead, "", func(h http.Handler) http.Handler {
 			return refuse(h, http.StatusNotImplemented, "NotImplemented", "GetBucketLocation")
 		}, "reach the bucket", true, "the server knows no regions", "", true},
-		{"another region", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+		{"another region", s3access.AccessRead, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if _, region := signer(r); region != "eu-central-1" {
 					w.Header().Set("X-Amz-Bucket-Region", "eu-central-1")
@@ -241,12 +240,12 @@ func TestDoctorOfOddServers(t *testing.T) {
 				h.ServeHTTP(w, r)
 			})
 		}, "reach the bucket", true, "in eu-central-1, not in us-east-1", "region=eu-central-1", true},
-		{"region told", s3blob.AccessRead, "", tellRegion("eu-west-3"), "reach the bucket", true, "in eu-west-3, not in us-east-1", "region=eu-west-3", true},
-		{"region of old", s3blob.AccessRead, "&region=eu-west-1", tellRegion("EU"), "reach the bucket", true, "in eu-west-1", "", true},
-		{"no cache for a reader", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+		{"region told", s3access.AccessRead, "", tellRegion("eu-west-3"), "reach the bucket", true, "in eu-west-3, not in us-east-1", "region=eu-west-3", true},
+		{"region of old", s3access.AccessRead, "&region=eu-west-1", tellRegion("EU"), "reach the bucket", true, "in eu-west-1", "", true},
+		{"no cache for a reader", s3access.AccessRead, "", func(h http.Handler) http.Handler {
 			return refuse(h, http.StatusNotFound, "NoSuchKey", "GetObject")
 		}, "read nix-cache-info", false, "not found", "the right bucket and prefix", true},
-		{"no cache for a writer", s3blob.AccessWrite, "", func(h http.Handler) http.Handler {
+		{"no cache for a writer", s3access.AccessWrite, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if strings.HasSuffix(r.URL.Path, "/nix-cache-info") {
 					w.WriteHeader(http.StatusNotFound)
@@ -255,7 +254,7 @@ func TestDoctorOfOddServers(t *testing.T) {
 				h.ServeHTTP(w, r)
 			})
 		}, "read nix-cache-info", true, "the first write begins it", "", true},
-		{"ranges ignored", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+		{"ranges ignored", s3access.AccessRead, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if operation(r) == "GetObjectRange" {
 					w.Header().Set("Content-Range", "bytes 17-33/34")
@@ -266,7 +265,7 @@ func TestDoctorOfOddServers(t *testing.T) {
 				h.ServeHTTP(w, r)
 			})
 		}, "read nix-cache-info", false, "something else than the part", "heeds Range", true},
-		{"everything is there", s3blob.AccessRead, "", func(h http.Handler) http.Handler {
+		{"everything is there", s3access.AccessRead, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if operation(r) == "HeadObject" {
 					w.Header().Set("Content-Length", "1")
@@ -274,17 +273,17 @@ func TestDoctorOfOddServers(t *testing.T) {
 				}
 				h.ServeHTTP(w, r)
 			})
-		}, "tell what is missing", false, "the server says that it has", "endpoint=", true},
-		{"conditions ignored", s3blob.AccessWrite, "", func(h http.Handler) http.Handler {
+		}, "detect missing objects", false, "the server says that it has", "endpoint=", true},
+		{"conditions ignored", s3access.AccessWrite, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				r.Header.Del("If-None-Match")
 				h.ServeHTTP(w, r)
 			})
 		}, "store only what is not there", true, "the server ignores conditions", "", true},
-		{"no conditions", s3blob.AccessWrite, "", func(h http.Handler) http.Handler {
+		{"no conditions", s3access.AccessWrite, "", func(h http.Handler) http.Handler {
 			return refuse(h, http.StatusNotImplemented, "NotImplemented", "PutObjectIfNoneMatch")
 		}, "store only what is not there", true, "the server has no conditions", "", true},
-		{"bodies rewritten", s3blob.AccessWrite, "", func(h http.Handler) http.Handler {
+		{"bodies rewritten", s3access.AccessWrite, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if operation(r) == "GetObject" && strings.HasSuffix(r.URL.Path, "/nixs3-doctor") {
 					w.Write([]byte("21\r\nnixs3 doctor was here"))
@@ -293,8 +292,8 @@ func TestDoctorOfOddServers(t *testing.T) {
 				h.ServeHTTP(w, r)
 			})
 		}, "read it back", false, "what was stored came back as something else", "without a proxy", true},
-		{"multipart turned off", s3blob.AccessWrite, "&multipart-upload=false", unchanged, "store in parts", true, "turned off", "multipart-upload=true", true},
-		{"deletes that do nothing", s3blob.AccessCollect, "", func(h http.Handler) http.Handler {
+		{"multipart turned off", s3access.AccessWrite, "&multipart-upload=false", unchanged, "store in parts", true, "turned off", "multipart-upload=true", true},
+		{"deletes that do nothing", s3access.AccessCollect, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if operation(r) == "DeleteObjects" {
 					fmt.Fprint(w, "<DeleteResult></DeleteResult>")
@@ -348,10 +347,10 @@ func TestDoctorOfNoServer(t *testing.T) {
 		"TLS to plain HTTP": {strings.Replace(plain.URL, "http:", "https:", 1), "the server speaks plain HTTP: use endpoint=http://…"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			newAWSHome(t)
+			useKeys(t, "", "")
 			u, err := s3url.Parse("s3://bucket?retry-attempts=1&endpoint=" + tt.endpoint)
 			require.NoError(t, err)
-			checks := s3blob.Doctor(t.Context(), u, s3blob.AccessAnonymous, s3blob.Options{})
+			checks := s3access.Doctor(t.Context(), u, s3access.AccessAnonymous, s3blob.Options{})
 			require.Len(t, checks, len(readerSteps))
 			assert.False(t, checks[2].OK)
 			assert.Equal(t, tt.remedy, checks[2].Remedy)
@@ -361,10 +360,10 @@ func TestDoctorOfNoServer(t *testing.T) {
 }
 
 func TestDoctorIsCancelled(t *testing.T) {
-	newAWSHome(t)
+	useKeys(t, "", "")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	for _, c := range s3blob.Doctor(ctx, &s3url.URL{Bucket: "bucket"}, s3blob.AccessCollect, s3blob.Options{}) {
+	for _, c := range s3access.Doctor(ctx, &s3url.URL{Bucket: "bucket"}, s3access.AccessCollect, s3blob.Options{}) {
 		assert.False(t, c.OK)
 		assert.Equal(t, "not tried: context canceled", c.Detail)
 	}
@@ -375,7 +374,7 @@ func ExampleDoctor() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	for _, check := range s3blob.Doctor(context.Background(), u, s3blob.AccessWrite, s3blob.Options{}) {
+	for _, check := range s3access.Doctor(context.Background(), u, s3access.AccessWrite, s3blob.Options{}) {
 		fmt.Println(check.OK, check.Step, check.Detail)
 		if check.Remedy != "" {
 			fmt.Println("  mend it with", check.Remedy)

@@ -1,4 +1,4 @@
-package s3blob
+package s3access
 
 import (
 	"bytes"
@@ -13,19 +13,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/layout"
 )
 
-const (
-	cacheInfoKey = "nix-cache-info"
-	maxCacheInfo = 64 << 10
-)
+// cacheInfoLimit is how much of the cache's description, or of the probe, is
+// read, in bytes.
+var cacheInfoLimit = layout.CacheInfo.Limit()
 
 func (d *doctor) open(ctx context.Context) (detail, remedy string, err error) {
-	d.bucket, err = Open(ctx, d.url, d.opts)
+	d.bucket, err = s3blob.Open(ctx, d.url, d.opts)
 	if err != nil {
 		return "", "", err
 	}
-	first, err := d.url.ObjectURL(cacheInfoKey)
+	first, err := d.url.ObjectURL(layout.CacheInfoKey)
 	if err != nil {
 		return "", "", err
 	}
@@ -36,7 +37,7 @@ func (d *doctor) credentials(ctx context.Context) (detail, remedy string, err er
 	if d.url.Anonymous {
 		return "none: requests are not signed", "", nil
 	}
-	c, err := d.bucket.client.Options().Credentials.Retrieve(ctx)
+	c, err := d.bucket.Client().Options().Credentials.Retrieve(ctx)
 	if err != nil {
 		return "", "profile=, keys in the environment, or anonymous=true for a public bucket", err
 	}
@@ -51,12 +52,9 @@ func (d *doctor) credentials(ctx context.Context) (detail, remedy string, err er
 // other tools want to know.
 func (d *doctor) reach(ctx context.Context) (detail, remedy string, err error) {
 	b := d.bucket
-	configured := b.client.Options().Region
-	region := configured
-	out, err := b.client.GetBucketLocation(ctx, &s3.GetBucketLocationInput{Bucket: &b.name})
-	if follower, ok := b.client.Options().EndpointResolverV2.(*regionFollower); ok {
-		region = follower.region()
-	}
+	configured := b.Client().Options().Region
+	out, err := b.Client().GetBucketLocation(ctx, &s3.GetBucketLocationInput{Bucket: &d.url.Bucket})
+	region := b.Region()
 	if err == nil && out.LocationConstraint != "" {
 		region = string(out.LocationConstraint)
 	}
@@ -71,7 +69,7 @@ func (d *doctor) reach(ctx context.Context) (detail, remedy string, err error) {
 	if err == nil {
 		return detail, remedy, nil
 	}
-	err = b.fail(ctx, "GetBucketLocation", "", err)
+	err = b.ClientError(ctx, "GetBucketLocation", "", err)
 	switch {
 	case denied(err):
 		if remedy == "" {
@@ -86,7 +84,7 @@ func (d *doctor) reach(ctx context.Context) (detail, remedy string, err error) {
 
 // readCacheInfo reads the object whole and then the second half of it.
 func (d *doctor) readCacheInfo(ctx context.Context) (detail, remedy string, err error) {
-	data, _, err := blob.ReadAll(ctx, d.bucket, cacheInfoKey, maxCacheInfo)
+	data, _, err := blob.ReadAll(ctx, d.bucket, layout.CacheInfoKey, cacheInfoLimit)
 	switch {
 	case errors.Is(err, blob.ErrNotFound) && d.access >= AccessWrite:
 		return "there is no cache yet; the first write begins it", "", nil
@@ -96,7 +94,7 @@ func (d *doctor) readCacheInfo(ctx context.Context) (detail, remedy string, err 
 		return "", permission(err, d.onObjects("s3:GetObject")), err
 	}
 	middle := len(data) / 2
-	half, err := d.readFrom(ctx, cacheInfoKey, int64(middle))
+	half, err := d.readFrom(ctx, layout.CacheInfoKey, int64(middle))
 	if err != nil {
 		return "", permission(err, d.onObjects("s3:GetObject")), err
 	}
@@ -113,7 +111,7 @@ func (d *doctor) readFrom(ctx context.Context, key string, offset int64) ([]byte
 		return nil, err
 	}
 	defer object.Body.Close()
-	return io.ReadAll(io.LimitReader(object.Body, maxCacheInfo))
+	return io.ReadAll(io.LimitReader(object.Body, cacheInfoLimit))
 }
 
 // headMissing asks for a narinfo that nobody has.

@@ -1,4 +1,7 @@
-package s3blob
+// Package s3access knows what a bucket in S3 must allow so that a binary cache
+// in it can be read, written and collected: [NewPolicy] makes the AWS policy,
+// [Doctor] tries an access step by step and names what is missing.
+package s3access
 
 import (
 	"context"
@@ -7,6 +10,7 @@ import (
 
 	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/s3blob"
 )
 
 // Check is one thing that [Doctor] has tried.
@@ -28,7 +32,7 @@ type Check struct {
 //
 // Reading stores nothing. From AccessWrite on a small object named
 // "nixs3-doctor" is stored and, where that is allowed, removed again.
-func Doctor(ctx context.Context, u *s3url.URL, access Access, opts Options) []Check {
+func Doctor(ctx context.Context, u *s3url.URL, access Access, opts s3blob.Options) []Check {
 	if access == AccessAnonymous {
 		anonymous := *u
 		anonymous.Anonymous, anonymous.Profile, anonymous.RequesterPays = true, "", false
@@ -73,7 +77,7 @@ var steps = []step{
 	{"find credentials", AccessAnonymous, true, (*doctor).credentials},
 	{"reach the bucket", AccessAnonymous, true, (*doctor).reach},
 	{"read nix-cache-info", AccessAnonymous, false, (*doctor).readCacheInfo},
-	{"tell what is missing", AccessAnonymous, false, (*doctor).headMissing},
+	{"detect missing objects", AccessAnonymous, false, (*doctor).headMissing},
 	{"list the bucket", AccessAnonymous, false, (*doctor).list},
 	{"store an object", AccessWrite, true, (*doctor).put},
 	{"read it back", AccessWrite, false, (*doctor).readBack},
@@ -86,10 +90,10 @@ var steps = []step{
 // doctor is one run of Doctor.
 type doctor struct {
 	url    *s3url.URL
-	opts   Options
+	opts   s3blob.Options
 	access Access
 
-	bucket *Bucket // after the first step
+	bucket *s3blob.Bucket // after the first step
 	probe  []byte  // the content of the object that was stored
 }
 
@@ -116,11 +120,16 @@ func (d *doctor) try(ctx context.Context, s step) Check {
 	return c
 }
 
-// denied reports whether the server knows who asks and does not allow it, as
-// opposed to wrong or outdated credentials.
+// unproven are the codes of refusals for wrong or outdated credentials.
+var unproven = map[string]bool{
+	"InvalidAccessKeyId": true, "SignatureDoesNotMatch": true, "ExpiredToken": true, "InvalidToken": true, "RequestTimeTooSkewed": true,
+}
+
+// denied reports whether the server accepts the credentials and does not permit
+// the request.
 func denied(err error) bool {
 	e, ok := errors.AsType[*blob.Error](err)
-	return ok && errors.Is(e, blob.ErrAccessDenied) && hints[e.Code] == ""
+	return ok && errors.Is(e, blob.ErrAccessDenied) && !unproven[e.Code]
 }
 
 // unknown reports whether the server does not have what it was asked for.

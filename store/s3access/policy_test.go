@@ -1,4 +1,4 @@
-package s3blob_test
+package s3access_test
 
 import (
 	"encoding/json"
@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/nixs3/s3url"
-	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/s3access"
 )
 
 // TestNewPolicy holds whole documents against testdata/policy, where they can
@@ -20,24 +20,24 @@ func TestNewPolicy(t *testing.T) {
 	tests := []struct {
 		golden string
 		url    string
-		access s3blob.Access
+		access s3access.Access
 	}{
-		{"anonymous", "s3://example-nix-cache", s3blob.AccessAnonymous},
-		{"read", "s3://example-nix-cache?region=eu-west-1", s3blob.AccessRead},
-		{"write", "s3://example-nix-cache", s3blob.AccessWrite},
-		{"collect", "s3://example-nix-cache", s3blob.AccessCollect},
-		{"anonymous-china-prefix", "s3://example-nix-cache/stable?region=cn-north-1", s3blob.AccessAnonymous},
-		{"collect-govcloud-prefix", "s3://example-nix-cache/a*b?region=us-gov-west-1", s3blob.AccessCollect},
+		{"anonymous", "s3://example-nix-cache", s3access.AccessAnonymous},
+		{"read", "s3://example-nix-cache?region=eu-west-1", s3access.AccessRead},
+		{"write", "s3://example-nix-cache", s3access.AccessWrite},
+		{"collect", "s3://example-nix-cache", s3access.AccessCollect},
+		{"anonymous-china-prefix", "s3://example-nix-cache/stable?region=cn-north-1", s3access.AccessAnonymous},
+		{"collect-govcloud-prefix", "s3://example-nix-cache/a*b?region=us-gov-west-1", s3access.AccessCollect},
 		{
 			"write-parameters", "s3://example-nix-cache?tags=team=infra&versionId=1&sse=aws:kms&sse-kms-key-id=arn:aws:kms:us-east-1:123456789012:key/k",
-			s3blob.AccessWrite,
+			s3access.AccessWrite,
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.golden, func(t *testing.T) {
 			u, err := s3url.Parse(tt.url)
 			require.NoError(t, err)
-			p, err := s3blob.NewPolicy(u, tt.access)
+			p, err := s3access.NewPolicy(u, tt.access)
 			require.NoError(t, err)
 			got, err := json.MarshalIndent(p, "", "  ")
 			require.NoError(t, err)
@@ -49,7 +49,7 @@ func TestNewPolicy(t *testing.T) {
 }
 
 func TestNewPolicyOfWrongURL(t *testing.T) {
-	_, err := s3blob.NewPolicy(&s3url.URL{Bucket: "Not A Bucket"}, s3blob.AccessRead)
+	_, err := s3access.NewPolicy(&s3url.URL{Bucket: "Not A Bucket"}, s3access.AccessRead)
 	require.ErrorContains(t, err, "invalid bucket name")
 }
 
@@ -58,7 +58,7 @@ func ExampleNewPolicy() {
 	if err != nil {
 		panic(err)
 	}
-	p, err := s3blob.NewPolicy(u, s3blob.AccessAnonymous)
+	p, err := s3access.NewPolicy(u, s3access.AccessAnonymous)
 	if err != nil {
 		panic(err)
 	}
