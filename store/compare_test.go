@@ -14,8 +14,8 @@ import (
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/internal/lab"
 	"example.com/nixs3/store/localstore"
-	"example.com/nixs3/store/storetest/nixlab"
 )
 
 // BenchmarkAgainstNix measures adding to and fetching from a file:// cache
@@ -36,7 +36,7 @@ func BenchmarkAgainstNix(t *testing.B) {
 		queries = filepath.SplitList(with)
 	}
 	for _, tree := range trees {
-		nix := nixlab.New(t)
+		nix := lab.NewNix(t)
 		full := nix.Run("nix", "store", "add-path", tree, "--name", "tree")
 		p, err := storepath.Default.Parse(full)
 		require.NoError(t, err)
@@ -53,7 +53,7 @@ func BenchmarkAgainstNix(t *testing.B) {
 
 const compareRounds = 3
 
-func compareWithNix(t *testing.B, nix *nixlab.Nix, src store.Source, info *narinfo.PathInfo, query string) {
+func compareWithNix(t *testing.B, nix *lab.Nix, src store.Source, info *narinfo.PathInfo, query string) {
 	full := storepath.Default.Join(info.Path)
 	var theirsTo, oursTo, theirsFrom, oursFrom []time.Duration
 	var theirSize, ourSize int64
@@ -69,7 +69,7 @@ func compareWithNix(t *testing.B, nix *nixlab.Nix, src store.Source, info *narin
 		}))
 		theirSize, ourSize = treeSize(t, theirs), treeSize(t, ours)
 
-		other := nixlab.New(t)
+		other := lab.NewNix(t)
 		theirsFrom = append(theirsFrom, took(func() { other.Run("nix", "copy", "--no-check-sigs", "--from", "file://"+theirs, full) }))
 		oursFrom = append(oursFrom, took(func() {
 			require.NoError(t, store.Restore(t.Context(), open(t, "file://"+ours), info.Path, filepath.Join(scratch, "restored"), nar.WithStoreMetadata()))

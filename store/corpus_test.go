@@ -16,24 +16,21 @@ import (
 	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/internal/lab"
 	"example.com/nixs3/store/storetest"
 )
 
-// corpus are the caches under testdata that a real Nix wrote.
-var corpus = []string{"br", "bzip2", "full-xz", "gzip", "none", "zstd"}
+// corpus are caches that a real Nix wrote.
+var corpus = lab.Caches
 
 func corpusURL(t testing.TB, name string) string {
 	t.Helper()
-	abs, err := filepath.Abs(filepath.Join("testdata", "caches", name))
-	require.NoError(t, err)
-	return "file://" + abs
+	return "file://" + lab.Cache(t, name)
 }
 
 func corpusKeys(t testing.TB) narinfo.TrustedKeys {
 	t.Helper()
-	text, err := os.ReadFile("testdata/keys/lab-cache-1.pub")
-	require.NoError(t, err)
-	keys, err := narinfo.ParseTrustedKeys(string(text))
+	keys, err := narinfo.ParseTrustedKeys(lab.PublicKey(t))
 	require.NoError(t, err)
 	return keys
 }
@@ -93,7 +90,7 @@ func TestCorpusRewritten(t *testing.T) {
 	require.Equal(t, report.Paths, report.Copied)
 
 	seen := 0
-	root := filepath.Join("testdata", "caches", "none")
+	root := lab.Cache(t, "none")
 	require.NoError(t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

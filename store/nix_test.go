@@ -12,7 +12,7 @@ import (
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
-	"example.com/nixs3/store/storetest/nixlab"
+	"example.com/nixs3/store/internal/lab"
 )
 
 // someTree makes a small tree with a bit of everything.
@@ -39,7 +39,7 @@ func someTree(t testing.TB) string {
 func TestNixReadsWhatWeWrite(t *testing.T) {
 	for _, compression := range []string{"none", "zstd", "xz", "gzip", "br"} {
 		t.Run(compression, func(t *testing.T) {
-			nix := nixlab.New(t)
+			nix := lab.NewNix(t)
 			secret, public := nix.GenerateKey("nixs3-test-1")
 			key, err := narinfo.LoadSecretKey(secret)
 			require.NoError(t, err)
@@ -78,7 +78,7 @@ func TestNixReadsWhatWeWrite(t *testing.T) {
 // TestPathsAreNixs compares the store paths that AddPath makes with those of a
 // real Nix.
 func TestPathsAreNixs(t *testing.T) {
-	nix := nixlab.New(t)
+	nix := lab.NewNix(t)
 	tree := someTree(t)
 	cache := open(t, "mem://")
 
@@ -95,7 +95,7 @@ func TestPathsAreNixs(t *testing.T) {
 // TestWeReadWhatNixWrites copies out of caches that a real Nix writes here and
 // now, in every compression that it offers.
 func TestWeReadWhatNixWrites(t *testing.T) {
-	nix := nixlab.New(t)
+	nix := lab.NewNix(t)
 	secret, public := nix.GenerateKey("nix-1")
 	keys, err := narinfo.ParseTrustedKeys(public)
 	require.NoError(t, err)

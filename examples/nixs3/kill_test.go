@@ -17,7 +17,6 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/storetest"
-	"example.com/nixs3/store/storetest/s3lab"
 )
 
 // beCommand, in the environment, makes the test binary be nixs3.
@@ -45,12 +44,12 @@ func TestKilledCopy(t *testing.T) {
 // TestKilledCopyServers is TestKilledCopy at 50 moments on real servers, with
 // an archive that goes up in parts.
 func TestKilledCopyServers(t *testing.T) {
-	servers := s3lab.Servers(t)
+	servers := labServers(t)
 	from := graph(t, 12<<20)
 	for _, server := range servers {
-		t.Run(server.Name, func(t *testing.T) {
+		t.Run(server.name, func(t *testing.T) {
 			killCopies(t, (50+len(servers)-1)/len(servers), from, func(t *testing.T) string {
-				return server.URL(t) + "&multipart-threshold=5242880"
+				return server.url(t) + "&multipart-threshold=5242880"
 			})
 		})
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/nixs3/store/storetest/fakes3"
-	"example.com/nixs3/store/storetest/s3lab"
 )
 
 // fakeURL starts a fake S3 with a bucket and returns the bucket's URL.
@@ -31,8 +30,8 @@ func TestS3(t *testing.T) {
 
 // TestS3Servers is TestS3 on real servers.
 func TestS3Servers(t *testing.T) {
-	for _, server := range s3lab.Servers(t) {
-		t.Run(server.Name, func(t *testing.T) { testS3(t, server.URL(t)) })
+	for _, server := range labServers(t) {
+		t.Run(server.name, func(t *testing.T) { testS3(t, server.url(t)) })
 	}
 }
 

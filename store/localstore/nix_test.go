@@ -13,14 +13,14 @@ import (
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/internal/lab"
 	"example.com/nixs3/store/localstore"
-	"example.com/nixs3/store/storetest/nixlab"
 )
 
 // TestStoreOfNix reads a store that a real Nix made: paths that were added,
 // that were built, that refer to others and to themselves, and a derivation.
 func TestStoreOfNix(t *testing.T) {
-	n := nixlab.New(t)
+	n := lab.NewNix(t)
 	tree := filepath.Join(n.Dir, "tree")
 	require.NoError(t, os.MkdirAll(filepath.Join(tree, "sub"), 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(tree, "sub", "run"), []byte("#!/bin/sh\n"), 0o755))

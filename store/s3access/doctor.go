@@ -94,7 +94,7 @@ type doctor struct {
 	access Access
 
 	bucket *s3blob.Bucket // after the first step
-	probe  []byte  // the content of the object that was stored
+	probe  []byte         // the content of the object that was stored
 }
 
 func (d *doctor) close() {

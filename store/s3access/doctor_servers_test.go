@@ -16,15 +16,15 @@ import (
 	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/internal/lab"
 	"example.com/nixs3/store/s3access"
-	"example.com/nixs3/store/storetest/s3lab"
 )
 
 // TestPoliciesSuffice lets real servers judge: what NewPolicy allows for an
 // access is all that Doctor finds to need, and what it leaves out is missed.
 // The policies are given to anonymous users, who have nothing else.
 func TestPoliciesSuffice(t *testing.T) {
-	for _, server := range s3lab.Servers(t) {
+	for _, server := range lab.Servers(t) {
 		t.Run(server.Name, func(t *testing.T) {
 			server.URL(t) // for the environment
 			for _, prefix := range []string{"", "/stable"} {
@@ -68,7 +68,7 @@ type labBucket struct {
 	client *s3.Client
 }
 
-func newBucket(t *testing.T, server s3lab.Server) labBucket {
+func newBucket(t *testing.T, server lab.Server) labBucket {
 	t.Helper()
 	name := "nixs3-" + strings.ToLower(rand.Text())
 	u, err := s3url.Parse("s3://" + name + "?endpoint=" + url.QueryEscape(server.Endpoint))

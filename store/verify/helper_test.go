@@ -16,19 +16,18 @@ import (
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/memblob"
+	"example.com/nixs3/store/internal/lab"
 	"example.com/nixs3/store/verify"
 )
 
-// corpus are the caches of package store's tests, which a real Nix wrote.
-var corpus = []string{"br", "bzip2", "full-xz", "gzip", "none", "zstd"}
-
-const corpusDir = "../testdata/caches"
+// corpus are caches that a real Nix wrote.
+var corpus = lab.Caches
 
 // corpusCache copies a cache of the corpus into memory, object by object.
 func corpusCache(t testing.TB, name string) *store.Cache {
 	t.Helper()
 	b := memblob.New()
-	root := filepath.Join(corpusDir, name)
+	root := lab.Cache(t, name)
 	require.NoError(t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -56,9 +55,7 @@ func newCache(t testing.TB, b blob.Bucket, change ...func(*store.Settings)) *sto
 
 func corpusKeys(t testing.TB) narinfo.TrustedKeys {
 	t.Helper()
-	text, err := os.ReadFile("../testdata/keys/lab-cache-1.pub")
-	require.NoError(t, err)
-	keys, err := narinfo.ParseTrustedKeys(string(text))
+	keys, err := narinfo.ParseTrustedKeys(lab.PublicKey(t))
 	require.NoError(t, err)
 	return keys
 }

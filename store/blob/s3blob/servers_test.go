@@ -12,11 +12,11 @@ import (
 	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/internal/lab"
 	"example.com/nixs3/store/storetest"
-	"example.com/nixs3/store/storetest/s3lab"
 )
 
-func openServer(t *testing.T, server s3lab.Server, parameters string, o s3blob.Options) *s3blob.Bucket {
+func openServer(t *testing.T, server lab.Server, parameters string, o s3blob.Options) *s3blob.Bucket {
 	t.Helper()
 	u, err := s3url.Parse(server.URL(t) + parameters)
 	require.NoError(t, err)
@@ -25,11 +25,11 @@ func openServer(t *testing.T, server s3lab.Server, parameters string, o s3blob.O
 	return b
 }
 
-// tooLong reports whether a key is too long behind the prefix of s3lab's URLs.
+// tooLong reports whether a key is too long behind the prefix of the lab's URLs.
 func tooLong(key string) bool { return 26+1+len(key) > 1024 }
 
 func TestConformanceOfServers(t *testing.T) {
-	for _, server := range s3lab.Servers(t) {
+	for _, server := range lab.Servers(t) {
 		// Each server is there twice. What plain HTTP and TLS have in common
 		// need not be tested on both.
 		mode, parameters, options := "one request, one stream", "", s3blob.Options{}
@@ -45,7 +45,7 @@ func TestConformanceOfServers(t *testing.T) {
 }
 
 func TestUploadsOnServers(t *testing.T) {
-	for _, server := range s3lab.Servers(t) {
+	for _, server := range lab.Servers(t) {
 		t.Run(server.Name, func(t *testing.T) {
 			b := openServer(t, server, inParts, s3blob.Options{})
 			defer b.Close()
