@@ -55,6 +55,9 @@ type commands struct {
 	Nar narCommands `cmd:"" help:"Work with NAR files, Nix's archives."`
 	Key keyCommands `cmd:"" help:"Work with signing keys."`
 
+	Root rootCommands `cmd:"" help:"Work with the roots of a cache, which keep paths from being collected."`
+	GC   gcCommands   `cmd:"" name:"gc" help:"Collect the garbage of a cache."`
+
 	Verify verifyCommand `cmd:"" help:"Compare what a cache holds with what it claims."`
 
 	URL    urlCommand    `cmd:"" name:"url" help:"Explain an s3:// URL."`

@@ -1,0 +1,28 @@
+// Package gc collects the garbage of a binary cache in a plain bucket, while
+// writers work, and brings back what a run took.
+//
+// What is reachable from a root stays. Roots are named lists of store paths that
+// [SetRoot] keeps in the bucket, paths of [Options], and everything that was
+// uploaded recently. [Collect] makes the narinfos of all other paths invisible,
+// never one before all paths that refer to it. Their texts go to a journal in
+// the bucket before, and their archives stay for a grace period, so that [Undo]
+// can bring a whole run back.
+//
+// There is no server, no database and no lock service. Writers and collectors
+// see each other through objects below nixs3/ in the bucket:
+//
+//	nixs3/roots/<name>           a root
+//	nixs3/leases/<id>            a writer at work, see Copy and Add of package store
+//	nixs3/collect/state          the lock and the phase of collectors
+//	nixs3/collect/runs/<run>/    the journal of a run
+//	nixs3/collect/condemned      what nobody refers to, and since when
+//	nixs3/collect/graph/         the graph of the cache as last seen
+//
+// The bucket must show every finished write to all later reads and listings, and
+// refuse a conditional write whose condition does not hold; [Collect] tries the
+// latter before it relies on it. Times are those of the server's clock.
+//
+// A writer that does not know this protocol, such as "nix copy", is protected by
+// time: what was uploaded within [Options].Recent stays. What it relied on and
+// lost is brought back from the journals by the next run.
+package gc

@@ -1,0 +1,89 @@
+package gc
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/layout"
+)
+
+const canaryPrefix = layout.ControlPrefix + "collect/canary/"
+
+// ErrConditions is a server that ignores the conditions of writes, or does not
+// know them. Two collectors at a time could not see each other there.
+var ErrConditions = errors.New("server does not honour conditional writes")
+
+// ErrNoDelete is a bucket that may not be deleted from.
+var ErrNoDelete = errors.New("nothing may be deleted from the bucket")
+
+// probe tries on objects of its own what a collector relies on: that writes whose
+// condition does not hold are refused, and that objects may be deleted. It
+// returns the server's clock.
+func probe(ctx context.Context, b blob.Bucket, alone bool) (clock, error) {
+	key := canaryPrefix + rand.Text()
+	first := controlType
+	first.IfNoneMatch = !alone
+	attrs, err := b.Put(ctx, key, canary(), first)
+	if err != nil {
+		return clock{}, fmt.Errorf("writing a canary: %w", err)
+	}
+	cl := clock{}
+	if !alone {
+		if err := probeConditions(ctx, b, key, attrs); err != nil {
+			return clock{}, errors.Join(err, b.Delete(ctx, key))
+		}
+	}
+	if attrs, err = b.Head(ctx, key); err != nil {
+		return clock{}, fmt.Errorf("reading a canary: %w", err)
+	}
+	if attrs.ModTime.IsZero() {
+		return clock{}, fmt.Errorf("%s does not tell when an object was written", b)
+	}
+	cl = newClock(attrs.ModTime)
+	if err := b.Delete(ctx, key); err != nil {
+		return clock{}, fmt.Errorf("%w: %w; a collector needs s3:DeleteObject", ErrNoDelete, err)
+	}
+	return cl, nil
+}
+
+// canary is an object that differs from all others, so that its ETag does.
+func canary() blob.Content {
+	return bytes.NewReader([]byte(`{"canary":"` + rand.Text() + time.Now().UTC().Format(time.RFC3339Nano) + `"}`))
+}
+
+// probeConditions writes to an object that exists under conditions that do not
+// hold, and under one that does.
+func probeConditions(ctx context.Context, b blob.Bucket, key string, attrs blob.Attrs) error {
+	if p, ok := blob.As[conditionProber](b); ok {
+		honoured, err := p.HonoursConditions(ctx, key)
+		if err == nil && !honoured {
+			err = fmt.Errorf("%w: %s stored an object under a condition that did not hold; if no other collector runs there, promise it with --alone", ErrConditions, b)
+		}
+		return err
+	}
+	for _, opts := range []blob.PutOptions{{IfNoneMatch: true}, {IfMatch: `"` + rand.Text() + `"`}} {
+		if _, err := b.Put(ctx, key, canary(), opts); !errors.Is(err, blob.ErrPrecondition) {
+			if err == nil {
+				err = errors.New("a write was not refused whose condition did not hold")
+			}
+			return fmt.Errorf("%w: %s: %w; if no other collector runs there, promise it with --alone", ErrConditions, b, err)
+		}
+	}
+	if _, err := b.Put(ctx, key, canary(), blob.PutOptions{IfMatch: attrs.ETag}); err != nil {
+		return fmt.Errorf("%w: %s refused a write whose condition held: %w", ErrConditions, b, err)
+	}
+	return nil
+}
+
+// conditionProber is implemented by drivers that check conditions themselves
+// where the server does not, which hides from others what the server does.
+type conditionProber interface {
+	// HonoursConditions writes to an existing object under conditions that do
+	// not hold, and reports whether the server itself refused all of them.
+	HonoursConditions(ctx context.Context, key string) (bool, error)
+}
