@@ -95,7 +95,7 @@ func locateHTTP(u *url.URL, query url.Values) (*location, error) {
 		return nil, err
 	}
 	connect := func(_ context.Context, o *opening, requests int) (blob.Bucket, error) {
-		opts := httpblob.Options{Logger: o.s3.Logger, MaxConns: requests, Retry: httpblob.Retry{
+		opts := httpblob.Options{Logger: o.s3.Logger, MaxConns: requests, Retry: blob.Retry{
 			Attempts:         t.RetryAttempts,
 			Delay:            orZero(t.RetryDelay),
 			MaxDelay:         orZero(t.RetryMaxDelay),

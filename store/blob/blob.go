@@ -85,6 +85,11 @@ type GetOptions struct {
 	Offset  int64  // first byte
 	Length  int64  // number of bytes; 0 means all that follow, and less come where the object ends
 	IfMatch string // fail with ErrPrecondition unless the object has this ETag
+
+	// Verified says that the caller checks what it reads against a digest. A
+	// broken download then resumes where nothing proves that the server still
+	// sends the same object, unless something proves that it does not.
+	Verified bool
 }
 
 // PutOptions say how an object is stored. The zero value overwrites.
@@ -226,4 +231,5 @@ var (
 	ErrChecksum      = errors.New("checksum mismatch")
 	ErrTooLarge      = errors.New("object too large")
 	ErrReadOnly      = errors.New("bucket is read-only")
+	ErrStalled       = errors.New("transfer stalled") // see [Retry]
 )

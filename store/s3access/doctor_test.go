@@ -249,6 +249,7 @@ func TestDoctorOfOddServers(t *testing.T) {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if strings.HasSuffix(r.URL.Path, "/nix-cache-info") {
 					w.WriteHeader(http.StatusNotFound)
+					fmt.Fprint(w, "<Error><Code>NoSuchKey</Code></Error>")
 					return
 				}
 				h.ServeHTTP(w, r)

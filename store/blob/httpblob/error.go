@@ -3,7 +3,6 @@ package httpblob
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -29,7 +28,7 @@ func (b *Bucket) statusError(op, key string, resp *http.Response) error {
 		Err:      sentinel(op, resp.StatusCode),
 	}
 	switch {
-	case resp.StatusCode == http.StatusUnauthorized && b.login == nil && b.netrc == nil:
+	case resp.StatusCode == http.StatusUnauthorized && resp.Request.Header.Get("Authorization") == "":
 		e.Hint = "give a login in the URL or in a netrc file"
 	case resp.StatusCode == http.StatusMethodNotAllowed || resp.StatusCode == http.StatusNotImplemented:
 		e.Hint = "the server has to allow " + strings.ToUpper(op)
@@ -56,13 +55,4 @@ func sentinel(op string, status int) error {
 		}
 	}
 	return fmt.Errorf("unexpected answer %d %s", status, http.StatusText(status))
-}
-
-// maxDrain is what is read of a body nobody wants, so that its connection can
-// be used again.
-const maxDrain = 64 << 10
-
-func drain(resp *http.Response) {
-	io.CopyN(io.Discard, resp.Body, maxDrain)
-	resp.Body.Close()
 }

@@ -237,7 +237,7 @@ func TestResume(t *testing.T) {
 			server.get(&cutWriter{ResponseWriter: w, rest: 100000, hang: release, gone: r.Context().Done()}, r, "key")
 			return true
 		}
-		obj, err := server.open(t, func(o *httpblob.Options) { o.StallTimeout = 50 * time.Millisecond }).Get(t.Context(), "key", blob.GetOptions{})
+		obj, err := server.open(t, func(o *httpblob.Options) { o.Retry.Stall = 50 * time.Millisecond }).Get(t.Context(), "key", blob.GetOptions{})
 		require.NoError(t, err)
 		defer obj.Body.Close()
 		got, err := io.ReadAll(obj.Body)
@@ -255,7 +255,7 @@ func TestResume(t *testing.T) {
 			return true
 		}
 		obj, err := server.open(t, func(o *httpblob.Options) {
-			o.StallTimeout = 20 * time.Millisecond
+			o.Retry.Stall = 20 * time.Millisecond
 			o.Retry.Attempts = 2
 		}).Get(t.Context(), "key", blob.GetOptions{})
 		require.NoError(t, err)
@@ -263,7 +263,7 @@ func TestResume(t *testing.T) {
 		_, err = io.ReadAll(obj.Body)
 		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		require.NotErrorIs(t, err, context.Canceled, "nobody cancelled")
-		require.ErrorContains(t, err, "the server sends nothing more")
+		require.ErrorContains(t, err, "the server sent nothing more")
 	})
 }
 

@@ -1,16 +1,28 @@
-// Package httpblob is a [blob.Bucket] behind a web server, as Nix uses
-// http(s):// caches: objects lie below one URL and are read with GET and HEAD,
-// and written with PUT and DELETE where the server lets us. There is no
-// listing.
+// Package httpblob is a [blob.Bucket] on a web server, as Nix uses http(s)://
+// caches. Objects lie below one URL. They are read with GET and HEAD, and
+// written with PUT and DELETE where the server allows it. There is no listing.
 //
-// What a web server hands out is taken as it is: nothing is decompressed on the
-// way, and the Content-Encoding is told. Requests that fail for a passing reason
-// are tried again, and a body that breaks off is resumed where it did, as long
-// as the server says that it is still the same object (ETag, or else
-// Last-Modified).
+// Objects are delivered as the server sends them: nothing is decompressed on
+// the way, and Attrs.ContentEncoding says what the server says. [blob.Retry]
+// governs repeated requests, stalls and downloads that break off. A download is
+// resumed where the ETag or else Last-Modified proves that the object is the
+// same, or where the caller verifies it. A server without ranges is read again
+// from the beginning, and what was read before is skipped.
 //
 // Conditional writes are left to the server, and many ignore the conditions.
-// Nothing is known of how a server stores: that a PUT is atomic is its affair.
+// Whether a PUT is atomic depends on the server too.
+//
+// # Credentials
+//
+// A login in the URL and the headers of [Options] go to the scheme, host and
+// port of the URL and nowhere else, whatever redirects and references say.
+// Logins of netrc files go there too, and to other hosts over https on its
+// usual port. No message has a password or the query of an address.
+//
+// # Environment
+//
+// Proxies come from http_proxy, https_proxy, all_proxy and no_proxy, authorities
+// from NIX_SSL_CERT_FILE or SSL_CERT_FILE, logins as [Options].Netrc says.
 package httpblob
 
 import (
@@ -19,24 +31,25 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"iter"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/internal/wire"
 )
 
 // Options are the settings of a bucket. The zero value reads public caches.
 type Options struct {
-	// Transport makes the requests, for proxies or observers of one's own.
-	// Nil is a transport of the bucket's own with the TLS settings below. A
-	// given one must not decompress, and is not closed by Close.
+	// Transport sends the requests. Nil is a transport of the bucket's own, as
+	// the package comment says. A transport of the caller's must not
+	// decompress, and is not closed by Close.
 	Transport http.RoundTripper
 
 	// TLS is for client certificates and roots, nil is the system's defaults.
@@ -50,53 +63,44 @@ type Options struct {
 	// Header is sent with each request to the cache's own origin.
 	Header http.Header
 
-	// Netrc is a file with logins by host, in the format of ~/.netrc, that is
-	// read once. A login in the URL comes before it. Empty is none.
+	// Netrc is a file with logins by host, in the format of ~/.netrc, which
+	// must be readable. Empty means the files of the environment, where they
+	// are readable: netrc-file of nix.conf (/etc/nix/netrc where it is not
+	// set), then ~/.netrc. os.DevNull means none. A login in the URL takes
+	// precedence. A file that changes is read again.
 	Netrc string
 
-	Retry Retry
+	// Retry is the policy for servers that fail, stall or are slow.
+	Retry blob.Retry
 
-	// Timeout is how long a server may let us wait for the begin of its answer.
-	// Default one minute. It has no effect with Transport.
-	Timeout time.Duration
-
-	// StallTimeout is how long it may let us wait for the next bytes of a body.
-	// Default five minutes.
-	StallTimeout time.Duration
-
-	// Logger hears of retries and resumed bodies. Nil is silence.
+	// Logger receives retries and resumed downloads. Nil is silence.
 	Logger *slog.Logger
 }
 
-// Retry says how often and when a request is tried again that failed for a
-// passing reason: a broken connection, 408, 425, 429, 500, 502, 503 or 504.
-// What the server asks for in Retry-After comes before the delays here, but
-// not beyond MaxDelay.
-type Retry struct {
-	Attempts         int           // in all; default 5
-	Delay            time.Duration // before the second, doubled each time, with jitter; default 250 ms
-	MaxDelay         time.Duration // default 30 s
-	RateLimitedDelay time.Duration // in place of Delay after 429 and 503; default 1 s
+// Format prints the options without the values of headers.
+func (o Options) Format(f fmt.State, verb rune) {
+	fmt.Fprintf(f, "httpblob.Options{Header:%d Netrc:%q MaxConns:%d Retry:%v}", len(o.Header), o.Netrc, o.MaxConns, o.Retry)
 }
 
 // Bucket is a web server's folder. It implements [blob.Bucket] and
 // [blob.Referrer].
 type Bucket struct {
-	base   *url.URL // ends in a slash, has no login
-	login  *url.Userinfo
-	netrc  netrc
-	client *http.Client
-	own    *http.Transport // nil where the caller gave one
-	opts   Options
+	base  *url.URL // ends in a slash, has no login
+	netrc *logins
+	opts  Options // without Header
+
+	// Functions, since package fmt prints what unexported fields hold.
+	login  func() *url.Userinfo
+	header func() http.Header
+
+	transport *wire.Transport
+	own       *http.Transport // nil where the caller gave one
 }
 
 var (
 	_ blob.Bucket   = (*Bucket)(nil)
 	_ blob.Referrer = (*Bucket)(nil)
 )
-
-// maxRedirects is what Nix, too, follows at most.
-const maxRedirects = 10
 
 // deletesAtOnce bounds the requests of one Delete.
 const deletesAtOnce = 16
@@ -109,83 +113,56 @@ func Open(baseURL string, opts Options) (*Bucket, error) {
 		// The error of url.Parse repeats the URL, which may have a password.
 		return nil, &blob.Error{Op: "Open", Err: errors.New("the address of the cache is no valid URL")}
 	}
-	b := &Bucket{base: base, login: base.User, opts: opts.withDefaults()}
-	base.User = nil
+	opts = opts.withDefaults()
+	login, header := base.User, opts.Header.Clone()
+	base.User, opts.Header = nil, nil
+	b := &Bucket{
+		base: base, opts: opts,
+		login: func() *url.Userinfo { return login }, header: func() http.Header { return header },
+	}
 	if base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
-		return nil, b.error("Open", "", errors.New("expected http://host/path or https://host/path without a query"))
+		return nil, &blob.Error{Op: "Open", Err: errors.New("expected http://host/path or https://host/path without a query")}
 	}
 	if !strings.HasSuffix(base.Path, "/") {
 		*base = *base.JoinPath("/")
 	}
-	if opts.Netrc != "" {
-		if b.netrc, err = readNetrc(opts.Netrc); err != nil {
+	if b.netrc, err = newLogins(opts.Netrc); err != nil {
+		return nil, b.error("Open", "", err)
+	}
+	transport := opts.Transport
+	if transport == nil {
+		if b.own, err = newTransport(opts); err != nil {
 			return nil, b.error("Open", "", err)
 		}
-	}
-	transport := b.opts.Transport
-	if transport == nil {
-		b.own = newTransport(b.opts)
 		transport = b.own
 	}
-	b.client = &http.Client{Transport: transport, CheckRedirect: b.checkRedirect}
+	b.transport = &wire.Transport{Base: transport, Retry: opts.Retry}
 	return b, nil
 }
 
 func (o Options) withDefaults() Options {
 	o.MaxConns = cmp.Or(o.MaxConns, 64)
-	o.Timeout = cmp.Or(o.Timeout, time.Minute)
-	o.StallTimeout = cmp.Or(o.StallTimeout, 5*time.Minute)
-	o.Retry.Attempts = cmp.Or(o.Retry.Attempts, 5)
-	o.Retry.Delay = cmp.Or(o.Retry.Delay, 250*time.Millisecond)
-	o.Retry.MaxDelay = cmp.Or(o.Retry.MaxDelay, 30*time.Second)
-	o.Retry.RateLimitedDelay = cmp.Or(o.Retry.RateLimitedDelay, time.Second)
+	o.Retry = o.Retry.WithDefaults()
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	return o
 }
 
-func newTransport(o Options) *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.DisableCompression = true
-	t.MaxIdleConns = o.MaxConns
-	t.MaxIdleConnsPerHost = o.MaxConns
-	t.ResponseHeaderTimeout = o.Timeout
-	if o.TLS != nil {
+func newTransport(o Options) (*http.Transport, error) {
+	t, err := wire.NewBase(o.MaxConns)
+	if err == nil && o.TLS != nil {
+		roots := t.TLSClientConfig.RootCAs
 		t.TLSClientConfig = o.TLS.Clone()
-	}
-	return t
-}
-
-// redirectError is a redirect that is not followed.
-type redirectError struct{ reason string }
-
-func (e *redirectError) Error() string { return e.reason }
-
-// checkRedirect bounds redirects. It follows none from https to http, and none
-// that would make a GET of a PUT, whose answer would look like success.
-func (b *Bucket) checkRedirect(next *http.Request, via []*http.Request) error {
-	first := via[0]
-	switch {
-	case len(via) > maxRedirects:
-		return &redirectError{fmt.Sprintf("more than %d redirects", maxRedirects)}
-	case next.URL.Scheme != "https" && first.URL.Scheme == "https":
-		return &redirectError{fmt.Sprintf("redirected from https to %s://%s", next.URL.Scheme, next.URL.Host)}
-	case next.Method != first.Method:
-		return &redirectError{fmt.Sprintf("redirected to %s in a way that makes %s of %s", next.URL.Host, next.Method, first.Method)}
-	}
-	if !b.isOrigin(next.URL) {
-		for name := range b.opts.Header {
-			next.Header.Del(name)
+		if t.TLSClientConfig.RootCAs == nil {
+			t.TLSClientConfig.RootCAs = roots
 		}
 	}
-	return nil
+	return t, err
 }
 
-// isOrigin tells whether an address is on the cache's own server.
-func (b *Bucket) isOrigin(u *url.URL) bool {
-	return u.Scheme == b.base.Scheme && u.Host == b.base.Host
-}
+// Format prints the bucket as String does, whatever the verb.
+func (b *Bucket) Format(f fmt.State, verb rune) { io.WriteString(f, b.String()) }
 
 // String returns the URL, without a login.
 func (b *Bucket) String() string { return strings.TrimSuffix(b.base.String(), "/") }
@@ -247,13 +224,25 @@ func (b *Bucket) Get(ctx context.Context, key string, opts blob.GetOptions) (*bl
 func (b *Bucket) GetRef(ctx context.Context, ref string, opts blob.GetOptions) (*blob.Object, error) {
 	u, err := b.base.Parse(ref)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, b.error("Get", ref, fmt.Errorf("%w: the reference leads to no http or https URL", blob.ErrNotFound))
+		return nil, b.error("Get", redacted(ref), fmt.Errorf("%w: the reference is not to an http or https URL", blob.ErrNotFound))
 	}
 	if b.base.Scheme == "https" && u.Scheme != "https" {
-		return nil, b.error("Get", ref, errors.New("the reference leads from https to http"))
+		return nil, b.error("Get", redacted(ref), errors.New("the reference leads from https to http"))
 	}
-	u.Fragment = ""
-	return b.get(ctx, u, ref, opts)
+	u.User, u.Fragment, u.RawFragment = nil, "", ""
+	return b.get(ctx, u, redacted(ref), opts)
+}
+
+// redacted returns a reference for messages, without a query, which may be a
+// signature, and without a login.
+func redacted(ref string) string {
+	if i := strings.IndexAny(ref, "?#"); i >= 0 {
+		ref = ref[:i]
+	}
+	if i := strings.LastIndexByte(ref, '@'); i >= 0 && strings.Contains(ref[:i], "//") {
+		ref = "…" + ref[i:]
+	}
+	return ref
 }
 
 // Head returns the attributes of an object. Size is -1 where the server does
@@ -271,7 +260,7 @@ func (b *Bucket) head(ctx context.Context, u *url.URL, key string) (blob.Attrs, 
 	if err != nil {
 		return blob.Attrs{}, err
 	}
-	resp.Body.Close()
+	wire.Drain(resp.Body)
 	if resp.StatusCode != http.StatusOK {
 		return blob.Attrs{}, b.statusError("Head", key, resp)
 	}
@@ -302,7 +291,7 @@ func (b *Bucket) delete(ctx context.Context, key string) error {
 	if err != nil {
 		return err
 	}
-	defer drain(resp)
+	defer wire.Drain(resp.Body)
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusAccepted, http.StatusNoContent, http.StatusNotFound, http.StatusGone:
 		return nil

@@ -2,42 +2,30 @@ package httpblob
 
 import (
 	"fmt"
-	"io"
 	"net/url"
-	"os"
 	"strings"
 )
 
-// netrc are logins by host name.
+// netrc maps host names in lower case to logins.
 type netrc map[string]*url.Userinfo
 
-// maxNetrc bounds the size of a netrc file.
-const maxNetrc = 1 << 20
-
 func readNetrc(name string) (netrc, error) {
-	f, err := os.Open(name)
+	text, err := readBounded(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("netrc file: %w", err)
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxNetrc+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxNetrc {
-		return nil, fmt.Errorf("netrc file %s has more than %d bytes", name, maxNetrc)
-	}
-	return parseNetrc(string(data)), nil
+	return parseNetrc(text), nil
 }
 
 // parseNetrc reads machine, login and password, and skips all else. The first
-// entry of a machine counts. There is no use for "default", which would send a
-// password to whichever host a narinfo names.
+// entry of a machine counts. "default" is skipped: it would send a password to
+// whichever host a narinfo names.
 func parseNetrc(text string) netrc {
 	logins := make(netrc)
 	var machine, login, password string
 	known := false
 	end := func() {
+		machine = strings.ToLower(machine)
 		if known && logins[machine] == nil {
 			logins[machine] = url.UserPassword(login, password)
 		}

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/internal/wire"
 )
 
 // expectAbove is the size above which a PUT asks first.
@@ -44,7 +45,7 @@ func (b *Bucket) Put(ctx context.Context, key string, content blob.Content, opts
 	if err != nil {
 		return blob.Attrs{}, err
 	}
-	defer drain(resp)
+	defer wire.Drain(resp.Body)
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent:
 		return blob.Attrs{

@@ -3,15 +3,16 @@ package httpblob
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/internal/retry"
+	"example.com/nixs3/store/blob/internal/wire"
 )
 
 // request is what one operation asks for, as often as it takes.
@@ -28,14 +29,14 @@ type request struct {
 // mend. The caller closes the body.
 func (b *Bucket) do(ctx context.Context, req request) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
-		resp, err := b.send(ctx, req)
+		resp, err := b.follow(ctx, req)
 		if ctx.Err() != nil {
 			if err == nil {
 				resp.Body.Close()
 			}
 			return nil, b.error(req.op, req.key, context.Cause(ctx))
 		}
-		if err == nil && !passing(resp.StatusCode) {
+		if err == nil && !retry.IsPassing(resp.StatusCode) {
 			return resp, nil
 		}
 		if err != nil && !retriable(err) || attempt >= b.opts.Retry.Attempts {
@@ -44,31 +45,61 @@ func (b *Bucket) do(ctx context.Context, req request) (*http.Response, error) {
 			}
 			return resp, nil
 		}
-		delay := b.opts.Retry.delay(attempt, resp)
+		delay := b.delay(attempt, resp)
 		b.opts.Logger.WarnContext(ctx, "request failed and is tried again",
 			"op", req.op, "bucket", b.String(), "key", req.key, "attempt", attempt, "delay", delay, "reason", reason(resp, err))
 		if resp != nil {
-			drain(resp)
+			wire.Drain(resp.Body)
 		}
-		if err := sleep(ctx, delay); err != nil {
+		if err := retry.Sleep(ctx, delay); err != nil {
 			return nil, b.error(req.op, req.key, err)
 		}
 	}
 }
 
-// send makes one attempt.
+// delay returns how long to wait after the attempt, counted from 1.
+func (b *Bucket) delay(attempt int, resp *http.Response) time.Duration {
+	if resp == nil {
+		return retry.Delay(b.opts.Retry, attempt, false)
+	}
+	if d, ok := retry.After(resp.Header, time.Now()); ok {
+		return min(d, b.opts.Retry.MaxDelay)
+	}
+	return retry.Delay(b.opts.Retry, attempt, retry.IsLimited(resp.StatusCode))
+}
+
+// follow makes one attempt, and follows redirects.
+func (b *Bucket) follow(ctx context.Context, req request) (*http.Response, error) {
+	for n := 0; ; n++ {
+		resp, err := b.send(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		next, err := redirected(req.method, req.url, resp)
+		if err == nil && next == nil {
+			return resp, nil
+		}
+		wire.Drain(resp.Body)
+		if err != nil {
+			return nil, err
+		}
+		if n == maxRedirects {
+			return nil, &redirectError{fmt.Sprintf("more than %d redirects", maxRedirects)}
+		}
+		req.url = next
+	}
+}
+
+// send makes one request.
 func (b *Bucket) send(ctx context.Context, req request) (*http.Response, error) {
 	r := (&http.Request{Method: req.method, URL: req.url, Host: req.url.Host, Header: make(http.Header)}).WithContext(ctx)
 	maps.Copy(r.Header, req.header)
 	r.Header.Set("User-Agent", "nixs3")
-	if b.isOrigin(req.url) {
-		maps.Copy(r.Header, b.opts.Header)
-		b.authenticate(r, b.login)
-	} else {
-		b.authenticate(r, nil)
+	if err := b.authorize(r); err != nil {
+		return nil, err
 	}
 	if req.content == nil {
-		return b.client.Do(r)
+		return b.transport.RoundTrip(r)
 	}
 	body := &sentBody{content: req.content}
 	r.ContentLength = req.content.Size()
@@ -82,7 +113,7 @@ func (b *Bucket) send(ctx context.Context, req request) (*http.Response, error) 
 	if r.ContentLength > expectAbove {
 		r.Header.Set("Expect", "100-continue") // hear of a refusal before sending it all
 	}
-	resp, err := b.client.Do(r)
+	resp, err := b.transport.RoundTrip(r)
 	if broken := body.broken(); broken != nil {
 		if err == nil {
 			resp.Body.Close()
@@ -92,33 +123,37 @@ func (b *Bucket) send(ctx context.Context, req request) (*http.Response, error) 
 	return resp, err
 }
 
-// authenticate adds a login, from the URL or the netrc file.
-func (b *Bucket) authenticate(r *http.Request, login *url.Userinfo) {
-	if login == nil {
-		login = b.netrc[r.URL.Hostname()]
+// authorize adds the headers of the options and a login, where the request goes
+// to what they are for. That is the cache's own scheme, host and port. A netrc
+// file names hosts only; its logins go to other origins than the cache's over
+// https, and to no other port than that of https.
+func (b *Bucket) authorize(r *http.Request) error {
+	at := originOf(r.URL)
+	home := at == originOf(b.base)
+	var login *url.Userinfo
+	if home {
+		maps.Copy(r.Header, b.header())
+		login = b.login()
+	}
+	if login == nil && (home || at.scheme == "https" && at.port == "443") {
+		var err error
+		if login, err = b.netrc.login(at.host); err != nil {
+			return err
+		}
 	}
 	if login != nil && r.Header.Get("Authorization") == "" {
 		password, _ := login.Password()
 		r.SetBasicAuth(login.Username(), password)
 	}
+	return nil
 }
 
-// passing tells whether an answer may be another one soon.
-func passing(status int) bool {
-	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
-		http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
-}
-
-// retriable tells whether an attempt that got no answer is worth another. All
-// are, since PUT and DELETE do the same however often, but those that fail by
+// retriable reports whether an attempt that got no answer is worth another. PUT
+// and DELETE do the same however often, so all are but those that fail by
 // themselves.
 func retriable(err error) bool {
-	var content *contentError
-	return !errors.As(err, &content) && !isPermanent(err)
+	_, content := errors.AsType[*contentError](err)
+	return !content && !isPermanent(err)
 }
 
 func reason(resp *http.Response, err error) any {
@@ -126,47 +161,4 @@ func reason(resp *http.Response, err error) any {
 		return err
 	}
 	return resp.Status
-}
-
-// delay is how long to wait after the attempt, counted from 1.
-func (r Retry) delay(attempt int, resp *http.Response) time.Duration {
-	base := r.Delay
-	if resp != nil {
-		if d, ok := retryAfter(resp.Header.Get("Retry-After"), time.Now()); ok {
-			return min(d, r.MaxDelay)
-		}
-		if resp.StatusCode == http.StatusTooManyRequests || resp.StatusCode == http.StatusServiceUnavailable {
-			base = r.RateLimitedDelay
-		}
-	}
-	d := r.MaxDelay
-	if attempt < 30 {
-		d = min(base<<(attempt-1), r.MaxDelay)
-	}
-	if d <= 0 {
-		return 0
-	}
-	return d/2 + rand.N(d/2+1)
-}
-
-// retryAfter reads a Retry-After: seconds, or a date.
-func retryAfter(value string, now time.Time) (time.Duration, bool) {
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second, true
-	}
-	if date, err := http.ParseTime(value); err == nil {
-		return max(0, date.Sub(now)), true
-	}
-	return 0, false
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

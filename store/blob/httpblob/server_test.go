@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/httpblob"
 )
 
@@ -47,7 +48,7 @@ func newWebServer(t *testing.T) *webServer {
 // open opens the bucket on the server, with retries that do not wait.
 func (s *webServer) open(t *testing.T, change ...func(*httpblob.Options)) *httpblob.Bucket {
 	t.Helper()
-	opts := httpblob.Options{Retry: httpblob.Retry{Delay: time.Millisecond, RateLimitedDelay: time.Millisecond, MaxDelay: 5 * time.Millisecond}}
+	opts := httpblob.Options{Retry: blob.Retry{Delay: time.Millisecond, RateLimitedDelay: time.Millisecond, MaxDelay: 5 * time.Millisecond}}
 	for _, c := range change {
 		c(&opts)
 	}

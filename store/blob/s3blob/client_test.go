@@ -92,7 +92,7 @@ func TestSlowDownSlowsTheWholeClient(t *testing.T) {
 
 func TestRetryAfterHoldsAllRequestsBack(t *testing.T) {
 	server := newFake(t, fakes3.Options{})
-	b := open(t, server, "?", s3blob.Options{Retry: s3blob.RetryOptions{MaxDelay: 300 * time.Millisecond, Delay: 1, RateLimitedDelay: 1}})
+	b := open(t, server, "?", s3blob.Options{Retry: blob.Retry{MaxDelay: 300 * time.Millisecond, Delay: 1, RateLimitedDelay: 1}})
 	put(t, b, "object", nil, blob.PutOptions{})
 	server.ResetLog()
 	server.Inject(fakes3.Fault{Kind: fakes3.Fail, RetryAfter: time.Second})
@@ -128,7 +128,7 @@ func TestRetries(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := newFake(t, fakes3.Options{})
-			b := open(t, server, "?retry-delay=1&retry-delay-rate-limited=1"+test.parameters, s3blob.Options{Retry: s3blob.RetryOptions{Codes: []string{"Codes of the URL go first"}}})
+			b := open(t, server, "?retry-delay=1&retry-delay-rate-limited=1"+test.parameters, s3blob.Options{RetryCodes: []string{"Codes of the URL go first"}})
 			test.fault.Kind, test.fault.Times = fakes3.Fail, -1
 			server.Inject(test.fault)
 			_, err := b.Get(t.Context(), "key", blob.GetOptions{})

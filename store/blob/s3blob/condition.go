@@ -14,7 +14,7 @@ import (
 
 // abilities are what a server has shown of itself.
 type abilities struct {
-	authenticated atomic.Bool // has accepted a signature
+	authenticated atomic.Bool // has understood a request and accepted its signature
 	conditional   atomic.Bool // has refused a write whose condition did not hold
 	unconditional atomic.Bool // answers 501 to conditional writes
 	probed        atomic.Bool // learnCondition has asked

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/internal/resume"
 )
 
 // copyPartSize is the size of the parts of a big object that the server copies.
@@ -182,7 +183,7 @@ func (c *serverCopy) copyParts(ctx context.Context, id *string) ([]types.Complet
 				Bucket: &c.b.name, Key: &c.key, UploadId: id, PartNumber: number,
 				CopySource:        &c.source,
 				CopySourceIfMatch: optional(c.attrs.ETag),
-				CopySourceRange:   aws.String(rangeHeader(offset, min(size, c.attrs.Size-offset))),
+				CopySourceRange:   aws.String(resume.RangeHeader(offset, min(size, c.attrs.Size-offset))),
 				RequestPayer:      c.b.opts.requestPayer(),
 			})
 			if err == nil && out.CopyPartResult == nil {

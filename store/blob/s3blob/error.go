@@ -20,8 +20,11 @@ var sentinels = map[string]error{
 	"NoSuchKey":                          blob.ErrNotFound,
 	"NoSuchVersion":                      blob.ErrNotFound,
 	"NoSuchUpload":                       blob.ErrNotFound,
-	"NotFound":                           blob.ErrNotFound,
 	"NoSuchBucket":                       blob.ErrNoSuchBucket,
+	"InvalidObjectState":                 errArchived,
+	"NoSuchUser":                         blob.ErrAccessDenied,
+	"NoSuchAccessKey":                    blob.ErrAccessDenied,
+	"UserNotFound":                       blob.ErrAccessDenied,
 	"AccessDenied":                       blob.ErrAccessDenied,
 	"AllAccessDisabled":                  blob.ErrAccessDenied,
 	"AccountProblem":                     blob.ErrAccessDenied,
@@ -53,13 +56,22 @@ var sentinels = map[string]error{
 	"ServiceUnavailable":                 blob.ErrThrottled,
 }
 
+// errArchived is a refusal to read, but not one that a reader may take for a
+// missing object.
+var errArchived = errors.New("the object is in an archive and has to be restored first")
+
+// errNotS3 is a 404 that says nothing about a key.
+var errNotS3 = errors.New("the endpoint does not answer as S3 does")
+
+// statuses says what an answer means whose code is not known. 404 is not among
+// them: a web server, or a gateway that knows no such bucket or user, answers
+// so too.
 var statuses = map[int]error{
 	http.StatusMovedPermanently:      blob.ErrRegion,
 	http.StatusTemporaryRedirect:     blob.ErrRegion,
 	http.StatusUnauthorized:          blob.ErrAccessDenied,
+	http.StatusProxyAuthRequired:     blob.ErrAccessDenied,
 	http.StatusForbidden:             blob.ErrAccessDenied,
-	http.StatusNotFound:              blob.ErrNotFound,
-	http.StatusGone:                  blob.ErrNotFound,
 	http.StatusPreconditionFailed:    blob.ErrPrecondition,
 	http.StatusRequestEntityTooLarge: blob.ErrTooLarge,
 	http.StatusTooManyRequests:       blob.ErrThrottled,
@@ -110,6 +122,12 @@ func cause(err error, code string, status int, message string) error {
 	if sentinel == nil {
 		sentinel = statuses[status]
 	}
+	if sentinel == nil && (status == http.StatusNotFound || status == http.StatusGone) {
+		sentinel = errNotS3
+		if isHead(err) {
+			sentinel = blob.ErrNotFound // it has no body that could say more
+		}
+	}
 	const maxMessage = 512
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
@@ -133,6 +151,12 @@ func cause(err error, code string, status int, message string) error {
 		return oe.Err
 	}
 	return err
+}
+
+// isHead reports whether a failure is the answer to a HEAD.
+func isHead(err error) bool {
+	var re *smithyhttp.ResponseError
+	return errors.As(err, &re) && re.Response != nil && re.Response.Request != nil && re.Response.Request.Method == http.MethodHead
 }
 
 func requestID(err error) string {

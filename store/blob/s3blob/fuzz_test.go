@@ -1,7 +1,6 @@
 package s3blob
 
 import (
-	"fmt"
 	"net/url"
 	"testing"
 
@@ -9,36 +8,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-func TestParseContentRange(t *testing.T) {
-	first, last, size, err := parseContentRange("bytes 5-9/10")
-	require.NoError(t, err)
-	assert.Equal(t, [3]int64{5, 9, 10}, [3]int64{first, last, size})
-	for _, s := range []string{
-		"", "bytes", "bytes 5-9", "bytes */10", "bytes 5-9/*", "bytes 9-5/10", "bytes 5-10/10", "bytes -5-9/10",
-		"bytes 5-9/10 ", "Bytes 5-9/10", "bytes +5-9/10", "bytes 5-9223372036854775808/9223372036854775809",
-	} {
-		_, _, _, err := parseContentRange(s)
-		assert.Error(t, err, s)
-	}
-}
-
-func FuzzParseContentRange(f *testing.F) {
-	for _, s := range []string{"bytes 0-0/1", "bytes 5-9/10", "bytes */10", "bytes 9-5/10", ""} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		first, last, size, err := parseContentRange(s)
-		if err != nil {
-			return
-		}
-		require.True(t, 0 <= first && first <= last && last < size, s)
-		again := fmt.Sprintf("bytes %d-%d/%d", first, last, size)
-		first2, last2, size2, err := parseContentRange(again)
-		require.NoError(t, err)
-		require.Equal(t, [3]int64{first, last, size}, [3]int64{first2, last2, size2})
-	})
-}
 
 func FuzzDecodeKey(f *testing.F) {
 	for _, key := range []string{"a+b", "a b", "a%b", "é/ü", "\x01"} {

@@ -38,14 +38,17 @@ func (b *Bucket) Head(ctx context.Context, key string) (blob.Attrs, error) {
 }
 
 // explainHead returns a better error than that of a HEAD, whose answer has no
-// body and so does not tell a refused signature from a missing permission. As
-// long as no signature of this bucket's is known to be good, the first byte is
-// asked for, to read what that is refused with.
+// body: a refused signature looks like a missing permission, and any web
+// server's 404 like a missing key. As long as no request of this bucket's is
+// known to have been understood, the first byte is asked for, to read what that
+// is refused with.
 func (b *Bucket) explainHead(ctx context.Context, full string, err error) error {
 	switch statusOf(err) {
 	case http.StatusNotFound:
-		b.authenticated.Store(true)
-		return err
+		if b.authenticated.Load() || b.opts.Dialect == DialectAWS {
+			b.authenticated.Store(true)
+			return err
+		}
 	case http.StatusForbidden:
 		if b.authenticated.Load() {
 			return err

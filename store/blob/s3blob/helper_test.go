@@ -19,7 +19,7 @@ import (
 )
 
 // quick makes retries wait next to nothing.
-var quick = s3blob.RetryOptions{Delay: time.Millisecond, RateLimitedDelay: 5 * time.Millisecond, MaxDelay: 2 * time.Second}
+var quick = blob.Retry{Delay: time.Millisecond, RateLimitedDelay: 5 * time.Millisecond, MaxDelay: 2 * time.Second}
 
 // newFake starts a fake server with one bucket, named "bucket".
 func newFake(t testing.TB, o fakes3.Options) *fakes3.Server {

@@ -24,6 +24,10 @@ func (b *Bucket) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob
 	}
 }
 
+// maxIdlePages bounds how many pages without a new key a listing may have one
+// after another. Amazon passes over deleted objects in such pages.
+const maxIdlePages = 1000
+
 func (b *Bucket) list(ctx context.Context, opts blob.ListOptions, yield func(blob.Attrs, error) bool) error {
 	in := &s3.ListObjectsV2Input{
 		Bucket:       &b.name,
@@ -38,15 +42,23 @@ func (b *Bucket) list(ctx context.Context, opts blob.ListOptions, yield func(blo
 	if opts.Shallow {
 		in.Delimiter = aws.String("/")
 	}
+	last, idle := "", 0
 	for {
 		out, err := b.client.ListObjectsV2(ctx, in)
 		if err != nil {
 			return err
 		}
+		b.authenticated.Store(true)
+		idle++
 		for i := range out.Contents {
 			attrs, err := b.listed(&out.Contents[i], out.EncodingType)
 			if err != nil {
 				return err
+			}
+			if full := b.prefix + attrs.Key; full <= last {
+				return fmt.Errorf("the server's listing does not rise: %q comes after %q", full, last)
+			} else {
+				last, idle = full, 0
 			}
 			// The prefix itself may be an object that marks a folder, and
 			// some servers do not know StartAfter.
@@ -59,6 +71,18 @@ func (b *Bucket) list(ctx context.Context, opts blob.ListOptions, yield func(blo
 		}
 		if !value(out.IsTruncated) {
 			return nil
+		}
+		for i := range out.CommonPrefixes {
+			folder, err := decodeKey(out.CommonPrefixes[i].Prefix, out.EncodingType)
+			if err != nil {
+				return err
+			}
+			if folder > last {
+				last, idle = folder, 0
+			}
+		}
+		if idle >= maxIdlePages {
+			return fmt.Errorf("the server's listing has no more keys after %q and does not end", last)
 		}
 		if next := value(out.NextContinuationToken); next == "" || next == value(in.ContinuationToken) {
 			return errors.New("the server's listing is cut off and has no token to go on with")

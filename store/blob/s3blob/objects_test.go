@@ -86,7 +86,7 @@ func TestDelete(t *testing.T) {
 			{Status: 400, Code: "InvalidArgument"},
 		} {
 			server := newFake(t, fakes3.Options{})
-			b := open(t, server, "?", s3blob.Options{Retry: s3blob.RetryOptions{Attempts: 1}})
+			b := open(t, server, "?", s3blob.Options{Retry: blob.Retry{Attempts: 1}})
 			fault.Op, fault.Kind, fault.Times = fakes3.DeleteObjects, fakes3.Fail, -1
 			server.Inject(fault)
 			require.NoError(t, b.Delete(t.Context(), keys[:20]...))

@@ -3,13 +3,9 @@ package s3blob
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"example.com/nixs3/s3url"
@@ -54,10 +50,11 @@ func Open(ctx context.Context, u *s3url.URL, opts Options) (*Bucket, error) {
 		if u.DualStack {
 			o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
 		}
-		o.HTTPClient = roundTrip{transport}
+		o.HTTPClient = newLimited(transport, opts.Retry)
 		o.Logger = sdkLogger{opts.Logger}
-		newRetryer(mode, opts.Retry, opts.Logger).install(o)
+		newRetryer(mode, opts.Retry, opts.RetryCodes, opts.Logger).install(o)
 		opts.Dialect.speak(o)
+		expectAnswers(o)
 		followRegion(opts.Logger)(o)
 	})
 	b := newBucket(client, u.Bucket, u.Prefix, opts)
@@ -94,32 +91,7 @@ func (o Options) with(u *s3url.URL) Options {
 		}
 	}
 	if len(u.RetryableExceptionNames) > 0 {
-		r.Codes = u.RetryableExceptionNames
+		o.RetryCodes = u.RetryableExceptionNames
 	}
 	return o
-}
-
-// transport returns what sends the requests, and the same where it belongs to
-// the bucket.
-func (o *Options) transport(cfg aws.Config, t *s3url.Transport) (http.RoundTripper, *http.Transport, error) {
-	if o.Transport != nil {
-		if t.TLSCertificate != "" {
-			return nil, nil, fmt.Errorf("tls-certificate=%s: has no effect on a transport of the caller's", t.TLSCertificate)
-		}
-		return o.Transport, nil, nil
-	}
-	own := newTransport(o.MaxConcurrency)
-	if loaded, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
-		if tls := loaded.GetTransport().TLSClientConfig; tls != nil {
-			own.TLSClientConfig.RootCAs = tls.RootCAs // AWS_CA_BUNDLE
-		}
-	}
-	if t.TLSCertificate != "" {
-		cert, err := tls.LoadX509KeyPair(t.TLSCertificate, cmp.Or(t.TLSPrivateKey, t.TLSCertificate))
-		if err != nil {
-			return nil, nil, fmt.Errorf("tls-certificate=%s: %w", t.TLSCertificate, err)
-		}
-		own.TLSClientConfig.Certificates = []tls.Certificate{cert}
-	}
-	return own, own, nil
 }

@@ -5,11 +5,11 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"example.com/nixs3/s3url"
+	"example.com/nixs3/store/blob"
 )
 
 // Options say how a bucket is reached and how objects are stored in it. The
@@ -32,8 +32,11 @@ type Options struct {
 	// limit: requests are never made to wait for each other.
 	MaxConcurrency int
 
-	// Retry says how failed requests are tried again.
-	Retry RetryOptions
+	// Retry is the policy for servers that fail, stall or are slow.
+	Retry blob.Retry
+
+	// RetryCodes are codes of errors to retry besides the usual.
+	RetryCodes []string
 
 	// PartSize is the size of the parts that big objects are sent and, with a
 	// Window, read in: 5 MiB to 5 GiB, 5 MiB where it is 0. It grows by itself
@@ -65,17 +68,6 @@ type Options struct {
 	VersionID string
 }
 
-// RetryOptions say how failed requests are tried again. Delays double with
-// every attempt and are spread at random over the upper half; a server's
-// Retry-After goes before them.
-type RetryOptions struct {
-	Attempts         int           // in all, 5 where 0; 1 never retries
-	Delay            time.Duration // before the first retry, 100 ms where 0
-	MaxDelay         time.Duration // bound for each, a minute where 0
-	RateLimitedDelay time.Duration // before the first retry after "slow down", 5 s where 0
-	Codes            []string      // codes of errors to retry besides the usual
-}
-
 // Dialect is a way of speaking S3. See the package comment.
 type Dialect uint8
 
@@ -99,15 +91,7 @@ func (o Options) withDefaults() Options {
 	o.MaxConcurrency = cmp.Or(o.MaxConcurrency, defaultConcurrency)
 	o.PartSize = min(max(cmp.Or(o.PartSize, s3url.DefaultMultipartChunkSize), minPartSize), maxPartSize)
 	o.MultipartThreshold = cmp.Or(o.MultipartThreshold, s3url.DefaultMultipartThreshold)
-	o.Retry = o.Retry.withDefaults()
-	return o
-}
-
-func (o RetryOptions) withDefaults() RetryOptions {
-	o.Attempts = cmp.Or(o.Attempts, s3url.DefaultRetryAttempts)
-	o.Delay = cmp.Or(o.Delay, s3url.DefaultRetryDelay)
-	o.MaxDelay = cmp.Or(o.MaxDelay, s3url.DefaultRetryMaxDelay)
-	o.RateLimitedDelay = cmp.Or(o.RateLimitedDelay, s3url.DefaultRetryDelayRateLimited)
+	o.Retry = o.Retry.WithDefaults()
 	return o
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"example.com/nixs3/store/blob/internal/retry"
 )
 
 // pace is how many requests of a client are under way at once. There is no
@@ -40,7 +42,7 @@ func (p *pace) begin(ctx context.Context) (time.Time, error) {
 		freed := p.freed
 		p.mu.Unlock()
 		if wait > 0 {
-			if err := sleep(ctx, wait); err != nil {
+			if err := retry.Sleep(ctx, wait); err != nil {
 				return now, err
 			}
 			continue

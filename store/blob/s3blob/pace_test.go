@@ -11,6 +11,8 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/store/blob"
 )
 
 func TestPace(t *testing.T) {
@@ -93,29 +95,6 @@ func TestPace(t *testing.T) {
 	})
 }
 
-func TestBackoff(t *testing.T) {
-	const ms = time.Millisecond
-	for _, test := range []struct {
-		delay, limit time.Duration
-		attempt      int
-		most         time.Duration
-	}{
-		{100 * ms, time.Second, 1, 100 * ms},
-		{100 * ms, time.Second, 2, 200 * ms},
-		{100 * ms, time.Second, 4, 800 * ms},
-		{100 * ms, time.Second, 5, time.Second},
-		{100 * ms, time.Second, 1 << 30, time.Second},
-		{time.Minute, time.Second, 1, time.Second},
-		{1, time.Second, 1, 1},
-	} {
-		for range 20 {
-			got := backoff(test.delay, test.limit, test.attempt)
-			assert.LessOrEqual(t, got, test.most, "%+v", test)
-			assert.GreaterOrEqual(t, got, test.most/2, "%+v", test)
-		}
-	}
-}
-
 func responseError(status int, header http.Header) error {
 	return &smithyhttp.ResponseError{
 		Response: &smithyhttp.Response{Response: &http.Response{StatusCode: status, Header: header}},
@@ -123,32 +102,9 @@ func responseError(status int, header http.Header) error {
 	}
 }
 
-func TestRetryAfter(t *testing.T) {
-	soon := time.Now().Add(time.Hour).UTC().Format(http.TimeFormat)
-	for text, want := range map[string]struct {
-		delay time.Duration
-		ok    bool
-	}{
-		"":                              {0, false},
-		"0":                             {0, true},
-		"120":                           {2 * time.Minute, true},
-		"-1":                            {0, false},
-		"soon":                          {0, false},
-		"99999999999999999999":          {0, false},
-		soon:                            {time.Hour, true},
-		"Mon, 02 Jan 2006 15:04:05 GMT": {0, true},
-	} {
-		got, ok := retryAfter(responseError(503, http.Header{"Retry-After": {text}}))
-		assert.Equal(t, want.ok, ok, text)
-		assert.InDelta(t, want.delay, got, float64(2*time.Second), text)
-	}
-	_, ok := retryAfter(errors.New("no answer"))
-	assert.False(t, ok)
-}
-
 func TestRetryer(t *testing.T) {
-	opts := RetryOptions{Attempts: 7, Delay: time.Second, MaxDelay: time.Minute, RateLimitedDelay: 10 * time.Second, Codes: []string{"Mine"}}.withDefaults()
-	r := newRetryer("", opts, Options{}.withDefaults().Logger)
+	opts := blob.Retry{Attempts: 7, Delay: time.Second, MaxDelay: time.Minute, RateLimitedDelay: 10 * time.Second}
+	r := newRetryer("", opts, []string{"Mine"}, Options{}.withDefaults().Logger)
 	assert.Equal(t, 7, r.MaxAttempts())
 
 	delay, err := r.RetryDelay(1, errors.New("reset"))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"io"
 	"math"
-	"net/http"
 	"sync"
 
 	"example.com/nixs3/store/blob"
@@ -15,36 +14,28 @@ import (
 func (g *download) parallel(ctx context.Context, opts blob.GetOptions) (*blob.Object, error) {
 	part := g.b.opts.PartSize
 	first := opts
-	first.Length = min(part, math.MaxInt64-opts.Offset)
+	first.Length = min(part, math.MaxInt64-max(opts.Offset, 0))
 	obj, err := g.open(ctx, first)
 	if err != nil {
-		if statusOf(err) == http.StatusRequestedRangeNotSatisfiable {
-			return g.empty(ctx, opts)
-		}
-		return nil, g.b.fail(ctx, "Get", g.key, err)
+		return nil, err
 	}
 	end := obj.Size
 	if opts.Length > 0 && opts.Length < end-opts.Offset {
 		end = opts.Offset + opts.Length
 	}
-	if obj.Offset+obj.Length >= end || obj.ETag == "" {
-		return g.rest(ctx, obj, opts)
+	if obj.Offset+obj.Length >= end {
+		return obj, nil
+	}
+	if obj.ETag == "" {
+		// Parts might be of different objects.
+		obj.Body.Close()
+		return g.open(ctx, opts)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := &window{g: g, ctx: ctx, cancel: cancel, etag: obj.ETag, next: obj.Offset + obj.Length, end: end, first: obj.Body}
+	w := &window{g: g, ctx: ctx, cancel: cancel, etag: obj.ETag, verified: opts.Verified, next: obj.Offset + obj.Length, end: end, first: obj.Body}
 	w.fill()
 	obj.Length, obj.Body = end-obj.Offset, w
 	return obj, nil
-}
-
-// rest returns obj where it is the whole of what is wanted, and else reads it
-// again as one stream: without an ETag, parts might be of different objects.
-func (g *download) rest(ctx context.Context, obj *blob.Object, opts blob.GetOptions) (*blob.Object, error) {
-	if obj.ETag != "" {
-		return obj, nil
-	}
-	obj.Body.Close()
-	return g.serial(ctx, opts)
 }
 
 // window is the body of a parallel Get: the first part as a stream, the others
@@ -54,6 +45,8 @@ type window struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	etag   string
+
+	verified bool // see blob.GetOptions
 
 	first     io.ReadCloser // nil when it has been read
 	ahead     []*part       // in order, the one that is read from at the front
@@ -74,21 +67,21 @@ func (w *window) fill() {
 	for len(w.ahead) < w.g.b.opts.Window-1 && w.next < w.end {
 		size := min(w.g.b.opts.PartSize, w.end-w.next)
 		p := &part{buffer: w.g.b.buffers.get(), ready: make(chan struct{})}
-		opts := blob.GetOptions{Offset: w.next, Length: size, IfMatch: w.etag}
+		opts := blob.GetOptions{Offset: w.next, Length: size, IfMatch: w.etag, Verified: w.verified}
 		go func() {
 			defer close(p.ready)
-			p.data, p.err = w.g.fetch(w.ctx, opts, p.buffer[:size])
+			p.data, p.err = w.g.readPart(w.ctx, opts, p.buffer[:size])
 		}()
 		w.ahead = append(w.ahead, p)
 		w.next += size
 	}
 }
 
-// fetch reads a range into a buffer of its size.
-func (g *download) fetch(ctx context.Context, opts blob.GetOptions, buffer []byte) ([]byte, error) {
+// readPart reads a range into a buffer of its size.
+func (g *download) readPart(ctx context.Context, opts blob.GetOptions, buffer []byte) ([]byte, error) {
 	obj, err := g.open(ctx, opts)
 	if err != nil {
-		return nil, g.b.fail(ctx, "Get", g.key, err)
+		return nil, err
 	}
 	defer obj.Body.Close()
 	n, err := io.ReadFull(obj.Body, buffer)

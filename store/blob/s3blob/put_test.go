@@ -266,7 +266,7 @@ func TestPutWithoutMultipart(t *testing.T) {
 	})
 	t.Run("the server has none", func(t *testing.T) {
 		server := newFake(t, fakes3.Options{})
-		b := open(t, server, "?"+inParts, s3blob.Options{Retry: s3blob.RetryOptions{Attempts: 1}})
+		b := open(t, server, "?"+inParts, s3blob.Options{Retry: blob.Retry{Attempts: 1}})
 		server.Inject(fakes3.Fault{Op: fakes3.CreateMultipartUpload, Kind: fakes3.Fail, Status: 501, Code: "NotImplemented"})
 		put(t, b, "object", big, blob.PutOptions{})
 		requireObject(t, b, "object", big)

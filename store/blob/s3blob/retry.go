@@ -5,9 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,6 +14,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"example.com/nixs3/store/blob"
+	policy "example.com/nixs3/store/blob/internal/retry"
 )
 
 // conflictCodes are answers that S3 gives to one of several requests for the
@@ -33,12 +34,12 @@ var conflictCodes = map[string]struct{}{
 type retryer struct {
 	aws.RetryerV2
 	throttled retry.IsErrorThrottles
-	opts      RetryOptions
+	opts      blob.Retry
 	log       *slog.Logger
 	pace      pace
 }
 
-func newRetryer(mode aws.RetryMode, opts RetryOptions, log *slog.Logger) *retryer {
+func newRetryer(mode aws.RetryMode, opts blob.Retry, names []string, log *slog.Logger) *retryer {
 	r := &retryer{
 		opts: opts,
 		log:  log,
@@ -47,8 +48,8 @@ func newRetryer(mode aws.RetryMode, opts RetryOptions, log *slog.Logger) *retrye
 			throttleStatus{},
 		}, retry.DefaultThrottles...),
 	}
-	codes := make(map[string]struct{}, len(opts.Codes))
-	for _, code := range opts.Codes {
+	codes := make(map[string]struct{}, len(names))
+	for _, code := range names {
 		codes[code] = struct{}{}
 	}
 	standard := func(o *retry.StandardOptions) {
@@ -59,7 +60,7 @@ func newRetryer(mode aws.RetryMode, opts RetryOptions, log *slog.Logger) *retrye
 		// are the bound here.
 		o.RateLimiter = ratelimit.None
 		o.Retryables = append([]retry.IsErrorRetryable{hopeless{}}, append(o.Retryables,
-			retry.RetryableHTTPStatusCode{Codes: map[int]struct{}{http.StatusTooManyRequests: {}}},
+			passingStatus{},
 			retry.RetryableErrorCode{Codes: conflictCodes},
 			retry.RetryableErrorCode{Codes: codes})...)
 		o.Throttles = r.throttled
@@ -102,11 +103,7 @@ func (r *retryer) attempt(ctx context.Context, in middleware.FinalizeInput, next
 
 // BackoffDelay returns how long to wait after the attempt-th failure.
 func (r *retryer) BackoffDelay(attempt int, err error) (time.Duration, error) {
-	delay := r.opts.Delay
-	if r.throttled.IsErrorThrottle(err) == aws.TrueTernary {
-		delay = r.opts.RateLimitedDelay
-	}
-	delay = backoff(delay, r.opts.MaxDelay, attempt)
+	delay := policy.Delay(r.opts, attempt, r.throttled.IsErrorThrottle(err) == aws.TrueTernary)
 	if after, ok := retryAfter(err); ok {
 		delay = min(after, r.opts.MaxDelay)
 		r.pace.hold(delay)
@@ -115,34 +112,13 @@ func (r *retryer) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	return delay, nil
 }
 
-// backoff doubles delay with every attempt up to limit, and takes up to half of
-// it off at random so that many clients do not return at once.
-func backoff(delay, limit time.Duration, attempt int) time.Duration {
-	for ; attempt > 1 && delay < limit; attempt-- {
-		delay *= 2
-	}
-	delay = min(delay, limit)
-	return delay - rand.N(delay/2+1)
-}
-
-// retryAfter returns what the server asked for in a Retry-After of seconds or
-// of a date.
+// retryAfter returns what the server asked for in a Retry-After.
 func retryAfter(err error) (time.Duration, bool) {
 	var re *smithyhttp.ResponseError
 	if !errors.As(err, &re) || re.Response == nil {
 		return 0, false
 	}
-	v := re.Response.Header.Get("Retry-After")
-	if v == "" {
-		return 0, false
-	}
-	if seconds, err := strconv.ParseUint(v, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second, true
-	}
-	if t, err := http.ParseTime(v); err == nil {
-		return max(time.Until(t), 0), true
-	}
-	return 0, false
+	return policy.After(re.Response.Header, time.Now())
 }
 
 // throttleStatus takes 429 and 503 for "slow down" whatever the body says.
@@ -151,10 +127,19 @@ type throttleStatus struct{}
 func (throttleStatus) IsErrorThrottle(err error) aws.Ternary {
 	var re *smithyhttp.ResponseError
 	if errors.As(err, &re) {
-		switch re.HTTPStatusCode() {
-		case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if policy.IsLimited(re.HTTPStatusCode()) {
 			return aws.TrueTernary
 		}
+	}
+	return aws.UnknownTernary
+}
+
+// passingStatus retries the statuses that blob.Retry names.
+type passingStatus struct{}
+
+func (passingStatus) IsErrorRetryable(err error) aws.Ternary {
+	if policy.IsPassing(statusOf(err)) {
+		return aws.TrueTernary
 	}
 	return aws.UnknownTernary
 }
@@ -169,16 +154,4 @@ func (hopeless) IsErrorRetryable(err error) aws.Ternary {
 		return aws.FalseTernary
 	}
 	return aws.UnknownTernary
-}
-
-// sleep waits for d or until the context ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
 }

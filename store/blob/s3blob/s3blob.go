@@ -39,7 +39,7 @@
 //
 // Every error is a *[blob.Error] with the server's code, the request ID and,
 // for the frequent ones, what mends it. Requests are retried as
-// [RetryOptions] say; a server that asks to slow down slows the whole client.
+// [blob.Retry] says; a server that asks to slow down slows the whole client.
 // An upload that fails or is cancelled is aborted on a context of its own, for
 // at most ten seconds.
 package s3blob
@@ -51,7 +51,6 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -78,8 +77,7 @@ type Bucket struct {
 	opts     Options
 	log      *slog.Logger
 	abilities
-	buffers   bufferPool
-	stallTime time.Duration
+	buffers bufferPool
 
 	// transport is closed with the bucket; nil where it is the caller's.
 	transport *http.Transport
@@ -87,23 +85,22 @@ type Bucket struct {
 
 // New returns the bucket that client reaches by name, with prefix (which may be
 // empty) before every key. Credentials, retries and connections are those of
-// the client; Retry and Transport of the options have no effect. To speak the
-// compatible dialect, the bucket uses a copy of the client that is set up for
-// it.
+// the client: the attempts and delays of Options.Retry count for downloads that
+// break off alone, its times for all requests; Transport and RetryCodes have no
+// effect. The bucket uses a copy of the client that is set up for the dialect
+// and has the limits of package blob.
 func New(client *s3.Client, bucket, prefix string, opts Options) *Bucket {
 	opts = opts.withDefaults()
 	o := client.Options()
 	if opts.Dialect == DialectAuto {
 		opts.Dialect = dialectOf(value(o.BaseEndpoint))
 	}
-	if opts.Dialect == DialectCompatible {
-		client = s3.New(o, opts.Dialect.speak)
-	}
-	return newBucket(client, bucket, prefix, opts)
+	limited := s3.New(o, opts.Dialect.speak, expectAnswers, func(o *s3.Options) { withLimits(o, opts.Retry) })
+	return newBucket(limited, bucket, prefix, opts)
 }
 
 func newBucket(client *s3.Client, bucket, prefix string, opts Options) *Bucket {
-	b := &Bucket{client: client, name: bucket, opts: opts, log: opts.Logger, stallTime: stallTime}
+	b := &Bucket{client: client, name: bucket, opts: opts, log: opts.Logger}
 	if prefix = strings.Trim(prefix, "/"); prefix != "" {
 		b.prefix = prefix + "/"
 	}

@@ -34,8 +34,7 @@ func TestStalledBodyResumes(t *testing.T) {
 	}))
 	defer server.Close()
 	client := s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: aws.String(server.URL), UsePathStyle: true})
-	b := New(client, "bucket", "", Options{})
-	b.stallTime = 50 * time.Millisecond
+	b := New(client, "bucket", "", Options{Retry: blob.Retry{Stall: 50 * time.Millisecond, Delay: 1}})
 	got, _, err := blob.ReadAll(t.Context(), b, "object", 10)
 	require.NoError(t, err)
 	assert.Equal(t, "0123456789", string(got))
@@ -51,9 +50,8 @@ func TestStalledBodyFails(t *testing.T) {
 	}))
 	defer server.Close()
 	client := s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: aws.String(server.URL), UsePathStyle: true})
-	b := New(client, "bucket", "", Options{})
-	b.stallTime = 50 * time.Millisecond
+	b := New(client, "bucket", "", Options{Retry: blob.Retry{Stall: 50 * time.Millisecond, Delay: 1}})
 	_, _, err := blob.ReadAll(t.Context(), b, "object", 10)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-	require.ErrorContains(t, err, "the server sends nothing more")
+	require.ErrorContains(t, err, "the server sent nothing more")
 }

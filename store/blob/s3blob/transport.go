@@ -1,40 +1,65 @@
 package s3blob
 
 import (
-	"crypto/tls"
-	"net"
+	"fmt"
 	"net/http"
-	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"example.com/nixs3/s3url"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/internal/wire"
 )
 
-// minIdleConns is how many idle connections are kept whatever the configured
-// concurrency: they cost nothing until used, and a pool smaller than the number
-// of requests reconnects for every one of them.
-const minIdleConns = 256
-
-// newTransport returns the transport of one bucket.
-func newTransport(concurrency int) *http.Transport {
-	return &http.Transport{
-		Proxy: http.ProxyFromEnvironment,
-		DialContext: (&net.Dialer{
-			Timeout:   15 * time.Second,
-			KeepAlive: 15 * time.Second,
-		}).DialContext,
-		TLSHandshakeTimeout:   15 * time.Second,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-		ForceAttemptHTTP2:     true,
-		MaxIdleConns:          0, // MaxIdleConnsPerHost is the bound
-		MaxIdleConnsPerHost:   max(concurrency, minIdleConns),
-		IdleConnTimeout:       90 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		ResponseHeaderTimeout: 2 * time.Minute,
-		// Objects are stored as they are: what is compressed stays so.
-		DisableCompression: true,
+// transport returns what sends the requests, and the same where it belongs to
+// the bucket.
+func (o *Options) transport(cfg aws.Config, t *s3url.Transport) (http.RoundTripper, *http.Transport, error) {
+	if o.Transport != nil {
+		if t.TLSCertificate != "" {
+			return nil, nil, fmt.Errorf("tls-certificate=%s: has no effect on a transport of the caller's", t.TLSCertificate)
+		}
+		return o.Transport, nil, nil
 	}
+	own, err := wire.NewBase(o.MaxConcurrency)
+	if err != nil {
+		return nil, nil, err
+	}
+	if loaded, ok := cfg.HTTPClient.(*awshttp.BuildableClient); ok {
+		if tls := loaded.GetTransport().TLSClientConfig; tls != nil && tls.RootCAs != nil {
+			own.TLSClientConfig.RootCAs = tls.RootCAs // AWS_CA_BUNDLE
+		}
+	}
+	if t.TLSCertificate != "" {
+		own.TLSClientConfig.GetClientCertificate, err = wire.ClientCertificate(t.TLSCertificate, t.TLSPrivateKey)
+		if err != nil {
+			return nil, nil, fmt.Errorf("tls-certificate=%s: %w", t.TLSCertificate, err)
+		}
+	}
+	return own, own, nil
 }
 
-// roundTrip is the s3.HTTPClient over a transport. It follows no redirect: a
-// signature is good for one host only.
-type roundTrip struct{ http.RoundTripper }
+// limited is the s3.HTTPClient over a transport, with the limits of package
+// wire. It follows no redirect: a signature is good for one host only.
+type limited struct{ *wire.Transport }
 
-func (c roundTrip) Do(r *http.Request) (*http.Response, error) { return c.RoundTrip(r) }
+func newLimited(base http.RoundTripper, r blob.Retry) limited {
+	return limited{&wire.Transport{Base: base, Retry: r}}
+}
+
+func (l limited) Do(r *http.Request) (*http.Response, error) { return l.RoundTrip(r) }
+
+// sender is the transport over a client that the caller made.
+type sender struct{ s3.HTTPClient }
+
+func (s sender) RoundTrip(r *http.Request) (*http.Response, error) { return s.Do(r) }
+
+// withLimits returns the client with limits on what its server may do.
+func withLimits(o *s3.Options, r blob.Retry) {
+	client := o.HTTPClient
+	if client == nil {
+		client = awshttp.NewBuildableClient()
+	}
+	o.HTTPClient = newLimited(sender{client}, r)
+}

@@ -2,7 +2,7 @@ package s3blob
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"iter"
 	"strings"
 
@@ -35,6 +35,7 @@ func (b *Bucket) uploads(ctx context.Context, prefix string) iter.Seq2[blob.Uplo
 			RequestPayer: b.opts.requestPayer(),
 			EncodingType: types.EncodingTypeUrl,
 		}
+		pages := 0 // of the same key
 		for {
 			out, err := b.client.ListMultipartUploads(ctx, in)
 			if codeOf(err) == "NoSuchUpload" {
@@ -59,8 +60,13 @@ func (b *Bucket) uploads(ctx context.Context, prefix string) iter.Seq2[blob.Uplo
 				return
 			}
 			next, err := decodeKey(out.NextKeyMarker, out.EncodingType)
-			if err == nil && next == value(in.KeyMarker) && value(out.NextUploadIdMarker) == value(in.UploadIdMarker) {
-				err = errors.New("the server's listing of uploads does not go on behind " + next)
+			// The uploads of one key are in the order of their times.
+			if pages++; next > value(in.KeyMarker) {
+				pages = 0
+			}
+			if err == nil && (next < value(in.KeyMarker) || pages >= maxIdlePages ||
+				next == value(in.KeyMarker) && value(out.NextUploadIdMarker) == value(in.UploadIdMarker)) {
+				err = fmt.Errorf("the server's listing of uploads does not go on after %q", next)
 			}
 			if err != nil {
 				yield(blob.Upload{}, err)

@@ -1,0 +1,127 @@
+package wire
+
+import (
+	"cmp"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http/httpproxy"
+)
+
+// minIdle is how many idle connections are kept at least. They cost nothing
+// until they are used, and a pool smaller than the number of requests connects
+// anew for each of them.
+const minIdle = 256
+
+// NewBase returns a transport that keeps as many connections as there are
+// requests at a time. It takes proxies and certificate authorities from the
+// environment, and decompresses nothing: objects come as they are stored.
+func NewBase(requests int) (*http.Transport, error) {
+	roots, err := authorities()
+	if err != nil {
+		return nil, err
+	}
+	return &http.Transport{
+		Proxy:                 proxies(),
+		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		TLSHandshakeTimeout:   15 * time.Second,
+		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		ForceAttemptHTTP2:     true,
+		MaxIdleConnsPerHost:   max(requests, minIdle),
+		IdleConnTimeout:       90 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		DisableCompression:    true,
+	}, nil
+}
+
+// proxies returns the choice of a proxy by http_proxy, https_proxy and
+// no_proxy, with all_proxy for both schemes where they are silent, as curl and
+// so Nix takes them. No error of it repeats an address, which may have a
+// password.
+func proxies() func(*http.Request) (*url.URL, error) {
+	config := httpproxy.FromEnvironment()
+	all := cmp.Or(os.Getenv("all_proxy"), os.Getenv("ALL_PROXY"))
+	config.HTTPProxy = cmp.Or(config.HTTPProxy, all)
+	config.HTTPSProxy = cmp.Or(config.HTTPSProxy, all)
+	choose := config.ProxyFunc()
+	return func(r *http.Request) (*url.URL, error) {
+		proxy, err := choose(r.URL)
+		if err != nil {
+			return nil, errors.New("the address of the proxy in the environment is not a valid URL")
+		}
+		return proxy, nil
+	}
+}
+
+// authorities returns the certificates of NIX_SSL_CERT_FILE or SSL_CERT_FILE,
+// which replace the system's as they do for Nix; nil where neither is set.
+func authorities() (*x509.CertPool, error) {
+	for _, name := range []string{"NIX_SSL_CERT_FILE", "SSL_CERT_FILE"} {
+		file := os.Getenv(name)
+		if file == "" || file == "/no-cert-file.crt" { // as Nix says to builds that there is none
+			continue
+		}
+		pem, err := os.ReadFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("%s: %s has no certificate", name, file)
+		}
+		return pool, nil
+	}
+	return nil, nil
+}
+
+// ClientCertificate returns a tls.Config.GetClientCertificate that reads a
+// certificate and its key again when a file has changed, so that a renewed one
+// is used without opening the bucket anew. The key may be in the certificate's
+// file; key is empty then. It fails where there is no usable pair now.
+func ClientCertificate(certificate, key string) (func(*tls.CertificateRequestInfo) (*tls.Certificate, error), error) {
+	key = cmp.Or(key, certificate)
+	var mu sync.Mutex
+	var pair tls.Certificate
+	var seen [2]Version
+	get := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		now := [2]Version{VersionOf(certificate), VersionOf(key)}
+		if now != seen || pair.Certificate == nil {
+			fresh, err := tls.LoadX509KeyPair(certificate, key)
+			switch {
+			case err == nil:
+				pair, seen = fresh, now
+			case pair.Certificate == nil:
+				return nil, err
+			} // else half of the pair may be written: the old one goes on
+		}
+		current := pair
+		return &current, nil
+	}
+	_, err := get(nil)
+	return get, err
+}
+
+// Version tells the states of a file apart. Zero is a file that is not there.
+type Version struct {
+	modified time.Time
+	size     int64
+}
+
+// VersionOf returns the state of a file now.
+func VersionOf(name string) Version {
+	info, err := os.Stat(name)
+	if err != nil {
+		return Version{}
+	}
+	return Version{info.ModTime(), info.Size()}
+}

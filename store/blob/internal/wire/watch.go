@@ -1,0 +1,232 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"example.com/nixs3/store/blob"
+)
+
+// watch ends an exchange with a server when it takes too long.
+type watch struct {
+	cancel context.CancelCauseFunc
+
+	mu    sync.Mutex
+	timer *time.Timer
+	cause *stalled // what it means when the timer fires now; nil at rest
+	stall *stalled // what ended the exchange
+	ended bool
+
+	content sync.Mutex // held while the content of the request is read
+	over    bool       // nothing of it is read any more
+}
+
+func newWatch(cancel context.CancelCauseFunc) *watch {
+	w := &watch{cancel: cancel}
+	w.timer = time.AfterFunc(time.Hour, w.fire)
+	return w
+}
+
+func (w *watch) fire() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.ended || w.cause == nil {
+		return
+	}
+	w.stall, w.cause = w.cause, nil
+	w.cancel(w.stall)
+}
+
+// wait lets the exchange end after d unless it goes on before.
+func (w *watch) wait(d time.Duration, what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.ended {
+		w.cause = &stalled{what, d}
+		w.timer.Reset(d)
+	}
+}
+
+// rest stops the clock.
+func (w *watch) rest() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	w.cause = nil
+}
+
+// end stops the clock for good.
+func (w *watch) end() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.timer.Stop()
+	w.ended = true
+}
+
+// abandon makes sure that the content of the request is not read any more: its
+// owner may reuse it when the operation has returned.
+func (w *watch) abandon() {
+	w.content.Lock()
+	defer w.content.Unlock()
+	w.over = true
+}
+
+// explain returns the stall that ended the exchange, or err where none did.
+func (w *watch) explain(err error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stall != nil {
+		return w.stall
+	}
+	return err
+}
+
+// sending is the body of a request. The time that its content takes does not
+// count, the time until the transport comes for more does.
+type sending struct {
+	io.ReadCloser
+	w     *watch
+	retry *blob.Retry
+	left  int64 // -1 where the length is not known
+}
+
+func (s *sending) Read(p []byte) (int, error) {
+	s.w.content.Lock()
+	defer s.w.content.Unlock()
+	if s.w.over {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	s.w.rest()
+	n, err := s.ReadCloser.Read(p)
+	s.left -= int64(n)
+	if err == io.EOF || s.left == 0 {
+		s.w.wait(s.retry.FirstByte, "the server did not answer")
+	} else {
+		s.w.wait(s.retry.Stall, "the server took nothing more")
+	}
+	return n, err
+}
+
+// receiving is the body of an answer.
+type receiving struct {
+	body   io.ReadCloser
+	sent   *watch // of the request
+	w      *watch
+	answer Answer
+	failed bool // the status is not a success
+
+	left  time.Duration // until the stall
+	stall time.Duration
+	limit int64 // bytes that may still come, where it is not an object
+	since int   // bytes since the clock began
+	err   error
+}
+
+func (t *Transport) receive(r *http.Request, resp *http.Response, sent *watch) *receiving {
+	b := &receiving{body: resp.Body, sent: sent, w: newWatch(sent.cancel), stall: t.Retry.Stall}
+	answer, told := r.Context().Value(answerKey{}).(Answer)
+	b.failed = resp.StatusCode >= 300
+	switch {
+	case b.failed, !told && r.Method != http.MethodGet:
+	case told:
+		b.answer = answer
+	default:
+		b.answer.Object = true
+	}
+	b.limit = b.answer.Limit
+	if b.limit == 0 {
+		b.limit = maxError
+	}
+	if b.answer == (Answer{}) {
+		b.stall = min(b.stall, errorTime)
+	}
+	b.left = b.stall
+	b.w.rest()
+	return b
+}
+
+func (b *receiving) Read(p []byte) (int, error) {
+	if b.err != nil || len(p) == 0 {
+		return 0, b.err
+	}
+	if !b.answer.Object {
+		p = p[:min(int64(len(p)), b.limit+1)]
+	}
+	begin := time.Now()
+	b.w.wait(b.left, "the server sent nothing more")
+	n, err := b.body.Read(p)
+	b.w.rest()
+	b.left -= time.Since(begin)
+	if err != nil {
+		b.err = err
+		if err != io.EOF {
+			b.err = b.explain(err)
+		}
+	}
+	if b.answer.Object {
+		// Fewer bytes than seconds are a stall, as in curl and so in Nix.
+		if b.since += n; b.since > 0 && b.since >= int(b.stall/time.Second) {
+			b.since, b.left = 0, b.stall
+		}
+	} else if n = b.count(p[:n]); b.err == errTooMuch {
+		b.w.cancel(nil)
+	}
+	if b.err != nil {
+		b.w.end()
+		b.w.cancel(nil)
+	}
+	return n, b.err
+}
+
+// count checks that an answer has no more than it may.
+func (b *receiving) count(p []byte) int {
+	if b.answer.Tags > 0 {
+		if b.answer.Tags -= bytes.Count(p, []byte{'<'}); b.answer.Tags <= 0 {
+			b.err = errTooMuch
+		}
+	}
+	n := min(int64(len(p)), b.limit)
+	if int64(len(p)) > b.limit {
+		b.err = errTooMuch
+	}
+	b.limit -= n
+	return int(n)
+}
+
+// explain returns why the answer broke off. For an error of the server's it
+// does not look like one that another attempt mends: the status decides.
+func (b *receiving) explain(err error) error {
+	err = b.w.explain(err)
+	if b.failed {
+		return errors.New("the answer breaks off: " + err.Error())
+	}
+	return err
+}
+
+func (b *receiving) Close() error {
+	b.w.end()
+	if b.err == nil {
+		b.err = http.ErrBodyReadAfterClose
+	}
+	b.w.cancel(nil)
+	b.sent.abandon()
+	return b.body.Close()
+}
+
+// drainTime bounds how long Drain waits for bytes.
+const drainTime = time.Second
+
+// Drain reads a short rest of a body that nobody wants, so that its connection
+// can be used again, and closes it.
+func Drain(body io.ReadCloser) {
+	if b, ok := body.(*receiving); ok {
+		b.left = min(b.left, drainTime)
+	}
+	io.CopyN(io.Discard, body, maxError)
+	body.Close()
+}

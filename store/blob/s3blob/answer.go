@@ -1,0 +1,93 @@
+package s3blob
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"example.com/nixs3/store/blob/internal/wire"
+)
+
+// A page of a listing has at most a thousand entries. Each has a key, of which
+// every byte may be written with three, and up to some 30 tags.
+const (
+	maxPage     = maxBatch * (3*maxKey + 1<<10)
+	maxPageTags = maxBatch * 64
+)
+
+// answers are the bodies that operations expect. Those that are not here expect
+// a short one.
+var answers = map[string]wire.Answer{
+	"GetObject":               {Object: true},
+	"ListObjectsV2":           {Limit: maxPage, Tags: maxPageTags},
+	"ListMultipartUploads":    {Limit: maxPage, Tags: maxPageTags},
+	"ListParts":               {Limit: maxPage, Tags: maxPageTags},
+	"DeleteObjects":           {Limit: maxPage, Tags: maxPageTags},
+	"CopyObject":              {Limit: 64 << 10}, // has time, unlike those that are not here
+	"UploadPartCopy":          {Limit: 64 << 10},
+	"CompleteMultipartUpload": {Limit: 64 << 10},
+	"CreateMultipartUpload":   {Limit: 64 << 10},
+}
+
+// expectAnswers bounds the answer of every request that a client makes, refuses
+// a success that is not one of the operation, and repeats without Expect what a
+// server refuses because of it.
+func expectAnswers(o *s3.Options) {
+	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
+		if _, ok := stack.Finalize.Get("Retry"); !ok {
+			return nil // presigning sends nothing
+		}
+		if err := stack.Finalize.Insert(unexpecting{}, "Retry", middleware.After); err != nil {
+			return err
+		}
+		return stack.Deserialize.Add(expected{}, middleware.After)
+	})
+}
+
+type expected struct{}
+
+func (expected) ID() string { return "nixs3:Expected" }
+
+// HandleDeserialize is next to the HTTP client.
+func (expected) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
+	op := awsmiddleware.GetOperationName(ctx)
+	out, metadata, err := next.HandleDeserialize(wire.WithAnswer(ctx, answers[op]), in)
+	response, ok := out.RawResponse.(*smithyhttp.Response)
+	if err != nil || !ok {
+		return out, metadata, err
+	}
+	if op == "HeadObject" && response.StatusCode/100 == 2 && response.StatusCode != http.StatusOK {
+		response.Body.Close()
+		err = &smithyhttp.ResponseError{
+			Response: response,
+			Err:      fmt.Errorf("unexpected answer %d %s", response.StatusCode, http.StatusText(response.StatusCode)),
+		}
+	}
+	return out, metadata, err
+}
+
+type unexpecting struct{}
+
+func (unexpecting) ID() string { return "nixs3:Unexpecting" }
+
+// HandleFinalize sends again what was answered with 417 Expectation Failed. The
+// transport has learnt from that answer to leave Expect out.
+func (unexpecting) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
+	request, ok := in.Request.(*smithyhttp.Request)
+	if !ok || request.Header.Get("Expect") == "" {
+		return next.HandleFinalize(ctx, in)
+	}
+	again := request.Clone()
+	out, metadata, err := next.HandleFinalize(ctx, in)
+	if statusOf(err) != http.StatusExpectationFailed || again.RewindStream() != nil {
+		return out, metadata, err
+	}
+	again.Header.Del("Expect")
+	in.Request = again
+	return next.HandleFinalize(ctx, in)
+}
