@@ -16,11 +16,8 @@ import (
 // calling one writes to w in pieces of up to 256 KiB: a w that hashes or
 // compresses does not wait for the disk. Memory is bounded by 1 MiB and the
 // names in the directories on the way to a file; at most 64 files are open.
-func Dump(w io.Writer, path string, opts ...Option) error {
-	o, err := newOptions(false, opts)
-	if err != nil {
-		return err
-	}
+func Dump(w io.Writer, path string, opts ...DumpOption) error {
+	o := dumpOptions(opts)
 	return writeInBackground(w, func(nw *Writer) error {
 		return o.dumpAhead(nw, openTree(path))
 	})
@@ -29,11 +26,8 @@ func Dump(w io.Writer, path string, opts ...Option) error {
 // DumpFS writes the NAR of a file, symbolic link or directory of fsys to w, as
 // [Dump] does for the disk; "." is the root of fsys. Symbolic links need fsys
 // to be an [fs.ReadLinkFS]. All calls to fsys come from one goroutine.
-func DumpFS(w io.Writer, fsys fs.FS, name string, opts ...Option) error {
-	o, err := newOptions(false, opts)
-	if err != nil {
-		return err
-	}
+func DumpFS(w io.Writer, fsys fs.FS, name string, opts ...DumpOption) error {
+	o := dumpOptions(opts)
 	return writeInBackground(w, func(nw *Writer) error {
 		if err := o.walk(&fsTree{fsys: fsys, name: name}, nw.writeFound); err != nil {
 			return err

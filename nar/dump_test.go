@@ -184,12 +184,6 @@ func TestDumpFails(t *testing.T) {
 		require.NoError(t, os.MkdirAll(path+strings.Repeat("/d", 64), 0o755))
 		assert.ErrorContains(t, nar.Dump(io.Discard, path), "nested too deeply")
 	})
-	t.Run("restoring option", func(t *testing.T) {
-		for _, opt := range []nar.Option{nar.WithStoreMetadata(), nar.WithSync(), nar.WithWorkers(1)} {
-			assert.ErrorContains(t, nar.Dump(io.Discard, t.TempDir(), opt), "Restore only")
-			assert.ErrorContains(t, nar.DumpFS(io.Discard, fstest.MapFS{}, ".", opt), "Restore only")
-		}
-	})
 	t.Run("unreadable", func(t *testing.T) {
 		if os.Getuid() == 0 {
 			t.Skip("root may read everything")

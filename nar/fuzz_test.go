@@ -165,7 +165,7 @@ func FuzzRestore(f *testing.F) {
 		inner := filepath.Join(dir, "inner")
 		require.NoError(t, os.Mkdir(inner, 0o755))
 		target := filepath.Join(inner, "x")
-		opts := []nar.Option{nar.WithCaseHack(len(data)%2 == 1), nar.WithWorkers(len(data) % 3)}
+		opts := []nar.RestoreOption{nar.WithCaseHack(len(data)%2 == 1), nar.WithWorkers(len(data) % 3)}
 		src := bytes.NewReader(data)
 		err := nar.Restore(src, target, opts...)
 

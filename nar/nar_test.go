@@ -98,7 +98,7 @@ func rewrite(src io.Reader, dst io.Writer) error {
 }
 
 // dump returns the NAR of what is at a path.
-func dump(t testing.TB, path string, opts ...nar.Option) string {
+func dump(t testing.TB, path string, opts ...nar.DumpOption) string {
 	var out bytes.Buffer
 	require.NoError(t, nar.Dump(&out, path, opts...))
 	return out.String()

@@ -1,19 +1,24 @@
 package nar
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"runtime"
 )
 
-// Option adjusts [Dump], [DumpFS] and [Restore]. An Option given to a function
-// that it does not apply to makes that function fail.
-type Option func(*options) error
+// DumpOption adjusts [Dump] and [DumpFS].
+type DumpOption interface{ applyDump(*options) }
+
+// RestoreOption adjusts [Restore].
+type RestoreOption interface{ applyRestore(*options) }
+
+// Option adjusts both directions.
+type Option interface {
+	DumpOption
+	RestoreOption
+}
 
 type options struct {
-	restoring bool
-
 	keep      func(path string, d fs.DirEntry) bool
 	caseHack  bool
 	canonical bool
@@ -22,101 +27,83 @@ type options struct {
 	workers   int
 }
 
-func newOptions(restoring bool, opts []Option) (*options, error) {
+type (
+	dumpOption    func(*options)
+	restoreOption func(*options)
+	caseHackOn    bool
+)
+
+func (f dumpOption) applyDump(o *options)       { f(o) }
+func (f restoreOption) applyRestore(o *options) { f(o) }
+func (on caseHackOn) applyDump(o *options)      { o.caseHack = bool(on) }
+func (on caseHackOn) applyRestore(o *options)   { o.caseHack = bool(on) }
+
+func dumpOptions(opts []DumpOption) *options {
+	o := &options{caseHack: runtime.GOOS == "darwin"}
+	for _, opt := range opts {
+		opt.applyDump(o)
+	}
+	return o
+}
+
+func restoreOptions(opts []RestoreOption) (*options, error) {
 	o := &options{
-		restoring: restoring,
-		caseHack:  runtime.GOOS == "darwin",
-		workers:   min(runtime.GOMAXPROCS(0), maxDefaultWorkers),
+		caseHack: runtime.GOOS == "darwin",
+		workers:  min(runtime.GOMAXPROCS(0), maxDefaultWorkers),
 	}
 	for _, opt := range opts {
-		if err := opt(o); err != nil {
-			return nil, err
-		}
+		opt.applyRestore(o)
+	}
+	if o.workers < 0 {
+		return nil, fmt.Errorf("nar: WithWorkers(%d): must not be negative", o.workers)
 	}
 	return o, nil
 }
 
-var (
-	errDumpOnly    = errors.New("nar: option applies to Dump and DumpFS only")
-	errRestoreOnly = errors.New("nar: option applies to Restore only")
-)
-
-// restoreOnly returns an option that makes all functions but Restore fail.
-func restoreOnly(name string, set func(*options)) Option {
-	return func(o *options) error {
-		if !o.restoring {
-			return fmt.Errorf("%w: %s", errRestoreOnly, name)
-		}
-		set(o)
-		return nil
-	}
+// WithFilter leaves an entry out of a dump, with everything below it, when keep
+// returns false. The path is slash-separated, begins below the root and has the
+// names that the NAR has. keep is not called for the root. All calls come from
+// one goroutine, which is not the caller's.
+func WithFilter(keep func(path string, d fs.DirEntry) bool) DumpOption {
+	return dumpOption(func(o *options) { o.keep = keep })
 }
 
-// WithFilter leaves out of a dump the entries for which keep returns false,
-// directories with all that is below them. The path is slash-separated and
-// begins below the root, which is never asked for; it names the entry as the
-// NAR does. keep is called from one goroutine, not the caller's. For Dump and
-// DumpFS.
-func WithFilter(keep func(path string, d fs.DirEntry) bool) Option {
-	return func(o *options) error {
-		if o.restoring {
-			return fmt.Errorf("%w: WithFilter", errDumpOnly)
-		}
-		o.keep = keep
-		return nil
-	}
+// WithCaseHack turns Nix's "case hack" on or off. It lets names that differ in
+// case only share a directory on a file system that ignores case. [Restore]
+// adds the suffix "~nix~case~hack~<n>" to the second such name and to those
+// after it, and refuses names that already have the suffix. [Dump] and [DumpFS]
+// remove the suffix, and fail when two entries then have the same name. The
+// default is true on macOS and false elsewhere.
+func WithCaseHack(on bool) Option { return caseHackOn(on) }
+
+// WithStoreMetadata gives restored objects the modes and times of a Nix store:
+// 0444 for files, 0555 for executable files and for directories, and a
+// modification time of 1 second after the epoch. Without it, modes are those of
+// any new file and times are the present.
+func WithStoreMetadata() RestoreOption {
+	return restoreOption(func(o *options) { o.canonical = true })
 }
 
-// WithCaseHack says whether names carry Nix's "case hack", which lets names
-// that differ in case only live in one directory of a file system that does
-// not tell them apart. Restore gives the second such name and those after it
-// the suffix "~nix~case~hack~<n>", and refuses names that have it already;
-// Dump and DumpFS take the suffix off again, and fail where two entries then
-// have one name. The default is true on macOS and false elsewhere.
-func WithCaseHack(on bool) Option {
-	return func(o *options) error {
-		o.caseHack = on
-		return nil
-	}
+// WithSync flushes all files and directories to stable storage before [Restore]
+// returns.
+func WithSync() RestoreOption {
+	return restoreOption(func(o *options) { o.sync = true })
 }
 
-// WithStoreMetadata gives what is restored the modes and times of a Nix store:
-// 0444 for files, 0555 for executable ones and, once they are filled, for
-// directories, and a modification time of 1 second after the epoch. Without
-// it, modes are those that new files get, and times the present. For Restore.
-func WithStoreMetadata() Option {
-	return restoreOnly("WithStoreMetadata", func(o *options) { o.canonical = true })
+// WithWholeReader makes [Restore] read its reader to the end, where a reader
+// that decompresses or compares a hash reports its verdict. Bytes after the NAR
+// make Restore fail, and so does an error there.
+func WithWholeReader() RestoreOption {
+	return restoreOption(func(o *options) { o.whole = true })
 }
 
-// WithSync makes Restore flush all files and directories to stable storage
-// before it returns.
-func WithSync() Option {
-	return restoreOnly("WithSync", func(o *options) { o.sync = true })
-}
-
-// WithWholeReader makes Restore read on to the end of its reader, where one that
-// decompresses or compares a hash says whether all was well. Bytes behind the
-// NAR make Restore fail, and so does an error there.
-func WithWholeReader() Option {
-	return restoreOnly("WithWholeReader", func(o *options) { o.whole = true })
-}
-
-// maxDefaultWorkers bounds the default of WithWorkers: creating files in one
-// directory does not get faster with more.
+// maxDefaultWorkers bounds the default of WithWorkers: more do not create files
+// in one directory any faster.
 const maxDefaultWorkers = 4
 
-// WithWorkers sets how many goroutines write small files while Restore reads
-// on; 0 means that the calling goroutine writes all. Each takes 256 KiB of
-// memory. The default is GOMAXPROCS, at most 4. For Restore.
-func WithWorkers(n int) Option {
-	return func(o *options) error {
-		if !o.restoring {
-			return fmt.Errorf("%w: WithWorkers", errRestoreOnly)
-		}
-		if n < 0 {
-			return fmt.Errorf("nar: WithWorkers(%d): must not be negative", n)
-		}
-		o.workers = n
-		return nil
-	}
+// WithWorkers sets how many goroutines write small files while [Restore] reads
+// on. With 0 the calling goroutine writes all of them. Each worker takes 256 KiB
+// of memory. The default is GOMAXPROCS, at most 4.
+func WithWorkers(n int) RestoreOption {
+	return restoreOption(func(o *options) { o.workers = n })
 }

@@ -20,8 +20,8 @@ import (
 //
 // Memory is bounded by the workers' blocks, see [WithWorkers]; with the case
 // hack also by the names of one directory on each level.
-func Restore(r io.Reader, path string, opts ...Option) error {
-	o, err := newOptions(true, opts)
+func Restore(r io.Reader, path string, opts ...RestoreOption) error {
+	o, err := restoreOptions(opts)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 
 	"example.com/nixs3/nar"
 	"example.com/nixs3/narinfo"
@@ -61,7 +60,7 @@ func AddPath(ctx context.Context, dst BinaryCacheStore, path string, opts AddPat
 	if err != nil {
 		return nil, fmt.Errorf("adding %s: %w", path, err)
 	}
-	r := NewDumpReader(ctx, archive.dump)
+	r := nar.NewDumpReader(ctx, archive.dump)
 	defer r.Close()
 	return dst.Add(ctx, info, r, opts.AddOptions)
 }
@@ -70,7 +69,7 @@ func AddPath(ctx context.Context, dst BinaryCacheStore, path string, opts AddPat
 type disk struct {
 	flat bool
 	path string
-	opts []nar.Option
+	opts []nar.DumpOption
 }
 
 func newDisk(path string, flat bool, filter func(string, fs.DirEntry) bool) (*disk, error) {
@@ -142,54 +141,4 @@ func (d *disk) pathInfo(ctx context.Context, dir storepath.Dir, opts AddPathOpti
 	}
 	info.Path, err = dir.FromContentAddress(opts.Name, info.CA, storepath.References{Others: opts.References})
 	return info, err
-}
-
-// DumpReader is an archive that a function writes, as a reader. Where it is
-// copied as a whole (io.Copy), the function writes straight to the destination;
-// where it is read, it runs in a goroutine until Close.
-type DumpReader struct {
-	ctx  context.Context
-	dump func(io.Writer) error
-	pr   *io.PipeReader
-	done chan struct{}
-}
-
-// NewDumpReader returns a reader of what dump writes, such as
-//
-//	func(w io.Writer) error { return nar.Dump(w, path) }
-func NewDumpReader(ctx context.Context, dump func(io.Writer) error) *DumpReader {
-	return &DumpReader{ctx: ctx, dump: dump}
-}
-
-func (d *DumpReader) Read(p []byte) (int, error) {
-	if d.pr == nil {
-		pr, pw := io.Pipe()
-		d.pr, d.done = pr, make(chan struct{})
-		stop := context.AfterFunc(d.ctx, func() { pw.CloseWithError(context.Cause(d.ctx)) })
-		go func() {
-			defer close(d.done)
-			defer stop()
-			pw.CloseWithError(d.dump(pw))
-		}()
-	}
-	return d.pr.Read(p)
-}
-
-// WriteTo has the archive written to w.
-func (d *DumpReader) WriteTo(w io.Writer) (int64, error) {
-	if d.pr != nil {
-		return io.Copy(w, struct{ io.Reader }{d})
-	}
-	var n atomic.Int64
-	err := d.dump(&tallyWriter{w, &n})
-	return n.Load(), err
-}
-
-// Close ends the writing, early or not, and waits for it.
-func (d *DumpReader) Close() error {
-	if d.pr != nil {
-		d.pr.CloseWithError(errReaderGone)
-		<-d.done
-	}
-	return nil
 }

@@ -119,7 +119,7 @@ func TestHugeArchiveInLittleMemory(t *testing.T) {
 
 func roundTripHuge(t *testing.T, c *store.Cache) {
 	size := hugeSize(t)
-	r := store.NewDumpReader(t.Context(), hugeArchive(size))
+	r := nar.NewDumpReader(t.Context(), hugeArchive(size))
 	defer r.Close()
 	info := &narinfo.PathInfo{Path: madeUpPath(1, "huge")}
 	added, err := c.Add(t.Context(), info, r, store.AddOptions{})
@@ -143,7 +143,7 @@ func TestFetchInLittleMemory(t *testing.T) {
 		return
 	}
 	url := "file://" + t.TempDir()
-	r := store.NewDumpReader(t.Context(), treeArchive)
+	r := nar.NewDumpReader(t.Context(), treeArchive)
 	defer r.Close()
 	_, err := open(t, url).Add(t.Context(), &narinfo.PathInfo{Path: p}, r, store.AddOptions{})
 	require.NoError(t, err)

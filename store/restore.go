@@ -13,7 +13,7 @@ import (
 // Restore fetches a path from a source and makes it on disk at dest, which must
 // not exist yet. The archive is verified as it comes; when it turns out to be
 // wrong, or anything else fails, what was made is removed again.
-func Restore(ctx context.Context, src Source, p storepath.Path, dest string, opts ...nar.Option) error {
+func Restore(ctx context.Context, src Source, p storepath.Path, dest string, opts ...nar.RestoreOption) error {
 	r, err := src.NAR(ctx, p)
 	if err != nil {
 		return err

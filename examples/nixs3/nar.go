@@ -46,7 +46,7 @@ func (c *narRestore) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer archive.Close()
-	opts := []nar.Option{nar.WithWholeReader()}
+	opts := []nar.RestoreOption{nar.WithWholeReader()}
 	if c.Store {
 		opts = append(opts, nar.WithStoreMetadata())
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 
 	"example.com/nixs3/nar"
-	"example.com/nixs3/store"
 )
 
 // count returns how many files are in a tree, and their bytes.
@@ -53,8 +52,8 @@ func sameTree(ctx context.Context, a, b string) error {
 	}
 }
 
-func dump(ctx context.Context, tree string) *store.DumpReader {
-	return store.NewDumpReader(ctx, func(w io.Writer) error { return nar.Dump(w, tree) })
+func dump(ctx context.Context, tree string) *nar.DumpReader {
+	return nar.NewDumpReader(ctx, func(w io.Writer) error { return nar.Dump(w, tree) })
 }
 
 func ended(err error) bool { return err == io.EOF || err == io.ErrUnexpectedEOF }

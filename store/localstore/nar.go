@@ -44,7 +44,7 @@ func (s *Store) open(ctx context.Context, p storepath.Path, dump func(w io.Write
 	if _, err := os.Lstat(file); err != nil {
 		return nil, fmt.Errorf("%s is valid in %s, but its contents are not there: %w", p, s, err)
 	}
-	return store.NewDumpReader(ctx, func(w io.Writer) error { return dump(w, info, file) }), nil
+	return nar.NewDumpReader(ctx, func(w io.Writer) error { return dump(w, info, file) }), nil
 }
 
 // verifier passes an archive on and compares it with what is known of it. Dump
