@@ -15,6 +15,10 @@ import (
 // Signer signs the fingerprints of store objects. A [SecretKey] is one; others
 // reach a key management service, a hardware module or an agent. Signers are
 // safe for concurrent use.
+//
+// A signer should also have a method Public() PublicKey. Its signatures are
+// then verified by that key before they are used, so that a wrong key in a
+// service is noticed before anything is published.
 type Signer interface {
 	// KeyName is the name that the signatures carry and by which readers
 	// find the public key, such as "cache.example.org-1".

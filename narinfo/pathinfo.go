@@ -145,7 +145,8 @@ func prefix(s string) uint64 {
 }
 
 // Sign adds a signature by each of the signers. One that is there already is
-// not repeated. On an error, p is as it was.
+// not repeated. A signature that does not verify by its signer's own public key
+// is an error, where [Signer] tells it. On an error, p is as it was.
 func (p *PathInfo) Sign(ctx context.Context, signers ...Signer) error {
 	fingerprint, err := p.AppendFingerprint(nil)
 	if err != nil {
@@ -177,9 +178,25 @@ func sign(ctx context.Context, message []byte, sigs []Signature, signers []Signe
 		if err := sig.checkKeyName(); err != nil {
 			return nil, err
 		}
+		if err := checkSigner(signer, message, sig); err != nil {
+			return nil, err
+		}
 		sigs = addSignature(sigs, sig)
 	}
 	return sigs, nil
+}
+
+// checkSigner fails where a signer knows its public key and that does not verify
+// what it signed, as when a service holds another key under the name. A
+// SecretKey has been found consistent when it was parsed.
+func checkSigner(signer Signer, message []byte, sig Signature) error {
+	if _, ok := signer.(SecretKey); ok {
+		return nil
+	}
+	if s, ok := signer.(interface{ Public() PublicKey }); ok && !s.Public().Verify(message, sig) {
+		return fmt.Errorf("signer %q: its signature does not verify by its public key %v", clip(sig.KeyName), s.Public())
+	}
+	return nil
 }
 
 // VerifyContentAddress returns nil when the path recomputes from CA, name and

@@ -1,0 +1,381 @@
+package verify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/layout"
+)
+
+// SignOptions say how Sign changes signatures.
+type SignOptions struct {
+	// All signs every path of the cache.
+	All bool
+
+	// Signers each add a signature, unless the path has one that verifies by
+	// the signer's public key already.
+	Signers []narinfo.Signer
+
+	// RemoveKeys are names of keys whose signatures are dropped, except those
+	// that verify by the public key of one of the Signers.
+	RemoveKeys []string
+
+	// IfSignedBy, when there are any, must have signed a path before anything
+	// about its signatures is changed, so that signing vouches for nothing
+	// that nobody has looked at. A content address alone does not do, since it
+	// does not vouch for everything that a signature covers.
+	IfSignedBy narinfo.TrustedKeys
+
+	// DryRun changes nothing: the report has what would be done.
+	DryRun bool
+
+	// Progress is called after every path, from one goroutine at a time.
+	Progress func(done int)
+}
+
+// signBatch is how many paths are signed before any of them is published.
+const signBatch = 4096
+
+// Sign adds signatures to the narinfos of paths that are in the cache, and
+// drops those of retired keys. It takes a GET and a PUT for each path, as many
+// at a time as the cache's budget allows, and a handful of requests for each
+// 4,096 paths.
+//
+// No signature of another writer that uses Sign is lost, whether the bucket
+// supports conditional writes, ignores them or refuses them: each announces
+// what it signs below the control prefix before it changes a narinfo, and looks
+// for what the others have announced after it. The signatures of other
+// programs, such as "nix store sign", are safe where the bucket supports
+// IfMatch.
+//
+// A path that Sign cannot read or change is a failure in the report, and the
+// rest goes on. A signer that fails, or whose signature does not verify by its
+// own public key, ends the call before anything of the batch is published.
+func Sign(ctx context.Context, cache *store.Cache, paths []storepath.Path, opts SignOptions) (*Report, error) {
+	start := time.Now()
+	s := &signing{cache: cache, opts: opts, report: &Report{}, workers: cache.Settings().Budget.Requests}
+	err := s.run(ctx, paths)
+	s.report.Elapsed = time.Since(start)
+	slices.Sort(s.report.Keys)
+	s.report.Keys = slices.Compact(s.report.Keys)
+	if err == nil {
+		err = s.report.failure("signed")
+	}
+	return s.report, err
+}
+
+type signing struct {
+	cache   *store.Cache
+	opts    SignOptions
+	workers int
+
+	mu     sync.Mutex
+	report *Report
+}
+
+// signed is a narinfo with its new signatures.
+type signed struct {
+	store.StoredNarInfo
+	added []narinfo.Signature
+}
+
+func (s *signing) run(ctx context.Context, paths []storepath.Path) error {
+	if len(s.opts.Signers)+len(s.opts.RemoveKeys) == 0 {
+		return errors.New("signing: there is neither a key to sign with nor one whose signatures are dropped")
+	}
+	var batch []target
+	flush := func() error {
+		defer func() { batch = batch[:0] }()
+		return s.batch(ctx, batch)
+	}
+	add := func(t target) error {
+		batch = append(batch, t)
+		if len(batch) < signBatch {
+			return nil
+		}
+		return flush()
+	}
+	if s.opts.All {
+		for hashPart, err := range s.cache.HashParts(ctx) {
+			if err == nil {
+				err = add(target{hashPart: hashPart})
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	for _, p := range paths {
+		if err := add(target{hashPart: p.HashPart(), path: p}); err != nil {
+			return err
+		}
+	}
+	return flush()
+}
+
+// batch signs paths, and then publishes all of them.
+func (s *signing) batch(ctx context.Context, batch []target) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	todo := make([]*signed, len(batch))
+	if err := s.parallel(ctx, len(batch), func(ctx context.Context, i int) (err error) {
+		todo[i], err = s.prepare(ctx, batch[i])
+		return err
+	}); err != nil {
+		return err
+	}
+	todo = slices.DeleteFunc(todo, func(one *signed) bool { return one == nil })
+	if s.opts.DryRun || len(todo) == 0 {
+		return nil
+	}
+	ours, err := announce(ctx, s.cache.Bucket(), todo, s.opts.RemoveKeys)
+	if err != nil {
+		return err
+	}
+	// Writers that go through the same paths in the same order meet at each.
+	rand.Shuffle(len(todo), func(i, j int) { todo[i], todo[j] = todo[j], todo[i] })
+	if err := s.parallel(ctx, len(todo), func(ctx context.Context, i int) error {
+		return s.publish(ctx, ours, todo[i])
+	}); err != nil {
+		return err
+	}
+	return s.reconcile(ctx, ours, todo)
+}
+
+// parallel calls f for the numbers below n. The first error ends it.
+func (s *signing) parallel(ctx context.Context, n int, f func(context.Context, int) error) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(s.workers)
+	for i := range n {
+		if gctx.Err() != nil {
+			break
+		}
+		g.Go(func() error { return f(gctx, i) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// prepare reads a narinfo and signs it. It returns nil where nothing is to be
+// changed.
+func (s *signing) prepare(ctx context.Context, t target) (*signed, error) {
+	one := &signed{}
+	changed, err := s.refresh(ctx, t, one)
+	s.note(func(r *Report) {
+		r.Paths++
+		if s.opts.Progress != nil {
+			s.opts.Progress(r.Paths)
+		}
+	})
+	var broken *signerError
+	switch {
+	case errors.As(err, &broken), ctx.Err() != nil:
+		return nil, err
+	case err != nil:
+		s.note(func(r *Report) { s.problem(&r.Failed, t, err) })
+		return nil, nil
+	case !changed:
+		return nil, nil
+	}
+	s.note(func(r *Report) { r.Changed++ })
+	return one, nil
+}
+
+// signerError is a signer that failed, which concerns all paths.
+type signerError struct{ error }
+
+func (e *signerError) Unwrap() error { return e.error }
+
+// refresh reads a narinfo anew and puts the signatures right. It reports
+// whether that changes it.
+func (s *signing) refresh(ctx context.Context, t target, one *signed) (changed bool, err error) {
+	stored, err := s.cache.ReadNarInfo(ctx, t.hashPart)
+	if err != nil {
+		return false, err
+	}
+	if !t.path.IsZero() && stored.Path != t.path {
+		return false, fmt.Errorf("the cache has %s under its hash part", stored.Path)
+	}
+	one.StoredNarInfo = stored
+	if keys := s.opts.IfSignedBy; len(keys) > 0 {
+		bare := stored.PathInfo
+		bare.CA = storepath.ContentAddress{}
+		if err := keys.Verify(&bare); err != nil {
+			s.note(func(r *Report) { s.problem(&r.Skipped, t, err) })
+			return false, nil
+		}
+	}
+	before := slices.Clone(stored.Signatures)
+	if err := s.sign(ctx, one); err != nil {
+		return false, &signerError{err}
+	}
+	same := sameSignatures(before, one.Signatures)
+	if same {
+		s.note(func(r *Report) { r.Unchanged++ })
+	}
+	return !same, nil
+}
+
+// sign adds what the signers sign, and drops the signatures of retired keys.
+func (s *signing) sign(ctx context.Context, one *signed) error {
+	fingerprint, err := one.Fingerprint()
+	if err != nil {
+		return err
+	}
+	var keep narinfo.TrustedKeys
+	var signers []narinfo.Signer
+	for _, signer := range s.opts.Signers {
+		known, ok := signer.(interface{ Public() narinfo.PublicKey })
+		if ok {
+			keep = append(keep, known.Public())
+		}
+		if !ok || !slices.ContainsFunc(one.Signatures, func(sig narinfo.Signature) bool {
+			return known.Public().Verify([]byte(fingerprint), sig)
+		}) {
+			signers = append(signers, signer)
+		}
+	}
+	made := one.PathInfo
+	made.Signatures = nil
+	if err := made.Sign(ctx, signers...); err != nil {
+		return err
+	}
+	one.added = made.Signatures
+	for _, sig := range one.added {
+		if !slices.Contains(one.Signatures, sig) {
+			one.Signatures = append(one.Signatures, sig)
+		}
+	}
+	one.drop(s.opts.RemoveKeys, func(sig narinfo.Signature) bool {
+		_, good := signedBy(keep, fingerprint, sig)
+		return good || slices.Contains(one.added, sig)
+	})
+	return nil
+}
+
+// drop removes the signatures by the named keys, except those to keep.
+func (one *signed) drop(names []string, keep func(narinfo.Signature) bool) {
+	one.Signatures = slices.DeleteFunc(one.Signatures, func(sig narinfo.Signature) bool {
+		return slices.Contains(names, sig.KeyName) && !keep(sig)
+	})
+}
+
+func sameSignatures(a, b []narinfo.Signature) bool {
+	all := func(a, b []narinfo.Signature) bool {
+		return !slices.ContainsFunc(a, func(sig narinfo.Signature) bool { return !slices.Contains(b, sig) })
+	}
+	return all(a, b) && all(b, a)
+}
+
+// publish stores a signed narinfo. Where another writer was there first, it
+// signs what that has written.
+func (s *signing) publish(ctx context.Context, ours *announcement, one *signed) error {
+	t := target{hashPart: one.Path.HashPart(), path: one.Path}
+	for {
+		if !ours.conditional {
+			one.Attrs.ETag = ""
+		}
+		err := s.cache.ReplaceNarInfo(ctx, one.StoredNarInfo)
+		if err == nil {
+			s.note(func(r *Report) { r.Keys = append(r.Keys, layout.NarInfoKey(t.hashPart)) })
+			return nil
+		}
+		var changed bool
+		if errors.Is(err, blob.ErrPrecondition) {
+			// Each refusal is another writer's success, so that this ends.
+			changed, err = s.again(ctx, ours, t, one)
+		}
+		var broken *signerError
+		switch {
+		case errors.As(err, &broken), ctx.Err() != nil:
+			return err
+		case err != nil:
+			s.note(func(r *Report) {
+				r.Changed--
+				s.problem(&r.Failed, t, err)
+			})
+			return nil
+		case !changed:
+			return nil
+		}
+	}
+}
+
+// again is refresh for a path that is counted already, and that others may have
+// announced signatures of.
+func (s *signing) again(ctx context.Context, ours *announcement, t target, one *signed) (changed bool, err error) {
+	stored, err := s.cache.ReadNarInfo(ctx, t.hashPart)
+	if err != nil {
+		return false, err
+	}
+	one.StoredNarInfo = stored
+	before := slices.Clone(stored.Signatures)
+	if err := s.sign(ctx, one); err != nil {
+		return false, &signerError{err}
+	}
+	ours.merge(one)
+	return !sameSignatures(before, one.Signatures), nil
+}
+
+// reconcile looks for what other writers have announced, and puts right what
+// they or this one have overwritten. When nothing was to be put right, every
+// signature is there: whoever writes a narinfo last looks after that.
+func (s *signing) reconcile(ctx context.Context, ours *announcement, todo []*signed) error {
+	for {
+		if err := ours.lookAround(ctx); err != nil {
+			return err
+		}
+		shared := slices.DeleteFunc(slices.Clone(todo), func(one *signed) bool { return !ours.shares(one.Path.HashPart()) })
+		var wrote bool
+		err := s.parallel(ctx, len(shared), func(ctx context.Context, i int) error {
+			one := shared[i]
+			t := target{hashPart: one.Path.HashPart(), path: one.Path}
+			changed, err := s.again(ctx, ours, t, one)
+			if err != nil || !changed {
+				return s.lost(t, err)
+			}
+			s.note(func(*Report) { wrote = true })
+			return s.publish(ctx, ours, one)
+		})
+		if err != nil {
+			return err
+		}
+		if !wrote {
+			return ours.withdraw(ctx)
+		}
+	}
+}
+
+// lost notes a path that went while it was signed.
+func (s *signing) lost(t target, err error) error {
+	var broken *signerError
+	if err == nil || errors.As(err, &broken) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	s.note(func(r *Report) { s.problem(&r.Failed, t, err) })
+	return nil
+}
+
+func (s *signing) note(f func(*Report)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f(s.report)
+}
+
+func (s *signing) problem(list *[]Problem, t target, err error) {
+	*list = append(*list, Problem{Path: t.path, Key: layout.NarInfoKey(t.hashPart), Err: err})
+}
