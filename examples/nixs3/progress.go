@@ -73,6 +73,9 @@ type checkProgress struct {
 }
 
 func newCheckProgress(con *console) checkProgress {
+	if con.quiet {
+		return checkProgress{show: func(verify.Progress) {}, end: func() {}}
+	}
 	if con.terminal {
 		bar := progressbar.NewOptions64(1, progressbar.OptionSetWriter(con.stderr), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
 		return checkProgress{
@@ -94,6 +97,18 @@ func newCheckProgress(con *console) checkProgress {
 			fmt.Fprintf(con.stderr, "%d of %d paths, %s read, %d findings\n", p.Checked, p.Total, size(p.Bytes), p.Findings)
 		},
 		end: func() {},
+	}
+}
+
+// newCounter returns what shows how many things were done.
+func newCounter(con *console, what string) func(done int) {
+	last := time.Now()
+	return func(done int) {
+		if con.quiet || time.Since(last) < lineEvery {
+			return
+		}
+		last = time.Now()
+		fmt.Fprintf(con.stderr, "%d %s\n", done, what)
 	}
 }
 

@@ -96,7 +96,7 @@ func (c *verifyCommand) check(ctx context.Context, con *console) (findings, unch
 	}
 	if c.Sample != 0 && c.Seed == 0 {
 		opts.Seed = uint64(time.Now().UnixNano())
-		fmt.Fprintf(con.stderr, "the sample is that of --seed %d\n", opts.Seed)
+		con.say("the sample is that of --seed %d", opts.Seed)
 	}
 	if c.Journal != "" {
 		journal, jerr := openJournal(c.Journal)
@@ -107,7 +107,7 @@ func (c *verifyCommand) check(ctx context.Context, con *console) (findings, unch
 		opts.Resume, opts.Journal = journal, journal
 	}
 	opts.Plan = func(p verify.Plan) error {
-		fmt.Fprintf(con.stderr, "%d paths, %d of them known from the journal: %d listing requests made, about %d requests and %s to go\n",
+		con.say("%d paths, %d of them known from the journal: %d listing requests made, about %d requests and %s to go",
 			p.Paths, p.Resumed, p.Lists, p.Requests, size(p.Bytes))
 		if c.DryRun {
 			return errDryRun

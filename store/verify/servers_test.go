@@ -8,7 +8,7 @@ import (
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/store"
-	"example.com/nixs3/store/storetest/s3lab"
+	"example.com/nixs3/store/internal/lab"
 	"example.com/nixs3/store/verify"
 )
 
@@ -21,7 +21,7 @@ func openServer(t testing.TB, url string) *store.Cache {
 }
 
 func TestNoSignatureIsLostOnServers(t *testing.T) {
-	for _, server := range s3lab.Servers(t) {
+	for _, server := range lab.Servers(t) {
 		t.Run(server.Name, func(t *testing.T) {
 			url := server.URL(t)
 			paths := fill(t, openServer(t, url).Bucket(), 1000)
@@ -38,7 +38,7 @@ func TestSigningSpeed(t *testing.T) {
 	if testing.Short() {
 		t.Skip("measures")
 	}
-	for _, server := range s3lab.Servers(t) {
+	for _, server := range lab.Servers(t) {
 		t.Run(server.Name, func(t *testing.T) {
 			url := server.URL(t)
 			c := openServer(t, url)
