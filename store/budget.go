@@ -1,204 +1,155 @@
 package store
 
 import (
-	"context"
-	"io"
-	"iter"
-	"sync"
-	"sync/atomic"
+	"fmt"
+	"time"
 
-	"golang.org/x/sync/semaphore"
-
-	"example.com/nixs3/store/blob"
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/internal/flow"
 )
+
+// MinMemory is the least Budget.Memory in bytes.
+const MinMemory = 1 << 20
 
 // Budget bounds what all that runs through one Cache may use at a time. The
 // zero value of a field is its default.
+//
+// Goroutines: an archive that is read has two, one that is added up to four,
+// besides those of its codec, which compress or decompress on several cores.
+// Checking the references of a path, and reading all narinfos, take as many as
+// Requests. A copy adds at most 256 for its archives, 128 for its lookups and
+// 64 for its narinfos.
 type Budget struct {
 	// Memory in bytes that codecs and their buffers may hold, in three parts:
-	// 15/32 for compressing, 12/32 for decompressing and 5/32 for decompressing
-	// on several cores. An archive that needs more than its part of the budget
-	// runs alone. Default 128 MiB, which is enough to compress one archive on
-	// three cores and to read four at a time. Beside it every transfer holds at
-	// most 2 MiB, and a stream whose window is larger than the usual 8 MiB what
-	// it asks for: 128 MiB at the most.
+	// 15/32 for adding archives, 12/32 for reading them and 5/32 for
+	// decompressing on several cores. An archive that needs more than its part
+	// has the part to itself. Default 128 MiB, which is enough to compress one
+	// archive on three cores and to read four at a time; at least MinMemory.
+	// Every transfer holds at most 2 MiB in addition, and a stream with a
+	// window larger than the usual 8 MiB holds that window: 128 MiB at most.
 	Memory int64
 
-	// Transfers is how many archives are read at a time, and how many are
-	// written. One that is open for reading counts until it is read to its
-	// end or closed. Default 16.
+	// Transfers is the number of archives that are read at a time, and of
+	// those that are added. An archive that is open for reading counts until
+	// it is read to its end or closed. Default 16.
 	Transfers int
 
-	// Requests is how many requests are under way at a time, those of the
-	// transfers included. An upload or download in parts counts as one, and
+	// Requests is the number of requests under way at a time, including those
+	// of the transfers. An upload or download in parts counts as one, and
 	// listings do not count. Default 64.
 	Requests int
+
+	// Stall is how long the source of an archive that is added may deliver
+	// nothing. After it the addition has failed with ErrStalled, and others
+	// have its place, even where its Read does not return. Default 5 minutes.
+	Stall time.Duration
 }
 
 func (b *Budget) setDefaults() {
-	if b.Memory <= 0 {
+	if b.Memory == 0 {
 		b.Memory = 128 << 20
 	}
-	if b.Transfers <= 0 {
+	if b.Transfers == 0 {
 		b.Transfers = 16
 	}
-	if b.Requests <= 0 {
+	if b.Requests == 0 {
 		b.Requests = 64
 	}
-}
-
-func (b Budget) encoding() int64 { return b.Memory / 32 * 15 }
-func (b Budget) decoding() int64 { return b.Memory / 32 * 12 }
-func (b Budget) ahead() int64    { return b.Memory / 32 * 5 }
-
-// gate is a semaphore whose weights are cut to its size, so that what is
-// larger than all of it runs alone instead of never.
-type gate struct {
-	sem  *semaphore.Weighted
-	size int64
-}
-
-func newGate(size int64) *gate { return &gate{semaphore.NewWeighted(size), size} }
-
-// enter waits for its turn and returns what ends it, which may be called more
-// than once and by any goroutine.
-func (g *gate) enter(ctx context.Context, weight int64) (leave func(), err error) {
-	weight = min(max(weight, 0), g.size)
-	if err := g.sem.Acquire(ctx, weight); err != nil {
-		return nil, context.Cause(ctx)
-	}
-	return sync.OnceFunc(func() { g.sem.Release(weight) }), nil
-}
-
-// try takes a place if one is free now, and tells whether it has. One who wants
-// nothing gets nothing.
-func (g *gate) try(weight int64) (leave func(), ok bool) {
-	if weight <= 0 || !g.sem.TryAcquire(weight) {
-		return func() {}, false
-	}
-	return sync.OnceFunc(func() { g.sem.Release(weight) }), true
-}
-
-// Stats count what a Cache has asked of its bucket since it was opened. What a
-// driver makes of one call, parts and repetitions, counts as one.
-type Stats struct {
-	Gets, Heads, Puts, Deletes, Lists int64 // requests; Lists counts listings begun
-	BytesRead, BytesWritten           int64 // of objects, as stored
-}
-
-// Requests is the sum of all requests.
-func (s Stats) Requests() int64 { return s.Gets + s.Heads + s.Puts + s.Deletes + s.Lists }
-
-type counters struct {
-	gets, heads, puts, deletes, lists, read, written atomic.Int64
-}
-
-func (c *counters) stats() Stats {
-	return Stats{
-		Gets: c.gets.Load(), Heads: c.heads.Load(), Puts: c.puts.Load(), Deletes: c.deletes.Load(),
-		Lists: c.lists.Load(), BytesRead: c.read.Load(), BytesWritten: c.written.Load(),
+	if b.Stall == 0 {
+		b.Stall = 5 * time.Minute
 	}
 }
 
-// metered is a bucket behind a gate for its requests, with counters. A body
-// that is being read holds no place: transfers have a gate of their own.
-type metered struct {
-	blob.Bucket
-	requests *gate
-	counters
-}
-
-func (m *metered) Get(ctx context.Context, key string, opts blob.GetOptions) (*blob.Object, error) {
-	return m.open(ctx, func() (*blob.Object, error) { return m.Bucket.Get(ctx, key, opts) })
-}
-
-// GetRef opens what a narinfo's URL refers to.
-func (m *metered) GetRef(ctx context.Context, ref string, opts blob.GetOptions) (*blob.Object, error) {
-	if r, ok := blob.As[blob.Referrer](m.Bucket); ok {
-		return m.open(ctx, func() (*blob.Object, error) { return r.GetRef(ctx, ref, opts) })
+// check refuses a budget with which nothing could run, or nothing would be
+// bounded.
+func (b *Budget) check() error {
+	switch {
+	case b.Memory < MinMemory:
+		return fmt.Errorf("budget: expected at least %d bytes of memory, got %d", MinMemory, b.Memory)
+	case b.Transfers < 0:
+		return fmt.Errorf("budget: expected a positive number of transfers, got %d", b.Transfers)
+	case b.Requests < 0:
+		return fmt.Errorf("budget: expected a positive number of requests, got %d", b.Requests)
+	case b.Stall < 0:
+		return fmt.Errorf("budget: expected a positive stall time, got %v", b.Stall)
 	}
-	key, err := refKey(ref)
-	if err != nil {
-		return nil, &blob.Error{Op: "Get", Bucket: m.String(), Key: ref, Err: err}
-	}
-	return m.Get(ctx, key, opts)
+	return nil
 }
 
-func (m *metered) open(ctx context.Context, get func() (*blob.Object, error)) (*blob.Object, error) {
-	leave, err := m.requests.enter(ctx, 1)
-	if err != nil {
-		return nil, err
+func (b *Budget) adding() int64  { return b.Memory / 32 * 15 }
+func (b *Budget) reading() int64 { return b.Memory / 32 * 12 }
+func (b *Budget) ahead() int64   { return b.Memory / 32 * 5 }
+
+// What the codecs hold while they run, in bytes, as the comment of package
+// codec says. The budget is charged with these before an archive moves.
+const (
+	zstdEncoder = 7 << 20
+	zstdPiece   = 4 << 20
+	xzEncoder   = 7 * 8 << 20
+	xzPiece     = 8 << 20
+	otherCodec  = 4 << 20
+	window      = 8 << 20  // of a decoder, unless a stream asks for more
+	zstdAhead   = 20 << 20 // frames that are decoded beside each other
+)
+
+// pieces is the number of pieces that a parallel writer holds.
+func pieces(workers int64) int64 { return 2*workers + 3 }
+
+// encoderMemory is what compressing an archive may hold, with the buffers
+// between the stations. A small archive needs little of any codec; an unknown
+// size counts as a large one.
+func encoderMemory(name narinfo.Compression, o codec.WriterOptions, narSize int64) int64 {
+	if narSize <= 0 {
+		narSize = 1 << 40
 	}
-	defer leave()
-	m.gets.Add(1)
-	obj, err := get()
-	if err != nil {
-		return nil, err
+	workers := int64(max(o.Workers, 1))
+	held := int64(1)
+	if o.Parallel {
+		held = pieces(workers)
 	}
-	obj.Body = struct {
-		io.Reader
-		io.Closer
-	}{tallied(obj.Body, &m.read), obj.Body}
-	return obj, nil
+	var full int64
+	switch name {
+	case codec.None:
+	case narinfo.CompressionZstd:
+		full = workers*zstdEncoder + held*zstdPiece
+	case narinfo.CompressionXz, narinfo.CompressionLzip, narinfo.CompressionLzma:
+		full = workers*xzEncoder + held*xzPiece
+	default:
+		full = (workers + held) * otherCodec
+	}
+	return min(full, 2*min(narSize, full)+1<<20) + min(narSize, flow.FanMemory) + spoolMemory
 }
 
-func (m *metered) Head(ctx context.Context, key string) (blob.Attrs, error) {
-	leave, err := m.requests.enter(ctx, 1)
-	if err != nil {
-		return blob.Attrs{}, err
+// zstdWorkers is the number of cores that can compress an archive in a part of
+// the budget.
+func zstdWorkers(memory int64) int {
+	fixed := pieces(0)*zstdPiece + flow.FanMemory + spoolMemory + 1<<20
+	each := zstdEncoder + (pieces(1)-pieces(0))*zstdPiece
+	return int(max((memory-fixed)/each, 1))
+}
+
+// decoderMemory is what decompressing an archive may hold, with the buffers
+// between the stations.
+func decoderMemory(name narinfo.Compression, narSize int64) int64 {
+	full := int64(window)
+	if name == codec.None {
+		full = 0
 	}
-	defer leave()
-	m.heads.Add(1)
-	return m.Bucket.Head(ctx, key)
+	return min(full, narSize) + min(narSize, flow.FanMemory) + flow.ChunkSize
 }
 
-func (m *metered) Put(ctx context.Context, key string, content blob.Content, opts blob.PutOptions) (blob.Attrs, error) {
-	leave, err := m.requests.enter(ctx, 1)
-	if err != nil {
-		return blob.Attrs{}, err
+// aheadMemory is what decompressing an archive on several cores may hold in
+// addition, 0 where that is not done.
+func aheadMemory(name narinfo.Compression, narSize int64) int64 {
+	if name != narinfo.CompressionZstd {
+		return 0
 	}
-	defer leave()
-	m.puts.Add(1)
-	attrs, err := m.Bucket.Put(ctx, key, content, opts)
-	if err == nil {
-		m.written.Add(content.Size())
-	}
-	return attrs, err
+	return min(zstdAhead, 5*min(narSize, zstdAhead)) // two frames in, three out
 }
 
-func (m *metered) Delete(ctx context.Context, keys ...string) error {
-	leave, err := m.requests.enter(ctx, 1)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	m.deletes.Add(1)
-	return m.Bucket.Delete(ctx, keys...)
-}
-
-func (m *metered) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.Attrs, error] {
-	m.lists.Add(1)
-	return m.Bucket.List(ctx, opts)
-}
-
-// meteredStaged counts a staged object as the Put that it stands for.
-type meteredStaged struct {
-	blob.Staged
-	c *counters
-	n int64
-}
-
-func (m *meteredStaged) Write(p []byte) (int, error) {
-	n, err := m.Staged.Write(p)
-	m.n += int64(n)
-	return n, err
-}
-
-func (m *meteredStaged) Commit(key string, opts blob.PutOptions) (blob.Attrs, error) {
-	m.c.puts.Add(1)
-	attrs, err := m.Staged.Commit(key, opts)
-	if err == nil {
-		m.c.written.Add(m.n)
-	}
-	return attrs, err
+// passMemory is what passing on an archive may hold that is decompressed to
+// verify it.
+func passMemory(name narinfo.Compression, narSize int64) int64 {
+	return decoderMemory(name, narSize) + min(narSize, flow.FanMemory)
 }

@@ -4,28 +4,59 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/internal/flow"
+	"example.com/nixs3/store/internal/graph"
 )
 
-// lookups is how many paths of the source are asked for at a time. The
-// source's own budget may allow less.
+// lookups is the number of paths that the source is asked for at a time. The
+// budget of the source may allow less.
 const lookups = 128
 
-// node is a path in the graph of what is to be copied.
+// Closure returns the descriptions of the roots and of all that they refer to,
+// directly or through others, each after its references. It fails with
+// ErrCycle where paths refer to each other in a circle, and with ErrTooLarge
+// where the closure grows over the default Limits.
+func Closure(ctx context.Context, src Source, roots []storepath.Path) ([]*narinfo.PathInfo, error) {
+	g, _, err := newCopySource(src, CopyOptions{}).closure(ctx, roots)
+	if err != nil {
+		return nil, err
+	}
+	order, err := graph.Link(maps.Values(g)).Order()
+	if err != nil {
+		return nil, err
+	}
+	infos := make([]*narinfo.PathInfo, len(order))
+	for i, p := range order {
+		infos[i] = g[p].info
+	}
+	return infos, nil
+}
+
+// node is a path of the closure that is copied.
 type node struct {
 	info *narinfo.PathInfo
 	file *narinfo.NarInfo // nil where the source has no compressed archives
-	err  error            // why the source cannot give the path
+	err  error            // why the path cannot be copied
+	leaf bool             // while the closure is read: its references are not followed
 
-	// What follows belongs to the transfer.
-	waiting int     // references that are not published yet
-	users   []*node // paths that wait for this one
-	pending Pending
-	done    bool // published or failed
+	present   bool           // at the destination when the copy began
+	published bool           // by this copy
+	user      storepath.Path // refers to it
+}
+
+// Info implements graph.Node. The references of a path that cannot be copied are
+// not followed.
+func (n *node) Info() *narinfo.PathInfo {
+	if n.err != nil || n.leaf {
+		return &narinfo.PathInfo{Path: n.info.Path, NarSize: n.info.NarSize}
+	}
+	return n.info
 }
 
 // fileSize is the size of what is read from the source, as far as known.
@@ -36,188 +67,197 @@ func (n *node) fileSize() int64 {
 	return n.info.NarSize
 }
 
-type graph map[storepath.Path]*node
+// closure is the graph of what is copied.
+type closure map[storepath.Path]*node
 
-// lookup asks the source for a path.
-func (c *copier) lookup(ctx context.Context, p storepath.Path) (*node, error) {
-	if cache, ok := c.src.(BinaryCacheStore); ok {
-		file, err := cache.NarInfo(ctx, p)
+// below returns the nodes and all that they refer to.
+func (g closure) below(nodes []*node) []*node {
+	seen := map[*node]bool{}
+	for _, n := range nodes {
+		seen[n] = true
+	}
+	for i := 0; i < len(nodes); i++ {
+		for _, ref := range nodes[i].Info().References {
+			if r := g[ref]; r != nil && !seen[r] {
+				seen[r] = true
+				nodes = append(nodes, r)
+			}
+		}
+	}
+	return nodes
+}
+
+// copySource is a Source and what else it can do, looked up once.
+type copySource struct {
+	Source
+	opts       CopyOptions
+	compressed CompressedSource // or nil
+	unverified UnverifiedSource // or nil
+	trusting   TrustingSource   // or nil
+}
+
+func newCopySource(src Source, opts CopyOptions) *copySource {
+	s := &copySource{Source: src, opts: opts}
+	s.compressed, _ = src.(CompressedSource)
+	s.unverified, _ = src.(UnverifiedSource)
+	s.trusting, _ = src.(TrustingSource)
+	return s
+}
+
+// closure reads all that is to be copied. Without KeepGoing the first failure
+// ends it, but for a path that is not trusted: it may be at the destination.
+// unreadable are the paths of All whose description cannot be read.
+func (s *copySource) closure(ctx context.Context, roots []storepath.Path) (g closure, unreadable []*CopyError, err error) {
+	g = closure{}
+	if s.opts.All {
+		if unreadable, err = s.everything(ctx, g); err != nil {
+			return nil, nil, err
+		}
+		// A reference that is not among them is missing at the source, and
+		// found so like any other reference.
+		roots = g.outside()
+	}
+	for n, err := range graph.Walk(ctx, roots, lookups, s.opts.Limits, s.lookup) {
+		if err != nil {
+			return nil, nil, err
+		}
+		g[n.info.Path] = n
+	}
+	for _, n := range g {
+		n.leaf = false // among the roots of NoClosure, references count again
+	}
+	_, err = graph.Link(maps.Values(g)).Order()
+	return g, unreadable, err
+}
+
+// outside returns the references that are not in the graph.
+func (g closure) outside() []storepath.Path {
+	missing := map[storepath.Path]bool{}
+	for _, n := range g {
+		for _, ref := range n.Info().References {
+			if g[ref] == nil {
+				missing[ref] = true
+			}
+		}
+	}
+	return slices.Collect(maps.Keys(missing))
+}
+
+// everything reads all paths of the source. It leaves out those that go while
+// it does.
+func (s *copySource) everything(ctx context.Context, g closure) (unreadable []*CopyError, err error) {
+	used := graph.NewTally(s.opts.Limits)
+	for n, err := range s.nodes(ctx) {
+		switch {
+		case err == nil:
+			if err := used.Add(n.info); err != nil {
+				return nil, err
+			}
+			n.err = s.trust(n.info)
+			g[n.info.Path] = n
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case errors.Is(err, ErrNotFound):
+		case s.opts.KeepGoing:
+			unreadable = append(unreadable, &CopyError{Err: err})
+		default:
+			return nil, err
+		}
+	}
+	return unreadable, nil
+}
+
+// nodes yields all paths of the source.
+func (s *copySource) nodes(ctx context.Context) iter.Seq2[*node, error] {
+	if s.compressed == nil {
+		return flow.Map(ctx, lookups, s.AllPaths(ctx), func(ctx context.Context, p storepath.Path) (*node, error) {
+			n, err := s.describe(ctx, p)
+			if err != nil {
+				return nil, fmt.Errorf("%s in %s: %w", s.StoreDir().Join(p), s, err)
+			}
+			return n, nil
+		})
+	}
+	return func(yield func(*node, error) bool) {
+		for file, err := range s.compressed.NarInfos(ctx) {
+			var n *node
+			if err == nil {
+				n = &node{info: &file.PathInfo, file: file}
+			}
+			if !yield(n, err) {
+				return
+			}
+		}
+	}
+}
+
+// lookup asks the source for a path. user is the path that refers to it, zero
+// for a root. Whether the path is trusted is known before its references are
+// followed.
+func (s *copySource) lookup(ctx context.Context, p, user storepath.Path) (*node, error) {
+	n, err := s.describe(ctx, p)
+	if err == nil {
+		n.err = s.trust(n.info)
+		n.leaf = s.opts.NoClosure
+		return n, nil
+	}
+	name := string(s.StoreDir().Join(p))
+	if !user.IsZero() {
+		name = fmt.Sprintf("%s, a reference of %s,", name, s.StoreDir().Join(user))
+	}
+	err = fmt.Errorf("%s in %s: %w", name, s, err)
+	if !s.opts.KeepGoing || ctx.Err() != nil {
+		return nil, err
+	}
+	return &node{info: &narinfo.PathInfo{Path: p}, err: err}, nil
+}
+
+// describe returns the node of a path.
+func (s *copySource) describe(ctx context.Context, p storepath.Path) (*node, error) {
+	if s.compressed != nil {
+		file, err := s.compressed.NarInfo(ctx, p)
 		if err != nil {
 			return nil, err
 		}
-		return &node{info: &file.PathInfo, file: file}, nil
+		return newNode(p, &file.PathInfo, file)
 	}
-	info, err := c.src.PathInfo(ctx, p)
+	info, err := s.PathInfo(ctx, p)
 	if err != nil {
 		return nil, err
 	}
+	return newNode(p, info, nil)
+}
+
+func newNode(p storepath.Path, info *narinfo.PathInfo, file *narinfo.NarInfo) (*node, error) {
 	if info.Path != p {
-		return nil, fmt.Errorf("%s answered with %s: %w", c.src, info.Path, ErrMismatch)
+		return nil, fmt.Errorf("%w: expected the description of %s, got that of %s", ErrMismatch, p, info.Path)
 	}
 	if info.NarHash.IsZero() || info.NarSize <= 0 {
-		return nil, fmt.Errorf("%s does not tell NarHash and NarSize, by which an archive is verified and bounded", c.src)
+		return nil, errors.New("the source does not tell NarHash and NarSize, which verify and bound the archive")
 	}
-	return &node{info: info}, nil
+	return &node{info: info, file: file}, nil
 }
 
-// closure reads the graph of all that is to be copied from the source, level
-// by level, the paths of a level in parallel.
-func (c *copier) closure(ctx context.Context, roots []storepath.Path) (graph, error) {
-	g := graph{}
-	level := roots
-	if c.opts.All {
-		if err := c.everything(ctx, g); err != nil {
-			return nil, err
-		}
-		// What they refer to and is not among them is missing at the source,
-		// and found so like any other reference.
-		level = nil
-		for _, n := range g {
-			level = append(level, n.info.References...)
-		}
-	}
-	level = g.unknown(level)
-	for len(level) > 0 {
-		var next []storepath.Path
-		for p, n := range c.lookupAll(ctx, level) {
-			if ctx.Err() != nil {
-				return nil, context.Cause(ctx)
-			}
-			if n.err != nil && !c.opts.KeepGoing {
-				return nil, n.err
-			}
-			g[p] = n
-			if n.err == nil && !c.opts.NoClosure {
-				next = append(next, n.info.References...)
-			}
-		}
-		level = g.unknown(next)
-	}
-	return g, g.checkCycles()
-}
-
-// everything reads all paths of the source. Those that go while it does are not
-// among them.
-func (c *copier) everything(ctx context.Context, g graph) error {
-	if cache, ok := c.src.(BinaryCacheStore); ok {
-		for file, err := range cache.NarInfos(ctx) {
-			switch {
-			case err == nil:
-				g[file.Path] = &node{info: &file.PathInfo, file: file}
-			case ctx.Err() != nil:
-				return context.Cause(ctx)
-			case errors.Is(err, ErrNotFound):
-			case c.opts.KeepGoing:
-				c.report.Failed = append(c.report.Failed, &PathError{Err: err})
-			default:
-				return err
-			}
-		}
-		return nil
-	}
-	var all []storepath.Path
-	for p, err := range c.src.AllPaths(ctx) {
-		if err != nil {
+// trust fails with ErrUntrusted unless the path may be copied.
+func (s *copySource) trust(info *narinfo.PathInfo) error {
+	if s.trusting != nil {
+		if _, err := s.trusting.Trust(info); err != nil {
 			return err
 		}
-		all = append(all, p)
 	}
-	for p, n := range c.lookupAll(ctx, all) {
-		switch {
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case n.err == nil || c.opts.KeepGoing:
-			g[p] = n
-		case !errors.Is(n.err, ErrNotFound):
-			return n.err
-		}
+	if len(s.opts.TrustedKeys) > 0 {
+		return checkTrust(s.opts.TrustedKeys, info)
 	}
 	return nil
 }
 
-// unknown returns those paths that are not in the graph, each once.
-func (g graph) unknown(paths []storepath.Path) []storepath.Path {
-	fresh := map[storepath.Path]bool{}
-	for _, p := range paths {
-		if g[p] == nil {
-			fresh[p] = true
+// requiresStrict reports whether the path's content address has to hold in the
+// strict form.
+func (s *copySource) requiresStrict(info *narinfo.PathInfo) bool {
+	if s.trusting != nil {
+		if strict, _ := s.trusting.Trust(info); strict {
+			return true
 		}
 	}
-	return slices.Collect(maps.Keys(fresh))
-}
-
-// lookupAll asks for many paths in parallel.
-func (c *copier) lookupAll(ctx context.Context, paths []storepath.Path) graph {
-	type found struct {
-		p storepath.Path
-		n *node
-	}
-	g := graph{}
-	each := mapSeq(ctx, lookups, withoutErrors(slices.Values(paths)), func(ctx context.Context, p storepath.Path) (found, error) {
-		n, err := c.lookup(ctx, p)
-		if err != nil {
-			n = &node{info: &narinfo.PathInfo{Path: p}, err: fmt.Errorf("%s in %s: %w", p, c.src, err)}
-		}
-		return found{p, n}, nil
-	})
-	for f, err := range each {
-		if err != nil {
-			continue // cancelled: what is missing has no node, see below
-		}
-		g[f.p] = f.n
-	}
-	for _, p := range paths {
-		if g[p] == nil {
-			g[p] = &node{info: &narinfo.PathInfo{Path: p}, err: context.Cause(ctx)}
-		}
-	}
-	return g
-}
-
-// checkCycles fails with ErrCycle where paths refer to each other in a circle;
-// a path that refers to itself is no circle.
-func (g graph) checkCycles() error {
-	waiting := make(map[storepath.Path]int, len(g))
-	users := make(map[storepath.Path][]storepath.Path, len(g))
-	var ready []storepath.Path
-	for p, n := range g {
-		for _, ref := range n.references() {
-			if g[ref] != nil {
-				waiting[p]++
-				users[ref] = append(users[ref], p)
-			}
-		}
-		if waiting[p] == 0 {
-			ready = append(ready, p)
-		}
-	}
-	seen := 0
-	for len(ready) > 0 {
-		p := ready[len(ready)-1]
-		ready = ready[:len(ready)-1]
-		seen++
-		for _, user := range users[p] {
-			if waiting[user]--; waiting[user] == 0 {
-				ready = append(ready, user)
-			}
-		}
-	}
-	if seen == len(g) {
-		return nil
-	}
-	var circle []storepath.Path
-	for p, n := range waiting {
-		if n > 0 {
-			circle = append(circle, p)
-		}
-	}
-	slices.SortFunc(circle, storepath.Path.Compare)
-	return fmt.Errorf("%w among or below %d paths, such as %s", ErrCycle, len(circle), circle[0])
-}
-
-// references are the distinct paths that a node refers to, itself left out.
-func (n *node) references() []storepath.Path {
-	refs := slices.DeleteFunc(slices.Clone(n.info.References), func(p storepath.Path) bool { return p == n.info.Path })
-	slices.SortFunc(refs, storepath.Path.Compare)
-	return slices.Compact(refs)
+	return requiresStrict(s.opts.TrustedKeys, info)
 }

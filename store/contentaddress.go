@@ -25,35 +25,6 @@ func checkContentAddress(info *narinfo.PathInfo) error {
 	return nil
 }
 
-// checkTrust fails with ErrUntrusted unless one of the keys has signed the path
-// or its content address vouches for it. The contents are compared with the
-// content address when they are read. A Git one vouches for nothing, since this
-// library does not compute such hashes.
-func checkTrust(keys narinfo.TrustedKeys, info *narinfo.PathInfo) error {
-	if info.CA.Method == storepath.MethodGit {
-		info = withoutAddress(info)
-	}
-	return keys.Verify(info)
-}
-
-// signedBy reports whether one of the keys has signed the path.
-func signedBy(keys narinfo.TrustedKeys, info *narinfo.PathInfo) bool {
-	return keys.Verify(withoutAddress(info)) == nil
-}
-
-func withoutAddress(info *narinfo.PathInfo) *narinfo.PathInfo {
-	info = info.Clone()
-	info.CA = storepath.ContentAddress{}
-	return info
-}
-
-// requiresStrict reports whether keys are set and none of them has signed the
-// path. Its content address then has to hold in the strict form; see
-// AddOptions.StrictContentAddress.
-func requiresStrict(keys narinfo.TrustedKeys, info *narinfo.PathInfo) bool {
-	return refersToItself(info) && len(keys) > 0 && !signedBy(keys, info)
-}
-
 // refersToItself reports whether the path has a content address and is among
 // its own references.
 func refersToItself(info *narinfo.PathInfo) bool {
@@ -135,16 +106,16 @@ func newFlatSum(info *narinfo.PathInfo) *contentSum {
 		}
 		return nil
 	})
-	// The validator comes first: it has to find the section before its bytes are hashed.
+	// The validator comes first: it finds the section before its bytes are hashed.
 	return &contentSum{Writer: io.MultiWriter(v, s), finish: func() (strict, withoutOffsets nixhash.Hash, err error) {
 		if root.Type != nar.TypeRegular {
-			return strict, withoutOffsets, fmt.Errorf("%s: %w: content address %s is of a file, the archive holds a %s", info.Path, ErrMismatch, info.CA, root.Type)
+			return strict, withoutOffsets, fmt.Errorf("%s: %w: content address %s: expected a regular file, got a %s", info.Path, ErrMismatch, info.CA, root.Type)
 		}
 		return h.Digest(), withoutOffsets, nil
 	}}
 }
 
-// section passes on the bytes between two offsets of what is written to it.
+// section passes on the bytes between two offsets of its input.
 type section struct {
 	w             io.Writer
 	from, to, pos int64
@@ -202,7 +173,7 @@ func (m *modulo) Write(p []byte) (int, error) {
 			break
 		}
 		if len(m.found) == maxSelfReferences {
-			return 0, fmt.Errorf("%s: mentions itself more than %d times, which is more than its content address is checked for", m.info.Path, maxSelfReferences)
+			return 0, fmt.Errorf("%s: mentions itself more than %d times, and its content address is checked for no more", m.info.Path, maxSelfReferences)
 		}
 		m.found = append(m.found, m.pos+int64(len(m.tail)-len(buf)+i))
 		clear(buf[i : i+len(m.self)])

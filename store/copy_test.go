@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/nixs3/narinfo"
-	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
@@ -265,7 +263,7 @@ func (f *failing) Read([]byte) (int, error) { return 0, f.err }
 // TestCopiesInOppositeDirections copies between two caches both ways at once,
 // and a cache to itself, with as little room as can be.
 func TestCopiesInOppositeDirections(t *testing.T) {
-	narrow := store.Budget{Memory: 1, Transfers: 1, Requests: 1}
+	narrow := store.Budget{Memory: store.MinMemory, Transfers: 1, Requests: 1}
 	here, there := independent(t, 30, 5000), independent(t, 31, 5000)
 	a, _ := fill(t, here, store.Settings{Budget: narrow, Compression: "gzip"})
 	b, _ := fill(t, there, store.Settings{Budget: narrow, Compression: "zstd"})
@@ -361,39 +359,6 @@ func TestCopiesShareTheirWork(t *testing.T) {
 	for key, times := range sent {
 		require.Equal(t, 1, times, key)
 	}
-}
-
-// What was prepared is used again only for the same claims, and while it is
-// there.
-func TestPreparedIsUsedAgain(t *testing.T) {
-	o := newObject(t, 1, bytes.Repeat([]byte("text"), 50_000))
-	b := memblob.New()
-	c := newCache(t, b, store.Settings{})
-	prepare := func(info *narinfo.PathInfo, archive []byte, opts store.AddOptions) (store.Pending, error) {
-		return c.Prepare(t.Context(), info, bytes.NewReader(archive), opts)
-	}
-	first, err := prepare(o.info, o.archive, store.AddOptions{})
-	require.NoError(t, err)
-	key := newKey(t, "second-1")
-	second, err := prepare(o.info, nil, store.AddOptions{Signers: []narinfo.Signer{key}})
-	require.NoError(t, err, "without its archive")
-	require.Equal(t, first.NarInfo().URL, second.NarInfo().URL)
-	require.Len(t, second.NarInfo().Signatures, 1)
-	require.Empty(t, first.NarInfo().Signatures)
-
-	other := with(o.info, func(i *narinfo.PathInfo) { i.NarHash = nixhash.Sum(nixhash.SHA256, nil) })
-	_, err = prepare(&other, o.archive, store.AddOptions{})
-	require.ErrorIs(t, err, store.ErrMismatch)
-	_, err = prepare(o.info, nil, store.AddOptions{Repair: true})
-	require.Error(t, err)
-	require.NoError(t, b.Delete(t.Context(), first.NarInfo().URL))
-	_, err = prepare(o.info, nil, store.AddOptions{})
-	require.Error(t, err)
-	again, err := prepare(o.info, o.archive, store.AddOptions{})
-	require.NoError(t, err)
-	require.NoError(t, again.Publish(t.Context()))
-	require.Equal(t, 1, requireSound(t, b).Paths)
-	runtime.KeepAlive(first)
 }
 
 // A narinfo that was listed and may not be read is not one that went away.

@@ -9,6 +9,7 @@ import (
 	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/internal/graph"
 )
 
 // Sentinels for errors.Is. Those of the bucket below pass through unchanged.
@@ -19,6 +20,11 @@ var (
 	ErrNoCredentials = blob.ErrNoCredentials
 	ErrReadOnly      = blob.ErrReadOnly
 
+	// ErrStalled is a transfer that stood still: with the bucket for
+	// blob.Retry.Stall, or an archive whose source delivered nothing for
+	// Budget.Stall.
+	ErrStalled = blob.ErrStalled
+
 	// ErrUntrusted is a store object without a signature by a trusted key.
 	ErrUntrusted = narinfo.ErrUntrusted
 
@@ -26,15 +32,22 @@ var (
 	// cache. The error is a *MissingReferenceError.
 	ErrMissingReference = errors.New("missing reference")
 
-	// ErrMismatch is bytes that are not what was claimed of them. The error is
-	// a *HashMismatchError or a *SizeMismatchError.
+	// ErrMismatch is bytes that differ from what was claimed of them. The error
+	// is a *HashMismatchError or a *SizeMismatchError.
 	ErrMismatch = errors.New("contents do not match what was claimed")
 
 	// ErrStoreDir is a cache for another store directory.
 	ErrStoreDir = errors.New("cache is for another store directory")
 
 	// ErrCycle is a set of paths that refer to each other in a circle.
-	ErrCycle = errors.New("references form a cycle")
+	ErrCycle = graph.ErrCycle
+
+	// ErrTooLarge is a closure that grows over its Limits.
+	ErrTooLarge = graph.ErrTooLarge
+
+	// ErrReferenced is a path that cannot be deleted because others refer to it.
+	// The error is a *ReferencedError.
+	ErrReferenced = errors.New("other paths refer to it")
 )
 
 // HashMismatchError is contents with another hash than was claimed.
@@ -46,7 +59,7 @@ type HashMismatchError struct {
 }
 
 func (e *HashMismatchError) Error() string {
-	return fmt.Sprintf("%s: %s mismatch: wanted %s, got %s", subject(e.Path, e.Key), e.Field, e.Wanted, e.Got)
+	return fmt.Sprintf("%s: %s mismatch: expected %s, got %s", subject(e.Path, e.Key), e.Field, e.Wanted, e.Got)
 }
 
 // Is reports whether target is ErrMismatch.
@@ -65,29 +78,61 @@ func (e *SizeMismatchError) Error() string {
 	if e.Got > e.Wanted {
 		more = "at least "
 	}
-	return fmt.Sprintf("%s: %s mismatch: wanted %d bytes, got %s%d", subject(e.Path, e.Key), e.Field, e.Wanted, more, e.Got)
+	return fmt.Sprintf("%s: %s mismatch: expected %d bytes, got %s%d", subject(e.Path, e.Key), e.Field, e.Wanted, more, e.Got)
 }
 
 // Is reports whether target is ErrMismatch.
 func (e *SizeMismatchError) Is(target error) bool { return target == ErrMismatch }
 
-// MissingReferenceError names the references that a cache lacks.
+// MissingReferenceError names the references of a path that a cache lacks.
 type MissingReferenceError struct {
+	StoreDir   storepath.Dir // of the paths
 	Path       storepath.Path
 	References []storepath.Path
 }
 
 func (e *MissingReferenceError) Error() string {
-	names := make([]string, len(e.References))
-	for i, r := range e.References {
-		names[i] = r.String()
-	}
 	return fmt.Sprintf("%s cannot be published: the cache lacks its reference%s %s; copy the closure, or add what is missing first",
-		e.Path, plural(len(names)), strings.Join(names, ", "))
+		e.StoreDir.Join(e.Path), plural(len(e.References)), join(e.StoreDir, e.References))
 }
 
 // Is reports whether target is ErrMissingReference.
 func (e *MissingReferenceError) Is(target error) bool { return target == ErrMissingReference }
+
+// ReferencedError names the paths that refer to one that was to be deleted.
+type ReferencedError struct {
+	StoreDir storepath.Dir // of the paths
+	Path     storepath.Path
+	Users    []storepath.Path
+}
+
+func (e *ReferencedError) Error() string {
+	return fmt.Sprintf("%s cannot be deleted: %s to it; delete what refers to it too", e.StoreDir.Join(e.Path), refer(join(e.StoreDir, e.Users), len(e.Users)))
+}
+
+// Is reports whether target is ErrReferenced.
+func (e *ReferencedError) Is(target error) bool { return target == ErrReferenced }
+
+func refer(users string, n int) string {
+	if n == 1 {
+		return users + " refers"
+	}
+	return users + " refer"
+}
+
+// maxNamed bounds the paths that a message names.
+const maxNamed = 10
+
+func join(dir storepath.Dir, paths []storepath.Path) string {
+	var names []string
+	for _, p := range paths[:min(len(paths), maxNamed)] {
+		names = append(names, string(dir.Join(p)))
+	}
+	if more := len(paths) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
+}
 
 func plural(n int) string {
 	if n == 1 {

@@ -11,6 +11,7 @@ import (
 	"example.com/nixs3/nar"
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/codec"
 )
 
 // ArchiveFS is the archive of a path as a file system (fs.FS), whose files are
@@ -23,8 +24,8 @@ type ArchiveFS struct {
 	remove  bool
 }
 
-// Close gives the archive up, unless Settings.LocalNARCache keeps it. Files
-// that are open fail from then on.
+// Close discards the archive unless Settings.LocalNARCache keeps it. Files that
+// are open fail from then on.
 func (a *ArchiveFS) Close() error {
 	err := a.file.Close()
 	if a.remove {
@@ -35,9 +36,10 @@ func (a *ArchiveFS) Close() error {
 	return err
 }
 
-// FS opens a path's archive as a file system: the one that
-// Settings.LocalNARCache keeps, else one that is fetched into a temporary file
-// and kept there if there is such a place. Either is read and verified first.
+// FS opens a path's archive as a file system. It reads and verifies the whole
+// archive first: the copy in Settings.LocalNARCache, else a fetched one, which
+// stays there. Without that setting the archive is in a temporary file that has
+// no name.
 func (c *Cache) FS(ctx context.Context, p storepath.Path) (*ArchiveFS, error) {
 	info, err := c.NarInfo(ctx, p)
 	if err != nil {
@@ -65,28 +67,26 @@ func (c *Cache) openFS(ctx context.Context, info *narinfo.NarInfo) (*ArchiveFS, 
 	return c.fetchFS(ctx, info, c.settings.LocalNARCache, kept)
 }
 
-// openKept opens an archive that was fetched earlier.
+// openKept opens an archive that was fetched earlier, and verifies it.
 func (c *Cache) openKept(ctx context.Context, info *narinfo.NarInfo, name string) (*ArchiveFS, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	plain := &narinfo.NarInfo{PathInfo: info.PathInfo, URL: name, Compression: narinfo.CompressionNone}
-	r := newVerifiedCopy(ctx, plain, c.contentSum(&info.PathInfo), f)
-	defer r.Close()
-	l, err := nar.List(r)
+	in := &intake{claims: &info.PathInfo, staged: io.Discard, strict: c.requiresStrict(&info.PathInfo), listing: true, compression: codec.None}
+	found, err := in.plain(ctx, copyOf(f))
 	if err == nil {
-		err = drain(r)
+		err = found.verify(&info.PathInfo)
 	}
 	if err != nil {
-		f.Close()
-		return nil, err
+		return nil, errors.Join(err, f.Close())
 	}
-	return &ArchiveFS{FS: nar.NewFS(f, l), Info: info, Listing: l, file: f}, nil
+	return &ArchiveFS{FS: nar.NewFS(f, found.listing), Info: info, Listing: found.listing, file: f}, nil
 }
 
-// fetchFS fetches an archive into a file in dir, which gets the name where that
-// is not empty.
+// fetchFS fetches an archive into a file in dir. With a name, the file gets it
+// when it is whole; without one, the file has none and is gone when it is
+// closed.
 func (c *Cache) fetchFS(ctx context.Context, info *narinfo.NarInfo, dir, name string) (*ArchiveFS, error) {
 	r, err := c.OpenNAR(ctx, info)
 	if err != nil {
@@ -98,6 +98,10 @@ func (c *Cache) fetchFS(ctx context.Context, info *narinfo.NarInfo, dir, name st
 		return nil, err
 	}
 	a := &ArchiveFS{Info: info, file: f, remove: true}
+	if name == "" {
+		// Where a file in use cannot be removed, Close does it.
+		_ = os.Remove(f.Name())
+	}
 	lw := nar.NewListingWriter()
 	_, err = io.Copy(io.MultiWriter(f, lw), r)
 	if err == nil {

@@ -48,7 +48,9 @@ func TestEnormousClaims(t *testing.T) {
 		c := forgeInfo(t, info, file)
 		require.ErrorIs(t, readAll(t, c, info.Path), store.ErrMismatch)
 		for _, compression := range []narinfo.Compression{"", "gzip"} {
-			require.ErrorIs(t, copyInto(t, c, info.Path, compression, store.CopyOptions{}), store.ErrMismatch)
+			require.ErrorIs(t, copyInto(t, c, info.Path, compression, store.CopyOptions{}), store.ErrTooLarge)
+			unlimited := store.CopyOptions{Limits: store.Limits{NarSize: math.MaxInt64}}
+			require.ErrorIs(t, copyInto(t, c, info.Path, compression, unlimited), store.ErrMismatch)
 		}
 		_, err := newCache(t, memblob.New(), store.Settings{}).Add(t.Context(), &info.PathInfo, bytes.NewReader(o.archive), store.AddOptions{})
 		require.ErrorIs(t, err, store.ErrMismatch)
@@ -262,7 +264,7 @@ func TestNothingIsPublishedThatCannotBeRead(t *testing.T) {
 		}
 	})
 	_, err = c.Add(t.Context(), &many, bytes.NewReader(other.archive), store.AddOptions{ReferencesPresent: true})
-	require.ErrorContains(t, err, "at most 4194304 are read")
+	require.ErrorContains(t, err, "expected at most 4194304 bytes")
 	_, err = c.PathInfo(t.Context(), many.Path)
 	require.ErrorIs(t, err, store.ErrNotFound)
 
@@ -274,7 +276,7 @@ func TestNothingIsPublishedThatCannotBeRead(t *testing.T) {
 	for n := range 10_000 {
 		r.Dependent[narinfo.DrvOutput{DrvHash: nixhash.Sum(nixhash.SHA256, fmt.Append(nil, n)), Output: "out"}] = o.info.Path
 	}
-	require.ErrorContains(t, c.PutRealisation(t.Context(), r), "at most 1048576 are read")
+	require.ErrorContains(t, c.PutRealisation(t.Context(), r), "expected at most 1048576 bytes")
 	stored, err := c.Realisation(t.Context(), r.ID)
 	require.NoError(t, err)
 	require.Len(t, stored.Signatures, 256)

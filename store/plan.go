@@ -5,39 +5,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"maps"
 	"slices"
 
 	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/internal/flow"
 )
 
 const (
-	// listingFrom is how many paths make it worth a thought to list the
+	// listingFrom is the number of paths from which Copy considers to list the
 	// destination instead of asking for each.
 	listingFrom = 64
 
-	// listingFactor bounds the listing: it is given up when it has more than
-	// this many paths for each that we want to know of. Up to there it takes
-	// fewer requests than asking, and less time than asking 64 at once.
+	// listingFactor bounds the listing: Copy ends it after this many paths for
+	// each that it looks for. Up to there a listing takes fewer requests than
+	// asking, and less time than asking for 64 at once.
 	listingFactor = 16
 )
 
-// plan finds out what has to be sent, the biggest first.
-func (c *copier) plan(ctx context.Context, g graph) ([]*node, error) {
-	c.report.Paths = len(g) + len(c.report.Failed)
+// planner finds out what has to be sent.
+type planner struct {
+	dst  Destination
+	opts CopyOptions
+}
+
+// plan returns the nodes to be sent, the largest first, and reports them.
+func (p *planner) plan(ctx context.Context, g closure, report *CopyReport) ([]*node, error) {
+	report.Paths = len(g) + len(report.Failed)
 	todo := slices.Collect(maps.Values(g))
-	if !c.opts.Repair {
+	if !p.opts.Repair {
 		var err error
-		if todo, err = c.absent(ctx, todo); err != nil {
+		if todo, err = absent(ctx, p.dst, todo); err != nil {
 			return nil, err
 		}
-		c.report.Present = len(g) - len(todo)
+		markPresent(g, todo)
+		report.Present = len(g) - len(todo)
 		before := len(todo)
-		if todo, err = c.notUpstream(ctx, todo); err != nil {
+		if todo, err = p.notUpstream(ctx, todo); err != nil {
 			return nil, err
 		}
-		c.report.Upstream = before - len(todo)
+		report.Upstream = before - len(todo)
 	}
 	slices.SortFunc(todo, func(a, b *node) int {
 		return cmp.Or(cmp.Compare(b.info.NarSize, a.info.NarSize), a.info.Path.Compare(b.info.Path))
@@ -47,37 +54,50 @@ func (c *copier) plan(ctx context.Context, g graph) ([]*node, error) {
 		if n.file != nil {
 			size.FileSize = n.file.FileSize
 		}
-		c.report.Todo = append(c.report.Todo, size)
-		c.report.Requests += 2
+		report.Todo = append(report.Todo, size)
+		report.Requests += 2
 		if n.fileSize() >= askFirst {
-			c.report.Requests++
+			report.Requests++
 		}
-		if n.err == nil && len(c.opts.TrustedKeys) > 0 {
-			n.err = checkTrust(c.opts.TrustedKeys, n.info)
-		}
-		if n.err != nil && !c.opts.KeepGoing {
-			return nil, &PathError{n.info.Path, n.err}
+		if n.err != nil && !p.opts.KeepGoing {
+			return nil, &CopyError{n.info.Path, n.err}
 		}
 	}
 	return todo, nil
 }
 
+// markPresent notes which nodes the destination has.
+func markPresent(g closure, absent []*node) {
+	for _, n := range g {
+		n.present = true
+	}
+	for _, n := range absent {
+		n.present = false
+	}
+}
+
 // absent returns the nodes that the destination does not have.
-func (c *copier) absent(ctx context.Context, nodes []*node) ([]*node, error) {
+func absent(ctx context.Context, dst Destination, nodes []*node) ([]*node, error) {
 	present := map[string]bool{}
 	rest := nodes
 	if len(nodes) >= listingFrom {
 		var err error
-		if present, rest, err = c.listed(ctx, nodes); err != nil {
+		if present, rest, err = listed(ctx, dst, nodes); err != nil {
 			return nil, err
 		}
 	}
+	has := dst.Has
+	if fresh, ok := dst.(interface {
+		hasNow(context.Context, storepath.Path) (bool, error)
+	}); ok {
+		has = fresh.hasNow
+	}
 	asked, err := filterNodes(ctx, rest, func(ctx context.Context, n *node) (bool, error) {
-		has, err := c.dst.Has(ctx, n.info.Path)
+		there, err := has(ctx, n.info.Path)
 		if isAbsent(err) {
 			err = nil
 		}
-		return has, err
+		return there, err
 	})
 	if err != nil {
 		return nil, err
@@ -87,9 +107,10 @@ func (c *copier) absent(ctx context.Context, nodes []*node) ([]*node, error) {
 	}), nil
 }
 
-// listed lists the destination and returns which of the nodes are there, and
-// the nodes of which the listing, if it was not read to its end, says nothing.
-func (c *copier) listed(ctx context.Context, nodes []*node) (present map[string]bool, rest []*node, err error) {
+// listed lists the destination and returns which of the nodes are there. rest
+// are the nodes of which the listing says nothing, since it was not read to its
+// end.
+func listed(ctx context.Context, dst Destination, nodes []*node) (present map[string]bool, rest []*node, err error) {
 	present = map[string]bool{}
 	wanted := make(map[string]*node, len(nodes))
 	highest := ""
@@ -98,7 +119,7 @@ func (c *copier) listed(ctx context.Context, nodes []*node) (present map[string]
 		highest = max(highest, n.info.Path.HashPart())
 	}
 	last, count := "", 0
-	for hashPart, err := range c.dst.HashParts(ctx) {
+	for hashPart, err := range dst.HashParts(ctx) {
 		switch {
 		case ctx.Err() != nil:
 			return nil, nil, context.Cause(ctx)
@@ -128,9 +149,10 @@ func (c *copier) listed(ctx context.Context, nodes []*node) (present map[string]
 	return present, rest, nil
 }
 
-// notUpstream leaves out what an upstream serves with a signature that counts.
-func (c *copier) notUpstream(ctx context.Context, nodes []*node) ([]*node, error) {
-	for _, up := range c.opts.Upstreams {
+// notUpstream leaves out the nodes that an upstream serves with a good
+// signature.
+func (p *planner) notUpstream(ctx context.Context, nodes []*node) ([]*node, error) {
+	for _, up := range p.opts.Upstreams {
 		served, err := filterNodes(ctx, nodes, func(ctx context.Context, n *node) (bool, error) {
 			info, err := up.Store.PathInfo(ctx, n.info.Path)
 			if isAbsent(err) {
@@ -149,7 +171,7 @@ func (c *copier) notUpstream(ctx context.Context, nodes []*node) ([]*node, error
 // filterNodes asks of each node in parallel whether something holds.
 func filterNodes(ctx context.Context, nodes []*node, holds func(context.Context, *node) (bool, error)) (map[storepath.Path]bool, error) {
 	yes := map[storepath.Path]bool{}
-	each := mapSeq(ctx, lookups, withoutErrors(slices.Values(nodes)), func(ctx context.Context, n *node) (*node, error) {
+	each := flow.Map(ctx, lookups, flow.Values(nodes), func(ctx context.Context, n *node) (*node, error) {
 		if ok, err := holds(ctx, n); !ok {
 			return nil, err
 		}
@@ -164,14 +186,4 @@ func filterNodes(ctx context.Context, nodes []*node, holds func(context.Context,
 		}
 	}
 	return yes, nil
-}
-
-func withoutErrors[T any](seq iter.Seq[T]) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for v := range seq {
-			if !yield(v, nil) {
-				return
-			}
-		}
-	}
 }

@@ -3,20 +3,21 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"golang.org/x/sync/errgroup"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/layout"
 )
 
 // pending is a path whose archive is stored and verified.
 type pending struct {
-	cache  *Cache
-	opts   AddOptions
-	info   *narinfo.NarInfo
-	stored *stored // keeps it known
+	cache *Cache
+	opts  AddOptions
+	info  *narinfo.NarInfo
 }
 
 func (p *pending) NarInfo() *narinfo.NarInfo { return p.info }
@@ -35,8 +36,8 @@ func (p *pending) Publish(ctx context.Context) error {
 	if p.opts.Repair || !errors.Is(err, blob.ErrPrecondition) {
 		return err
 	}
-	// Somebody else published the path in the meantime. Theirs is as good as
-	// ours, and replacing it could take signatures away.
+	// Another writer has published the path. Its narinfo is as good, and
+	// replacing it could take signatures away.
 	existing, err := p.cache.NarInfo(ctx, p.info.Path)
 	if err != nil {
 		return err
@@ -45,7 +46,7 @@ func (p *pending) Publish(ctx context.Context) error {
 	return nil
 }
 
-// published is a path that somebody else has published.
+// published is a path that another goroutine has published.
 type published struct{ info *narinfo.NarInfo }
 
 func (p published) NarInfo() *narinfo.NarInfo     { return p.info }
@@ -62,7 +63,7 @@ func (c *Cache) checkReferences(ctx context.Context, info *narinfo.PathInfo) err
 			continue
 		}
 		g.Go(func() error {
-			has, err := c.Has(gctx, ref)
+			has, err := c.hasNow(gctx, ref)
 			missing[i] = !has
 			if isAbsent(err) {
 				return nil
@@ -80,7 +81,65 @@ func (c *Cache) checkReferences(ctx context.Context, info *narinfo.PathInfo) err
 		}
 	}
 	if len(refs) > 0 {
-		return &MissingReferenceError{Path: info.Path, References: refs}
+		return &MissingReferenceError{StoreDir: c.settings.StoreDir, Path: info.Path, References: refs}
 	}
 	return nil
+}
+
+// putNarInfo makes a narinfo visible. Nothing else does.
+func (c *Cache) putNarInfo(ctx context.Context, info *narinfo.NarInfo, opts blob.PutOptions) error {
+	text, err := info.MarshalText()
+	if err != nil {
+		return err
+	}
+	if err := checkReadable(info, text); err != nil {
+		return err
+	}
+	opts.ContentType = layout.NarInfo.ContentType()
+	c.infos.forget(info.Path.HashPart())
+	_, err = c.putSmall(ctx, layout.NarInfoKey(info.Path.HashPart()), text, c.settings.NarInfoCompression, opts)
+	return err
+}
+
+// checkReadable refuses a narinfo that readers would refuse: nobody could mend
+// it then.
+func checkReadable(info *narinfo.NarInfo, text []byte) error {
+	if int64(len(text)) > layout.NarInfo.Limit() {
+		return fmt.Errorf("narinfo of %s: expected at most %d bytes, got %d", info.Path, layout.NarInfo.Limit(), len(text))
+	}
+	if _, err := narinfo.Parse(text); err != nil {
+		return fmt.Errorf("narinfo of %s could not be read again: %w", info.Path, err)
+	}
+	return nil
+}
+
+// signAttempts is how often AddSignatures begins anew when another writer changes
+// the narinfo in between.
+const signAttempts = 8
+
+// AddSignatures adds the signers' signatures to those that a path has. Concurrent
+// callers lose no signature where the bucket honours IfMatch.
+func (c *Cache) AddSignatures(ctx context.Context, p storepath.Path, signers ...narinfo.Signer) (*narinfo.NarInfo, error) {
+	var lastErr error
+	for range signAttempts {
+		info, attrs, err := c.readNarInfo(ctx, p.HashPart())
+		if err != nil {
+			return nil, c.deniedIsMissing(ctx, p.HashPart(), err)
+		}
+		if info.Path != p {
+			return nil, c.otherPath(p, info)
+		}
+		before := len(info.Signatures)
+		if err := info.Sign(ctx, signers...); err != nil {
+			return nil, err
+		}
+		if len(info.Signatures) == before {
+			return info, nil
+		}
+		lastErr = c.putNarInfo(ctx, info, blob.PutOptions{IfMatch: attrs.ETag})
+		if !errors.Is(lastErr, blob.ErrPrecondition) {
+			return info, lastErr
+		}
+	}
+	return nil, lastErr
 }

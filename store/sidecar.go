@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strings"
 
@@ -13,10 +14,11 @@ import (
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/layout"
 )
 
-// putSidecars stores what is derived from an archive's listing, before the
-// narinfo makes it reachable.
+// putSidecars stores the objects that are made from an archive's listing, before
+// the narinfo makes them reachable.
 func (c *Cache) putSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.Listing) error {
 	if c.settings.WriteListing {
 		if err := c.putListing(ctx, info.Path, l); err != nil {
@@ -34,8 +36,8 @@ func (c *Cache) putSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.L
 		if err != nil {
 			return err
 		}
-		key := "debuginfo/" + buildID + ".debug"
-		if _, err := c.bucket.Put(ctx, key, bytes.NewReader(link), blob.PutOptions{ContentType: jsonType}); err != nil {
+		key := layout.DebugInfoKey(buildID)
+		if _, err := c.bucket.Put(ctx, key, bytes.NewReader(link), blob.PutOptions{ContentType: layout.DebugInfo.ContentType()}); err != nil {
 			return err
 		}
 	}
@@ -45,14 +47,14 @@ func (c *Cache) putSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.L
 func (c *Cache) putListing(ctx context.Context, p storepath.Path, l *nar.Listing) error {
 	text, err := l.MarshalJSON() // json.Marshal would escape characters that Nix does not
 	if errors.Is(err, nar.ErrNotUTF8) {
-		// JSON has no such names. The path is good without a listing, as in Lix.
+		// JSON has no such names. Like Lix, publish the path without a listing.
 		c.settings.Logger.WarnContext(ctx, "no listing written", "path", p.String(), "reason", err)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	_, err = c.putSmall(ctx, p.HashPart()+listingSuffix, text, c.settings.ListingCompression, blob.PutOptions{ContentType: jsonType})
+	_, err = c.putSmall(ctx, layout.ListingKey(p.HashPart()), text, c.settings.ListingCompression, blob.PutOptions{ContentType: layout.Listing.ContentType()})
 	return err
 }
 
@@ -81,10 +83,10 @@ func DebugFiles(l *nar.Listing) map[string]string {
 	return files
 }
 
-// Listing returns the listing of a path's archive: the stored one, or where
-// there is none that can be read, one made from the archive, which is fetched
-// and verified for it. No signature covers a stored one: what it says is the
-// cache's word, and shows to be true when files are read by it.
+// Listing returns the listing of a path's archive: the stored one, or where no
+// stored one can be read, one made from the archive, which is fetched and
+// verified for it. No signature covers a stored listing. It is an unverified
+// claim of the cache until the files that it describes are read.
 func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, error) {
 	info, err := c.NarInfo(ctx, p)
 	if err != nil {
@@ -93,7 +95,7 @@ func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, er
 	if err := c.trust(&info.PathInfo); err != nil {
 		return nil, err
 	}
-	text, _, err := c.getSmall(ctx, p.HashPart()+listingSuffix, listingLimit)
+	text, _, err := c.getSmall(ctx, layout.ListingKey(p.HashPart()), layout.Listing.Limit())
 	if err == nil {
 		var l nar.Listing
 		if err = json.Unmarshal(text, &l); err == nil {
@@ -123,4 +125,10 @@ func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, er
 		return nil, fmt.Errorf("%s: %w", p, err)
 	}
 	return l, drain(r)
+}
+
+// drain reads to the end, where a source reports whether all was well.
+func drain(r io.Reader) error {
+	_, err := io.Copy(io.Discard, r)
+	return err
 }

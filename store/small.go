@@ -7,20 +7,16 @@ import (
 	"fmt"
 	"io"
 
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/layout"
 )
 
 // Narinfos, listings, realisations and logs may be stored with a
-// Content-Encoding. Readers believe the header first; where a server lost it,
-// the magic bytes tell.
-
-// Bounds of the small objects, after decoding.
-const (
-	narInfoLimit     = 4 << 20
-	listingLimit     = 256 << 20
-	realisationLimit = 1 << 20
-)
+// Content-Encoding. Readers believe the header first. Where a server has lost
+// it, the magic bytes of the codec show it.
 
 // getSmall reads an object of at most limit bytes, decoded.
 func (c *Cache) getSmall(ctx context.Context, key string, limit int64) ([]byte, blob.Attrs, error) {
@@ -43,7 +39,7 @@ func (c *Cache) getSmall(ctx context.Context, key string, limit int64) ([]byte, 
 	return data, attrs, nil
 }
 
-// decodeObject undoes an object's Content-Encoding.
+// decodeObject decodes the Content-Encoding of an object.
 func (c *Cache) decodeObject(key string, attrs blob.Attrs, body io.Reader, o codec.ReaderOptions) (io.ReadCloser, error) {
 	name, err := codec.FromContentEncoding(attrs.ContentEncoding)
 	if err == nil {
@@ -57,6 +53,11 @@ func (c *Cache) decodeObject(key string, attrs blob.Attrs, body io.Reader, o cod
 
 // putSmall stores an object, encoded as the setting of its kind says.
 func (c *Cache) putSmall(ctx context.Context, key string, data []byte, encoding string, opts blob.PutOptions) (blob.Attrs, error) {
+	leave, err := c.places.small.enter(ctx, 1)
+	if err != nil {
+		return blob.Attrs{}, err
+	}
+	defer leave()
 	var buf bytes.Buffer
 	w, err := codec.NewWriter(encoding, &buf, codec.WriterOptions{})
 	if err != nil {
@@ -68,4 +69,104 @@ func (c *Cache) putSmall(ctx context.Context, key string, data []byte, encoding 
 	}
 	opts.ContentEncoding = codec.ContentEncoding(encoding)
 	return c.bucket.Put(ctx, key, bytes.NewReader(buf.Bytes()), opts)
+}
+
+// Log opens the build log of a derivation.
+func (c *Cache) Log(ctx context.Context, drv storepath.Path) (io.ReadCloser, error) {
+	if _, err := c.describe(ctx); err != nil {
+		return nil, err
+	}
+	key := layout.LogKey(drv)
+	obj, err := c.bucket.Get(ctx, key, blob.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	r, err := c.decodeObject(key, obj.Attrs, obj.Body, codec.ReaderOptions{})
+	if err != nil {
+		obj.Body.Close()
+		return nil, err
+	}
+	return &decodedBody{r, obj.Body}, nil
+}
+
+// decodedBody closes the decoder and what it reads from.
+type decodedBody struct {
+	io.ReadCloser
+	body io.Closer
+}
+
+func (d *decodedBody) Close() error { return errors.Join(d.ReadCloser.Close(), d.body.Close()) }
+
+// PutLog stores the build log of a derivation. It reads the log to its end
+// first, so that a log of any size is stored whole or not at all.
+func (c *Cache) PutLog(ctx context.Context, drv storepath.Path, log io.Reader) error {
+	if err := c.ensureDescribed(ctx); err != nil {
+		return err
+	}
+	staged, err := c.stage(ctx, 0)
+	if err != nil {
+		return err
+	}
+	defer staged.Close()
+	name := c.settings.LogCompression
+	w, err := codec.NewWriter(name, staged, codec.WriterOptions{})
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(w, withContext(ctx, log))
+	if err := errors.Join(err, w.Close()); err != nil {
+		return err
+	}
+	_, err = staged.Commit(layout.LogKey(drv), blob.PutOptions{
+		ContentType: layout.Log.ContentType(), ContentEncoding: codec.ContentEncoding(name)})
+	return err
+}
+
+// Realisation returns what a derivation's output was realised to.
+func (c *Cache) Realisation(ctx context.Context, id narinfo.DrvOutput) (*narinfo.Realisation, error) {
+	if _, err := c.describe(ctx); err != nil {
+		return nil, err
+	}
+	data, _, err := c.getSmall(ctx, layout.RealisationKey(id), layout.Realisation.Limit())
+	if err != nil {
+		return nil, err
+	}
+	return narinfo.ParseRealisation(id, data)
+}
+
+// PutRealisation stores a realisation. The cache's signers sign it too.
+func (c *Cache) PutRealisation(ctx context.Context, r *narinfo.Realisation) error {
+	if err := c.ensureDescribed(ctx); err != nil {
+		return err
+	}
+	signed := *r
+	if err := signed.Sign(ctx, c.settings.Signers...); err != nil {
+		return err
+	}
+	data, err := signed.MarshalObject()
+	if err != nil {
+		return err
+	}
+	if limit := layout.Realisation.Limit(); int64(len(data)) > limit {
+		return fmt.Errorf("realisation %v: expected at most %d bytes, got %d", r.ID, limit, len(data))
+	}
+	_, err = c.bucket.Put(ctx, layout.RealisationKey(r.ID), bytes.NewReader(data),
+		blob.PutOptions{ContentType: layout.Realisation.ContentType()})
+	return err
+}
+
+// withContext returns a reader that fails when the context has ended. It does
+// not interrupt a Read that blocks.
+func withContext(ctx context.Context, r io.Reader) io.Reader { return &contextReader{ctx, r} }
+
+type contextReader struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *contextReader) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
 }

@@ -11,26 +11,22 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// spoolMemory is how much of a compressed NAR is kept in memory before it goes
-// to a temporary file.
+// spoolMemory is the size in bytes up to which a compressed NAR stays in memory.
 const spoolMemory = 512 << 10
 
-// stage opens a place for bytes whose key is not yet known: in the bucket
-// itself where it can take them, else in a spool. They will be about size
-// bytes, 0 where that is not known.
+// stage opens a place for bytes whose key is not known yet: in the bucket where
+// it is a blob.Stager, else in a spool. size is the expected number of bytes, 0
+// where it is not known.
 func (c *Cache) stage(ctx context.Context, size int64) (blob.Staged, error) {
-	if st, ok := blob.As[blob.Stager](c.bucket.Bucket); ok {
-		staged, err := st.Stage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		return &meteredStaged{Staged: staged, c: &c.bucket.counters}, nil
+	if st, ok := blob.As[blob.Stager](c.bucket); ok {
+		return st.Stage(ctx)
 	}
 	return &spool{ctx: ctx, bucket: c.bucket, dir: c.settings.SpoolDir, expected: size}, nil
 }
 
-// spool is a blob.Staged for buckets that are not a blob.Stager: the beginning
-// in memory, all of it in an unlinked temporary file once it is large.
+// spool is a blob.Staged for buckets that are not a blob.Stager. It keeps the
+// bytes in memory while they are few, and then all of them in an unlinked
+// temporary file.
 type spool struct {
 	ctx      context.Context
 	bucket   blob.Bucket

@@ -20,21 +20,22 @@ type Source interface {
 	// StoreDir is the store directory that its paths are in.
 	StoreDir() storepath.Dir
 
-	// PathInfo returns what is known of a path, or an error that is
+	// PathInfo returns the description of a path, or an error that is
 	// ErrNotFound. The caller owns the result.
 	PathInfo(ctx context.Context, p storepath.Path) (*narinfo.PathInfo, error)
 
-	// NAR opens the path's archive, uncompressed. It is verified while it is
+	// NAR opens the path's archive, decompressed. It is verified while it is
 	// read: contents that do not match the path's NarHash and NarSize end in
-	// an error, never in io.EOF. The caller closes it.
+	// an error, never in io.EOF. A blocked Read returns when the context ends.
+	// The caller closes the archive.
 	NAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error)
 
 	// AllPaths yields every valid path, in no particular order.
 	AllPaths(ctx context.Context) iter.Seq2[storepath.Path, error]
 }
 
-// UnverifiedSource is implemented by sources that have to hash an archive to
-// verify it. Copy, which hashes what it sends anyway, spares them that.
+// UnverifiedSource is implemented by sources that hash an archive to verify it.
+// Copy hashes archives anyway, and does not ask the source to.
 type UnverifiedSource interface {
 	// UnverifiedNAR is Source.NAR without the verification.
 	UnverifiedNAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error)
@@ -45,8 +46,8 @@ type UnverifiedSource interface {
 type BinaryCacheStore interface {
 	Source
 
-	// CacheInfo returns the cache's own description, with the settings of
-	// this store in place of what they override.
+	// CacheInfo returns the cache's own description. The settings of this store
+	// take precedence over it.
 	CacheInfo(ctx context.Context) (*narinfo.CacheInfo, error)
 
 	// Has reports whether the path is in the cache.
@@ -61,30 +62,30 @@ type BinaryCacheStore interface {
 	NarInfoByHash(ctx context.Context, hashPart string) (*narinfo.NarInfo, error)
 
 	// NarInfos yields every narinfo, read in parallel, in no particular order.
-	// A single one that cannot be read is an error that does not end the
-	// iteration; one of the listing ends it.
+	// The error of a single narinfo does not end the iteration; an error of the
+	// listing does.
 	NarInfos(ctx context.Context) iter.Seq2[*narinfo.NarInfo, error]
 
-	// HashParts yields the hash part of every path in byte order. It reads
-	// only the listing of the bucket: a thousand paths a request.
+	// HashParts yields the hash part of every path in byte order. It lists the
+	// bucket and reads no narinfo: a thousand paths a request.
 	HashParts(ctx context.Context) iter.Seq2[string, error]
 
-	// OpenNAR is NAR for a narinfo that was read before. ErrUntrusted, when
-	// the store has trusted keys, comes before anything is fetched.
+	// OpenNAR is NAR for a narinfo that was read before. Where the store has
+	// trusted keys, it fails with ErrUntrusted before anything is fetched.
 	OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error)
 
-	// OpenFile opens the archive of a narinfo as it is stored: compressed, and
-	// not verified. ErrUntrusted comes as from OpenNAR.
-	OpenFile(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error)
+	// OpenCompressed opens the archive of a narinfo as it is stored:
+	// compressed, and not verified. ErrUntrusted comes as from OpenNAR.
+	OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error)
 
-	// Add publishes a path: Prepare and Publish in one. A path that the cache
-	// already has is left as it is, without reading the archive, unless
-	// opts.Repair.
+	// Add publishes a path: Prepare and Publish in one. Without opts.Repair it
+	// leaves a path that the cache already has as it is, and does not read the
+	// archive.
 	Add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (*narinfo.NarInfo, error)
 
 	// Prepare stores a path's archive without making the path visible. Every
 	// claim of info is checked against the bytes; a claim that does not hold
-	// is an error. A zero NarHash or NarSize is no claim. The cache does not
+	// is an error. A zero NarHash or NarSize claims nothing. The cache does not
 	// keep info.
 	Prepare(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (Pending, error)
 
@@ -92,7 +93,7 @@ type BinaryCacheStore interface {
 	AddSignatures(ctx context.Context, p storepath.Path, signers ...narinfo.Signer) (*narinfo.NarInfo, error)
 
 	// Listing returns the listing of a path's archive: the stored one, else
-	// made from the archive.
+	// one that is made from the archive.
 	Listing(ctx context.Context, p storepath.Path) (*nar.Listing, error)
 
 	// FS opens a path's archive as a file system. The whole of it is fetched
@@ -108,18 +109,20 @@ type BinaryCacheStore interface {
 	Realisation(ctx context.Context, id narinfo.DrvOutput) (*narinfo.Realisation, error)
 	PutRealisation(ctx context.Context, r *narinfo.Realisation) error
 
-	// Delete makes paths invisible: their narinfos and listings go, their
-	// archives stay, since other paths may share them.
+	// Delete makes paths invisible: their narinfos and listings go. Their
+	// archives stay, because other paths may share them. It fails with
+	// ErrReferenced, and deletes nothing, where other paths refer to one of
+	// them.
 	Delete(ctx context.Context, paths ...storepath.Path) error
 
 	// Close releases the connections. No call may follow it.
 	Close() error
 }
 
-// Pending is a path whose archive is stored and verified, but that nobody sees
-// yet. One that is never published is an unreferenced object.
+// Pending is a path whose archive is stored and verified, and which is not
+// visible yet. If it is never published, its archive stays unreferenced.
 type Pending interface {
-	// NarInfo is what Publish will make visible.
+	// NarInfo returns what Publish makes visible.
 	NarInfo() *narinfo.NarInfo
 
 	// Publish makes the path visible. Its references must be in the cache,
@@ -136,11 +139,10 @@ type AddOptions struct {
 	// Signatures by these are added to those of the cache's own signers.
 	Signers []narinfo.Signer
 
-	// Encoded says that the archive comes compressed, as this narinfo's
-	// Compression, FileHash and FileSize tell. It is stored byte for byte,
-	// unless the cache's settings ask for another compression, and
-	// decompressed beside that to verify it. Zero FileHash and FileSize are no
-	// claim.
+	// Encoded says that the archive comes compressed, with the Compression,
+	// FileHash and FileSize of this narinfo. It is stored byte for byte, unless
+	// the cache's settings ask for another compression, and decompressed to
+	// verify it. A zero FileHash or FileSize claims nothing.
 	Encoded *narinfo.NarInfo
 
 	// TrustNarHash believes that an Encoded archive with the FileHash has the
@@ -154,7 +156,7 @@ type AddOptions struct {
 	// with trusted keys refuses them too unless one of its keys has signed.
 	StrictContentAddress bool
 
-	// ReferencesPresent promises that the caller has seen to it that all
-	// references are in the cache, and saves the requests that would check.
+	// ReferencesPresent promises that all references are in the cache, and
+	// saves the requests that would check it.
 	ReferencesPresent bool
 }

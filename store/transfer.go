@@ -2,171 +2,254 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
+
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/internal/flow"
+	"example.com/nixs3/store/internal/graph"
 )
 
-// transfer moves the archives and publishes the paths. Workers take archives
-// off the plan in its order; whatever they have stored is published as soon as
-// its references are, by a goroutine of its own, since that is one small
-// request and the workers have better things to do.
+const (
+	// transferWorkers bounds the goroutines that move archives. The budgets of
+	// source and destination say how many do so at a time.
+	transferWorkers = 256
+
+	// publishWorkers bounds the goroutines that publish paths.
+	publishWorkers = 64
+)
+
+// transfer moves archives and publishes paths. Workers take the archives off
+// the plan in its order. A path whose archive is stored and whose references are
+// published waits in a queue for workers of their own: publishing is one small
+// request, and the workers for archives go on.
 type transfer struct {
-	*copier
+	dst    Destination
+	there  ServiceCopier // or nil
+	src    *copySource
+	opts   CopyOptions
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	todo   []*node
-	next   atomic.Int64
-	wg     sync.WaitGroup // publishers
 
-	mu   sync.Mutex // guards the nodes and the report
+	todo []*node
+	next atomic.Int64
 	done progressCounters
+
+	mu     sync.Mutex // guards what follows
+	nodes  map[storepath.Path]*transferNode
+	links  *graph.Links
+	left   int // nodes that are neither published nor failed
+	ready  []*transferNode
+	wake   *sync.Cond // ready or left has changed, or the end was called
+	failed []*CopyError
 }
 
-type progressCounters struct {
-	paths               atomic.Int64
-	narBytes, fileBytes atomic.Int64
-	total               Progress
+// transferNode is a node on its way.
+type transferNode struct {
+	*node
+	pending Pending // once the archive is stored
+	queued  bool    // for publishing
+	over    bool    // published or failed
 }
 
-// progress reads the counters. It takes no lock, so it holds nobody up.
-func (t *transfer) progress() Progress {
-	now := t.done.total
-	now.Paths = int(t.done.paths.Load())
-	now.NARBytes, now.FileBytes = t.done.narBytes.Load(), t.done.fileBytes.Load()
-	if counting, ok := t.dst.(interface{ Stats() Stats }); ok {
-		now.Requests = counting.Stats().Requests()
-	}
-	return now
-}
-
-// transferWorkers bounds the goroutines that move archives. How many do so at
-// a time is for the two budgets to say.
-const transferWorkers = 256
-
-func (c *copier) transfer(ctx context.Context, todo []*node) error {
-	t := &transfer{copier: c, todo: todo}
+// transferAll sends the nodes and adds the outcome to the report. Without
+// KeepGoing it fails with the first failure.
+func transferAll(ctx context.Context, dst Destination, src *copySource, opts CopyOptions, todo []*node, report *CopyReport) error {
+	t := &transfer{dst: dst, src: src, opts: opts, todo: todo, nodes: make(map[storepath.Path]*transferNode, len(todo)), left: len(todo)}
+	t.there, _ = dst.(ServiceCopier)
+	t.wake = sync.NewCond(&t.mu)
 	t.ctx, t.cancel = context.WithCancelCause(ctx)
 	defer t.cancel(nil)
-	t.link()
-	if c.opts.DryRun {
+	defer context.AfterFunc(t.ctx, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.wake.Broadcast()
+	})()
+	t.begin()
+	if opts.DryRun {
+		report.Failed = append(report.Failed, t.failed...)
 		return nil
 	}
-	defer t.watch()()
+	stop := t.done.watch(dst, opts.Progress)
 
 	var workers sync.WaitGroup
 	for range min(len(todo), transferWorkers) {
-		workers.Go(t.work)
+		workers.Go(t.store)
+	}
+	for range min(len(todo), publishWorkers) {
+		workers.Go(t.publish)
 	}
 	workers.Wait()
-	t.wg.Wait()
+	stop()
 
-	c.report.Copied = int(t.done.paths.Load())
-	c.report.NARBytes, c.report.FileBytes = t.done.narBytes.Load(), t.done.fileBytes.Load()
-	if c.report.Copied == len(todo) {
+	copied := int(t.done.paths.Load())
+	report.Copied += copied
+	report.NARBytes += t.done.narBytes.Load()
+	report.FileBytes += t.done.fileBytes.Load()
+	report.Failed = append(report.Failed, t.failed...)
+	if copied == len(todo) {
 		return nil
 	}
 	return context.Cause(t.ctx)
 }
 
-// link counts for each node the references that it has to wait for.
-func (t *transfer) link() {
-	g := make(graph, len(t.todo))
+// begin counts the nodes, and gives up those that cannot be copied.
+func (t *transfer) begin() {
+	t.links = graph.Link(slices.Values(t.todo))
 	for _, n := range t.todo {
-		g[n.info.Path] = n
+		t.nodes[n.info.Path] = &transferNode{node: n}
 		t.done.total.PathsTotal++
 		t.done.total.NARBytesTotal += n.info.NarSize
 		t.done.total.FileBytesTotal += n.fileSize()
 	}
 	for _, n := range t.todo {
-		for _, ref := range n.references() {
-			if r := g[ref]; r != nil {
-				n.waiting++
-				r.users = append(r.users, n)
-			}
-		}
-	}
-	for _, n := range t.todo {
 		if n.err != nil {
-			t.fail(n, n.err)
+			t.fail(n.info.Path, n.err)
 		}
 	}
 }
 
-// watch reports progress until the function that it returns is called.
-func (t *transfer) watch() (stop func()) {
-	report := t.opts.Progress
-	if report == nil {
-		return func() {}
-	}
-	quit, gone := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(gone)
-		tick := time.NewTicker(100 * time.Millisecond)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				report(t.progress())
-			case <-quit:
-				report(t.progress())
-				return
-			}
-		}
-	}()
-	return func() { close(quit); <-gone }
-}
-
-// work stores archives until there are no more.
-func (t *transfer) work() {
+// store stores archives until there are no more.
+func (t *transfer) store() {
 	for t.ctx.Err() == nil {
 		i := t.next.Add(1) - 1
 		if i >= int64(len(t.todo)) {
 			return
 		}
-		n := t.todo[i]
-		if t.isDone(n) {
+		n := t.nodes[t.todo[i].info.Path]
+		if t.isOver(n) {
 			continue // a reference has failed
 		}
-		pending, err := t.prepare(n)
+		pending, err := t.prepare(n.node)
 		t.mu.Lock()
-		switch {
-		case err != nil:
-			t.fail(n, err)
-		case !n.done:
+		if err != nil {
+			t.fail(n.info.Path, err)
+		} else {
 			n.pending = pending
 			t.done.narBytes.Add(pending.NarInfo().NarSize)
-			t.publishIfReady(n)
+			t.enqueue(n)
 		}
 		t.mu.Unlock()
 	}
 }
 
-func (t *transfer) isDone(n *node) bool {
+func (t *transfer) isOver(n *transferNode) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return n.done
+	return n.over
+}
+
+// enqueue queues a node for publishing if it waits for nothing more. The lock
+// is held.
+func (t *transfer) enqueue(n *transferNode) {
+	if n.pending == nil || n.queued || n.over || !t.links.Ready(n.info.Path) {
+		return
+	}
+	n.queued = true
+	t.ready = append(t.ready, n)
+	t.wake.Signal()
+}
+
+// publish publishes nodes until all are over.
+func (t *transfer) publish() {
+	for {
+		n := t.nextReady()
+		if n == nil {
+			return
+		}
+		err := n.pending.Publish(t.ctx)
+		t.mu.Lock()
+		if err != nil {
+			t.fail(n.info.Path, err)
+		} else {
+			t.published(n)
+		}
+		t.mu.Unlock()
+	}
+}
+
+// nextReady waits for a node to publish. It returns nil after the last one.
+func (t *transfer) nextReady() *transferNode {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.ready) == 0 && t.left > 0 && t.ctx.Err() == nil {
+		t.wake.Wait()
+	}
+	if len(t.ready) == 0 || t.ctx.Err() != nil {
+		return nil
+	}
+	n := t.ready[0]
+	t.ready = t.ready[1:]
+	return n
+}
+
+// published notes that a node is visible. The lock is held.
+func (t *transfer) published(n *transferNode) {
+	n.over, n.node.published, n.pending = true, true, nil
+	t.done.paths.Add(1)
+	t.finish()
+	for _, user := range t.links.Done(n.info.Path) {
+		t.enqueue(t.nodes[user])
+	}
+}
+
+// fail gives up a path and all that need it. The lock is held, or no other
+// goroutine is at work.
+func (t *transfer) fail(p storepath.Path, err error) {
+	if t.ctx.Err() != nil {
+		return // what fails after the end was called does so because of it
+	}
+	type failure struct {
+		path storepath.Path
+		err  error
+	}
+	queue := []failure{{p, err}}
+	for len(queue) > 0 {
+		f := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		n := t.nodes[f.path]
+		if n.over {
+			continue
+		}
+		n.over, n.pending = true, nil
+		t.finish()
+		failed := &CopyError{f.path, f.err}
+		t.failed = append(t.failed, failed)
+		if !t.opts.KeepGoing {
+			t.cancel(failed)
+			return
+		}
+		for _, user := range t.links.Users(f.path) {
+			queue = append(queue, failure{user, fmt.Errorf("its reference %s could not be copied", t.src.StoreDir().Join(f.path))})
+		}
+	}
+}
+
+// finish counts a node that is over. The lock is held.
+func (t *transfer) finish() {
+	if t.left--; t.left == 0 {
+		t.wake.Broadcast()
+	}
 }
 
 // prepare stores the archive of a node.
 func (t *transfer) prepare(n *node) (Pending, error) {
-	opts := AddOptions{Repair: t.opts.Repair, Signers: t.opts.Signers, ReferencesPresent: !t.opts.NoClosure}
-	opts.StrictContentAddress = requiresStrict(t.opts.TrustedKeys, n.info)
-	if src, ok := t.src.(*Cache); ok && src.requiresStrict(n.info) {
-		opts.StrictContentAddress = true // its OpenFile does not verify
+	opts := AddOptions{
+		Repair: t.opts.Repair, Signers: t.opts.Signers, ReferencesPresent: !t.opts.NoClosure,
+		StrictContentAddress: t.src.requiresStrict(n.info),
 	}
+	ctx, cancel := context.WithCancelCause(t.ctx)
+	defer cancel(nil)
 	if n.file == nil {
 		open := t.src.NAR
-		if u, ok := t.src.(UnverifiedSource); ok {
-			open = u.UnverifiedNAR
+		if t.src.unverified != nil {
+			open = t.src.unverified.UnverifiedNAR
 		}
-		r, err := open(t.ctx, n.info.Path)
-		if err != nil {
-			return nil, err
-		}
-		defer r.Close()
-		return t.dst.Prepare(t.ctx, n.info, tallied(r, &t.done.fileBytes), opts)
+		return t.prepareFrom(ctx, cancel, n, opts, func() (io.ReadCloser, error) { return open(ctx, n.info.Path) })
 	}
 	opts.Encoded = n.file
 	verify := t.opts.Verify
@@ -174,66 +257,42 @@ func (t *transfer) prepare(n *node) (Pending, error) {
 		verify = VerifyContents
 	}
 	opts.TrustNarHash = verify != VerifyContents
-	if verify == VerifyNothing {
-		if p, err := t.copyThere(n, opts); p != nil || err != nil {
+	if verify == VerifyNothing && t.there != nil {
+		p, err := t.there.PrepareCopy(ctx, t.src.Source, n.file, opts)
+		if !errors.Is(err, errors.ErrUnsupported) {
 			return p, err
 		}
 	}
-	r, err := t.src.(BinaryCacheStore).OpenFile(t.ctx, n.file)
+	return t.prepareFrom(ctx, cancel, n, opts, func() (io.ReadCloser, error) { return t.src.compressed.OpenCompressed(ctx, n.file) })
+}
+
+func (t *transfer) prepareFrom(ctx context.Context, cancel context.CancelCauseFunc, n *node, opts AddOptions, open func() (io.ReadCloser, error)) (Pending, error) {
+	r, err := open()
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	return t.dst.Prepare(t.ctx, n.info, tallied(r, &t.done.fileBytes), opts)
+	return t.dst.Prepare(ctx, n.info, interruptible(flow.CountReader(r, &t.done.fileBytes), cancel), opts)
 }
 
-// copyThere has the service of both caches copy an archive. It returns nothing
-// where they have none in common.
-func (t *transfer) copyThere(n *node, opts AddOptions) (Pending, error) {
-	dst, ok := t.dst.(*Cache)
-	src, ok2 := t.src.(*Cache)
-	if !ok || !ok2 {
-		return nil, nil
+// interruptible returns an archive of the source as an Interrupter: it ends the
+// context with which the archive was opened. It keeps the WriteTo of a reader
+// that has one.
+func interruptible(r io.Reader, cancel context.CancelCauseFunc) io.Reader {
+	a := sourceArchive{r, cancel}
+	if w, ok := r.(io.WriterTo); ok {
+		return struct {
+			sourceArchive
+			io.WriterTo
+		}{a, w}
 	}
-	return dst.prepareCopy(t.ctx, src, n.file, opts)
+	return a
 }
 
-// publishIfReady publishes a node that waits for nothing more. The lock is held.
-func (t *transfer) publishIfReady(n *node) {
-	if n.pending == nil || n.waiting > 0 || n.done {
-		return
-	}
-	n.done = true
-	t.wg.Go(func() {
-		err := n.pending.Publish(t.ctx)
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if err != nil {
-			n.done = false
-			t.fail(n, err)
-			return
-		}
-		t.done.paths.Add(1)
-		for _, user := range n.users {
-			user.waiting--
-			t.publishIfReady(user)
-		}
-	})
+type sourceArchive struct {
+	io.Reader
+	cancel context.CancelCauseFunc
 }
 
-// fail gives a node up, and all that need it. The lock is held, or nobody else
-// is about.
-func (t *transfer) fail(n *node, err error) {
-	if n.done || t.ctx.Err() != nil {
-		return // what fails after the end was called does so because of it
-	}
-	n.done = true
-	failure := &PathError{n.info.Path, err}
-	t.report.Failed = append(t.report.Failed, failure)
-	if !t.opts.KeepGoing {
-		t.cancel(failure)
-	}
-	for _, user := range n.users {
-		t.fail(user, fmt.Errorf("its reference %s could not be copied", n.info.Path))
-	}
-}
+// Interrupt implements Interrupter.
+func (a sourceArchive) Interrupt(err error) { a.cancel(err) }

@@ -40,11 +40,7 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, up := range opts.Upstreams {
-			err = errors.Join(err, up.Store.Close())
-		}
-	}()
+	defer func() { err = errors.Join(err, closeUpstreams(opts.Upstreams)) }()
 	from, err := openSource(ctx, con, c.From, c.budget())
 	if err != nil {
 		return err

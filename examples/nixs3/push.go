@@ -46,11 +46,7 @@ func (c *pushCommand) Run(ctx context.Context, con *console) (err error) {
 	if opts.Upstreams, err = openUpstreams(ctx, con, c.Upstream); err != nil {
 		return err
 	}
-	defer func() {
-		for _, up := range opts.Upstreams {
-			err = errors.Join(err, up.Store.Close())
-		}
-	}()
+	defer func() { err = errors.Join(err, closeUpstreams(opts.Upstreams)) }()
 	failures := 0
 	for {
 		err := c.once(ctx, con, opts)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -17,9 +18,7 @@ func openUpstreams(ctx context.Context, con *console, values []string) (upstream
 		if err == nil {
 			return
 		}
-		for _, up := range upstreams {
-			err = errors.Join(err, up.Store.Close())
-		}
+		err = errors.Join(err, closeUpstreams(upstreams))
 		upstreams = nil
 	}()
 	for _, value := range values {
@@ -34,6 +33,14 @@ func openUpstreams(ctx context.Context, con *console, values []string) (upstream
 		upstreams = append(upstreams, store.Upstream{Store: cache, Keys: keys})
 	}
 	return upstreams, nil
+}
+
+func closeUpstreams(upstreams []store.Upstream) error {
+	var errs []error
+	for _, up := range upstreams {
+		errs = append(errs, up.Store.(io.Closer).Close())
+	}
+	return errors.Join(errs...)
 }
 
 // splitUpstream splits URL=KEY,KEY…. Both may have an equals sign of their own,

@@ -70,6 +70,11 @@ type Attrs struct {
 	ModTime         time.Time // of the last write
 	ContentType     string
 	ContentEncoding string
+
+	// SHA256 is the digest of the object, as the store computed or checked it
+	// when the object was written and keeps it since. nil where the store has
+	// none. Head returns it; Get, Put and List may.
+	SHA256 *[32]byte
 }
 
 // Object is an open object, or an open part of one.

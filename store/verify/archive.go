@@ -22,7 +22,7 @@ import (
 // file compares the stored file of an archive with what the narinfo says.
 func (c *checker) file(ctx context.Context, r *result) {
 	key := archiveName(r.info)
-	file, err := c.cache.OpenFile(ctx, r.info)
+	file, err := c.cache.OpenCompressed(ctx, r.info)
 	if err != nil {
 		c.explain(ctx, r, key, err)
 		return

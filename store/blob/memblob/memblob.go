@@ -161,6 +161,10 @@ func (b *Bucket) store(key string, data []byte, opts blob.PutOptions) (blob.Attr
 		},
 		data: data,
 	}
+	if opts.SHA256 != nil {
+		digest := *opts.SHA256 // Put has checked it
+		o.attrs.SHA256 = &digest
+	}
 	b.objects[key] = o
 	return o.attrs, nil
 }
@@ -181,6 +185,7 @@ func (b *Bucket) CopyFrom(ctx context.Context, key string, src blob.Bucket, srcK
 	}
 	opts.ContentType = cmp.Or(opts.ContentType, o.attrs.ContentType)
 	opts.ContentEncoding = cmp.Or(opts.ContentEncoding, o.attrs.ContentEncoding)
+	opts.SHA256 = o.attrs.SHA256
 	attrs, err := b.store(key, o.data, opts)
 	if err != nil {
 		return blob.Attrs{}, b.error("Copy", key, err)

@@ -2,11 +2,13 @@ package s3blob
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"net/http"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"example.com/nixs3/store/blob"
 )
@@ -17,12 +19,16 @@ func (b *Bucket) Head(ctx context.Context, key string) (blob.Attrs, error) {
 	if err != nil {
 		return blob.Attrs{}, b.fail(ctx, "Head", key, err)
 	}
-	out, err := b.client.HeadObject(ctx, &s3.HeadObjectInput{
+	in := &s3.HeadObjectInput{
 		Bucket:       &b.name,
 		Key:          &full,
 		VersionId:    b.opts.versionID(),
 		RequestPayer: b.opts.requestPayer(),
-	})
+	}
+	if b.opts.Dialect == DialectAWS {
+		in.ChecksumMode = types.ChecksumModeEnabled
+	}
+	out, err := b.client.HeadObject(ctx, in)
 	if err != nil {
 		return blob.Attrs{}, b.fail(ctx, "Head", key, b.explainHead(ctx, full, err))
 	}
@@ -34,7 +40,21 @@ func (b *Bucket) Head(ctx context.Context, key string) (blob.Attrs, error) {
 		ModTime:         value(out.LastModified),
 		ContentType:     value(out.ContentType),
 		ContentEncoding: value(out.ContentEncoding),
+		SHA256:          digest(out),
 	}, nil
+}
+
+// digest returns the SHA-256 checksum of the whole object, nil where the server
+// keeps none, or only one of the checksums of its parts.
+func digest(out *s3.HeadObjectOutput) *[32]byte {
+	if out.ChecksumType == types.ChecksumTypeComposite {
+		return nil
+	}
+	sum, err := base64.StdEncoding.DecodeString(value(out.ChecksumSHA256))
+	if err != nil || len(sum) != 32 {
+		return nil
+	}
+	return (*[32]byte)(sum)
 }
 
 // explainHead returns a better error than that of a HEAD, whose answer has no

@@ -1,4 +1,4 @@
-package store
+package flow
 
 import (
 	"context"
@@ -6,11 +6,11 @@ import (
 	"sync"
 )
 
-// mapSeq applies fn to the items of a sequence, up to n at a time, and yields
-// what it returns as it comes. A failure of fn is yielded in its place and ends
-// nothing; one of the sequence is yielded last. When the consumer stops, the
-// rest is cancelled, and mapSeq returns when all goroutines have.
-func mapSeq[In, Out any](ctx context.Context, n int, in iter.Seq2[In, error], fn func(context.Context, In) (Out, error)) iter.Seq2[Out, error] {
+// Map applies fn to the items of a sequence, up to n at a time, and yields the
+// results as they come. A failure of fn is yielded in its place and ends
+// nothing; a failure of the sequence is yielded last. When the consumer stops,
+// Map cancels the rest, and returns when all its goroutines have.
+func Map[In, Out any](ctx context.Context, n int, in iter.Seq2[In, error], fn func(context.Context, In) (Out, error)) iter.Seq2[Out, error] {
 	type result struct {
 		out Out
 		err error
@@ -48,6 +48,17 @@ func mapSeq[In, Out any](ctx context.Context, n int, in iter.Seq2[In, error], fn
 		}()
 		for r := range results {
 			if !yield(r.out, r.err) {
+				return
+			}
+		}
+	}
+}
+
+// Values returns a sequence of the items without errors, as Map takes it.
+func Values[T any](items []T) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		for _, v := range items {
+			if !yield(v, nil) {
 				return
 			}
 		}

@@ -8,11 +8,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"example.com/nixs3/nar"
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/internal/flow"
 )
 
 // AddPathOptions say how AddPath names and reads what it adds.
@@ -35,11 +37,18 @@ type AddPathOptions struct {
 	AddOptions
 }
 
+// Adder is what AddPath asks of the store that it adds to. Every
+// BinaryCacheStore is one.
+type Adder interface {
+	StoreDir() storepath.Dir
+	Add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (*narinfo.NarInfo, error)
+}
+
 // AddPath adds a file or a tree of the disk under the content-addressed store
-// path that Nix gives it. The tree is read twice: once for its hash, and again
-// to be stored when the cache does not have it. A change in between is an error
-// and publishes nothing.
-func AddPath(ctx context.Context, dst BinaryCacheStore, path string, opts AddPathOptions) (*narinfo.NarInfo, error) {
+// path that Nix gives it. It reads the tree once for its hash, and once more to
+// store it when the store does not have it. A change in between is an error and
+// publishes nothing.
+func AddPath(ctx context.Context, dst Adder, path string, opts AddPathOptions) (*narinfo.NarInfo, error) {
 	if opts.Name == "" {
 		abs, err := filepath.Abs(path)
 		if err != nil {
@@ -65,7 +74,7 @@ func AddPath(ctx context.Context, dst BinaryCacheStore, path string, opts AddPat
 	return dst.Add(ctx, info, r, opts.AddOptions)
 }
 
-// disk is something on disk as an archive.
+// disk is a file or a tree of the disk as an archive.
 type disk struct {
 	flat bool
 	path string
@@ -82,7 +91,7 @@ func newDisk(path string, flat bool, filter func(string, fs.DirEntry) bool) (*di
 		return nil, err
 	}
 	if flat && !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("adding %s: the flat method takes a regular file, this is a %s", path, st.Mode().Type())
+		return nil, fmt.Errorf("adding %s by the flat method: expected a regular file, got %s", path, st.Mode().Type())
 	}
 	return d, nil
 }
@@ -112,13 +121,13 @@ func (d *disk) dump(w io.Writer) error {
 	return nw.Close()
 }
 
-// pathInfo reads the archive once and computes what is to be known of it.
+// pathInfo reads the archive and computes its description.
 func (d *disk) pathInfo(ctx context.Context, dir storepath.Dir, opts AddPathOptions) (*narinfo.PathInfo, error) {
 	info := &narinfo.PathInfo{StoreDir: dir, References: opts.References}
 	info.CA.Method = storepath.MethodNAR
 	h, flat := sha256.New(), nixhash.New(nixhash.SHA256)
-	archive := &narSum{info: info, h: h}
-	err := spread(ctx, d.dump, func(r io.Reader) error {
+	archive := &narSum{claims: info, h: h}
+	err := flow.Spread(ctx, d.dump, func(r io.Reader) error {
 		_, err := io.Copy(archive, r)
 		return err
 	})
@@ -141,4 +150,20 @@ func (d *disk) pathInfo(ctx context.Context, dir storepath.Dir, opts AddPathOpti
 	}
 	info.Path, err = dir.FromContentAddress(opts.Name, info.CA, storepath.References{Others: opts.References})
 	return info, err
+}
+
+// Restore fetches a path from a source and makes it on disk at dest, which must
+// not exist. It verifies the archive, and removes what it has made when the
+// archive turns out to be wrong or anything else fails.
+func Restore(ctx context.Context, src Source, p storepath.Path, dest string, opts ...nar.RestoreOption) error {
+	r, err := src.NAR(ctx, p)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	// The verdict on the hash comes after the last byte.
+	if err := nar.Restore(r, dest, append(slices.Clone(opts), nar.WithWholeReader())...); err != nil {
+		return fmt.Errorf("restoring %s: %w", p, err)
+	}
+	return nil
 }

@@ -1,0 +1,185 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"time"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/internal/graph"
+)
+
+// CopyOptions say how Copy works. The zero value copies the closure of the
+// roots, verifies every byte and stops at the first failure.
+type CopyOptions struct {
+	// All copies every path of the source, and ignores the roots.
+	All bool
+
+	// NoClosure copies the roots alone. Their references must be at the
+	// destination, or be roots too.
+	NoClosure bool
+
+	// DryRun plans only. The report says what would be done.
+	DryRun bool
+
+	// KeepGoing goes on after the failure of a path. A path whose reference
+	// failed is not published, and counts as failed too.
+	KeepGoing bool
+
+	// Repair also copies the paths that the destination has.
+	Repair bool
+
+	// TrustedKeys, when there are any, must have signed every path that is
+	// copied. Nothing of another path is fetched, and its references are not
+	// followed. Content-addressed paths need no signature.
+	TrustedKeys narinfo.TrustedKeys
+
+	// Limits bound the closure, whose description is the source's word.
+	Limits Limits
+
+	// Signers sign every path that is copied, besides those of the
+	// destination's settings. Signatures of the source are kept.
+	Signers []narinfo.Signer
+
+	// Upstreams are caches that the users of the destination have too. A path
+	// that one of them serves with a good signature is not copied.
+	Upstreams []Upstream
+
+	Verify Verification
+
+	// Progress is called ten times a second while something moves, and once
+	// at the end, from one goroutine at a time.
+	Progress func(Progress)
+}
+
+// Upstream is a cache whose paths need not be copied.
+type Upstream struct {
+	Store UpstreamStore
+	Keys  narinfo.TrustedKeys // one of which must have signed the path
+}
+
+// UpstreamStore is what Copy asks of an upstream. Every Source is one.
+type UpstreamStore interface {
+	String() string
+
+	// PathInfo returns what is known of a path, or an error that is
+	// ErrNotFound.
+	PathInfo(ctx context.Context, p storepath.Path) (*narinfo.PathInfo, error)
+}
+
+// Destination is what Copy asks of the store that it copies to. Every
+// BinaryCacheStore is one. What only some destinations can do, they offer by
+// further interfaces: ServiceCopier and Metered.
+type Destination interface {
+	String() string
+	StoreDir() storepath.Dir
+	Has(ctx context.Context, p storepath.Path) (bool, error)
+	HashParts(ctx context.Context) iter.Seq2[string, error]
+	Prepare(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (Pending, error)
+}
+
+// ServiceCopier is a Destination whose service may copy archives without moving
+// them through this process.
+type ServiceCopier interface {
+	// PrepareCopy is Prepare for an archive of another store. It fails with
+	// errors.ErrUnsupported where the service cannot copy it.
+	PrepareCopy(ctx context.Context, src Source, file *narinfo.NarInfo, opts AddOptions) (Pending, error)
+}
+
+// Metered is a Destination that counts its requests.
+type Metered interface {
+	Stats() Stats
+}
+
+// CompressedSource is a Source that has narinfos, and the archives as they are
+// stored. Copy passes them on without compressing them anew.
+type CompressedSource interface {
+	NarInfo(ctx context.Context, p storepath.Path) (*narinfo.NarInfo, error)
+	NarInfos(ctx context.Context) iter.Seq2[*narinfo.NarInfo, error]
+	OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error)
+}
+
+// TrustingSource is a Source with trusted keys of its own.
+type TrustingSource interface {
+	// Trust fails with ErrUntrusted unless the archive of the path may be
+	// read. strict reports whether only the path's content address vouches for
+	// it, which then has to hold in its strict form.
+	Trust(info *narinfo.PathInfo) (strict bool, err error)
+}
+
+// Limits bound a closure. The zero value of a field is its default, which no
+// real closure comes near.
+type Limits = graph.Limits
+
+// Verification says how much of a compressed archive is checked when it passes
+// from one cache to another without being compressed anew.
+type Verification uint8
+
+const (
+	// VerifyContents decompresses each archive while it is copied, and checks
+	// NarHash, NarSize and structure. So a source that lies or is broken gets
+	// nothing published.
+	VerifyContents Verification = iota
+
+	// VerifyFiles checks only the FileHash, and believes the source that the
+	// file has the NAR that its narinfo claims. Paths that have a content
+	// address and no signature by one of TrustedKeys are verified in any case:
+	// only their contents vouch for them.
+	VerifyFiles
+
+	// VerifyNothing believes the source. Where both caches are with one
+	// service, archives are copied there without passing through this process.
+	// Elsewhere it is VerifyFiles.
+	VerifyNothing
+)
+
+// Progress is how far a copy has come.
+type Progress struct {
+	Paths, PathsTotal         int   // published, of all that are to be copied
+	NARBytes, NARBytesTotal   int64 // of archives, uncompressed, that are stored
+	FileBytes, FileBytesTotal int64 // read from the source, as it stores them; the total is an estimate where sizes are not known
+	Requests                  int64 // to the destination, since it was opened
+}
+
+// PathSize is a path that is to be copied.
+type PathSize struct {
+	Path     storepath.Path
+	NarSize  int64
+	FileSize int64 // at the source; 0 where it is not known
+}
+
+// CopyError is a path that could not be copied.
+type CopyError struct {
+	Path storepath.Path // zero where its description cannot be read
+	Err  error
+}
+
+func (e *CopyError) Error() string {
+	if e.Path.IsZero() {
+		return fmt.Sprintf("copying all paths: %v", e.Err)
+	}
+	return fmt.Sprintf("copying %s: %v", e.Path, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *CopyError) Unwrap() error { return e.Err }
+
+// CopyReport is what a copy did, or with DryRun would do.
+type CopyReport struct {
+	Paths    int // of the closure, and those that could not be read
+	Present  int // at the destination already
+	Upstream int // left out because an upstream has them
+	Todo     []PathSize
+	// Requests is how many requests to the destination the plan takes at
+	// least; an archive in parts takes one for each part.
+	Requests int
+
+	Copied    int // paths that were published
+	NARBytes  int64
+	FileBytes int64        // read from the source
+	Failed    []*CopyError // empty where planning failed without KeepGoing
+	Elapsed   time.Duration
+}

@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"io"
+	"sync/atomic"
+
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/internal/flow"
+	"example.com/nixs3/store/layout"
+)
+
+// Stats count what a Cache has asked of its bucket since it was opened. The
+// parts and repetitions that a driver makes of one call count as one.
+type Stats struct {
+	Gets, Heads, Puts, Deletes, Lists int64 // requests; Lists counts listings begun
+	BytesRead, BytesWritten           int64 // of objects, as stored
+}
+
+// Requests is the sum of all requests.
+func (s Stats) Requests() int64 { return s.Gets + s.Heads + s.Puts + s.Deletes + s.Lists }
+
+// meter is a bucket whose requests are counted, and bounded in how many are
+// under way at a time. A body that is being read holds no place: transfers have
+// their own.
+type meter struct {
+	blob.Wrapper
+	requests *gate
+
+	gets, heads, puts, deletes, lists, read, written atomic.Int64
+}
+
+func newMeter(b blob.Bucket, requests *gate) *meter {
+	m := &meter{requests: requests}
+	m.Wrapper = blob.Intercept(b, m.around)
+	return m
+}
+
+func (m *meter) stats() Stats {
+	return Stats{
+		Gets: m.gets.Load(), Heads: m.heads.Load(), Puts: m.puts.Load(), Deletes: m.deletes.Load(),
+		Lists: m.lists.Load(), BytesRead: m.read.Load(), BytesWritten: m.written.Load(),
+	}
+}
+
+// counter returns what counts an operation, nil where it is no request of its
+// own.
+func (m *meter) counter(op string) *atomic.Int64 {
+	switch op {
+	case "Get":
+		return &m.gets
+	case "Head":
+		return &m.heads
+	case "Put", "Copy", "Commit":
+		return &m.puts
+	case "Delete":
+		return &m.deletes
+	case "List":
+		return &m.lists
+	}
+	return nil
+}
+
+func (m *meter) around(ctx context.Context, call *blob.Call, do func(context.Context) error) error {
+	if n := m.counter(call.Op); n != nil {
+		n.Add(1)
+		if call.Op != "List" {
+			leave, err := m.requests.enter(ctx, 1)
+			if err != nil {
+				return err
+			}
+			defer leave()
+		}
+	}
+	err := do(ctx)
+	switch {
+	case err != nil:
+	case call.Op == "Get":
+		body := call.Object.Body
+		call.Object.Body = struct {
+			io.Reader
+			io.Closer
+		}{flow.CountReader(body, &m.read), body}
+	case call.Op == "Put", call.Op == "Commit":
+		m.written.Add(call.Size)
+	}
+	return err
+}
+
+// GetRef opens what the URL of a narinfo refers to.
+func (m *meter) GetRef(ctx context.Context, ref string, opts blob.GetOptions) (*blob.Object, error) {
+	if r, ok := blob.As[blob.Referrer](m.Wrapper); ok {
+		return r.GetRef(ctx, ref, opts)
+	}
+	key, err := layout.ReferenceKey(ref)
+	if err != nil {
+		return nil, &blob.Error{Op: "Get", Bucket: m.String(), Key: ref, Err: err}
+	}
+	return m.Get(ctx, key, opts)
+}

@@ -1,0 +1,152 @@
+package store
+
+import (
+	"context"
+	"sync"
+
+	"golang.org/x/sync/semaphore"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+)
+
+// places are what the work on a cache takes before it begins. Everything is
+// taken in this order, also by one goroutine from several caches:
+//
+//	reads     an archive that is open for reading
+//	reading   bytes to decompress it
+//	paths     the path that is added
+//	writes    an archive that is added
+//	adding    bytes to decompress and compress it, in one acquisition
+//	small     a narinfo that is encoded and sent
+//	requests  a request that is under way
+//
+// An archive of one cache is open for reading while it is added to another. So
+// whatever is taken for reading comes before whatever is taken for adding, and
+// nothing of the former is taken while something of the latter is held. Hence
+// nobody waits for a place whose holder waits for another place of his, as two
+// copies in opposite directions would.
+//
+// Nobody waits for ahead, the bytes of decoders that use several cores.
+type places struct {
+	reads, reading *gate
+	paths          keyedMutex
+	writes, adding *gate
+	small          *gate
+	requests       *gate
+	ahead          *gate
+}
+
+func newPlaces(b *Budget) *places {
+	return &places{
+		reads:    newGate(int64(b.Transfers)),
+		reading:  newGate(b.reading()),
+		writes:   newGate(int64(b.Transfers)),
+		adding:   newGate(b.adding()),
+		small:    newGate(int64(b.Requests)),
+		requests: newGate(int64(b.Requests)),
+		ahead:    newGate(b.ahead()),
+	}
+}
+
+// readingPlace is what an archive holds while it is decompressed for a reader.
+type readingPlace struct {
+	parallel bool // there is memory for several cores
+	leave    func()
+}
+
+// read takes what decompressing an archive needs. Several cores are used only
+// where memory for it is free: many archives keep the cores busy anyway.
+func (p *places) read(ctx context.Context, info *narinfo.NarInfo) (readingPlace, error) {
+	leave, err := p.reading.enter(ctx, decoderMemory(info.Compression, info.NarSize))
+	if err != nil {
+		return readingPlace{}, err
+	}
+	leaveAhead, ok := p.ahead.try(aheadMemory(info.Compression, info.NarSize))
+	return readingPlace{parallel: ok, leave: func() { leaveAhead(); leave() }}, nil
+}
+
+// addingPlace is what an archive holds while it is added.
+type addingPlace struct {
+	leaveMemory func() // when all is computed, and the archive only sent
+	leave       func() // both
+}
+
+// add takes what adding an archive needs.
+func (p *places) add(ctx context.Context, memory int64) (addingPlace, error) {
+	leaveWrites, err := p.writes.enter(ctx, 1)
+	if err != nil {
+		return addingPlace{}, err
+	}
+	leaveMemory, err := p.adding.enter(ctx, memory)
+	if err != nil {
+		leaveWrites()
+		return addingPlace{}, err
+	}
+	return addingPlace{leaveMemory: leaveMemory, leave: func() { leaveMemory(); leaveWrites() }}, nil
+}
+
+// gate is a semaphore whose weights are cut to its size, so that what is larger
+// than all of it runs alone.
+type gate struct {
+	sem  *semaphore.Weighted
+	size int64
+}
+
+func newGate(size int64) *gate { return &gate{semaphore.NewWeighted(size), size} }
+
+// enter waits for its turn. The function that it returns gives the place back;
+// it may be called more than once and by any goroutine.
+func (g *gate) enter(ctx context.Context, weight int64) (leave func(), err error) {
+	weight = min(max(weight, 0), g.size)
+	if err := g.sem.Acquire(ctx, weight); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	return sync.OnceFunc(func() { g.sem.Release(weight) }), nil
+}
+
+// try takes a place if one is free now, and reports whether it did. A weight of
+// zero acquires nothing.
+func (g *gate) try(weight int64) (leave func(), ok bool) {
+	if weight <= 0 || !g.sem.TryAcquire(weight) {
+		return func() {}, false
+	}
+	return sync.OnceFunc(func() { g.sem.Release(weight) }), true
+}
+
+// keyedMutex lets one caller at a time work on a path, so that several
+// additions of a path within a process do the work once.
+type keyedMutex struct {
+	mu   sync.Mutex
+	held map[storepath.Path]chan struct{}
+}
+
+// lock waits until nobody else holds the path, and reports whether it had to.
+// unlock may be called more than once.
+func (k *keyedMutex) lock(ctx context.Context, p storepath.Path) (unlock func(), waited bool, err error) {
+	for {
+		k.mu.Lock()
+		busy, ok := k.held[p]
+		if !ok {
+			if k.held == nil {
+				k.held = map[storepath.Path]chan struct{}{}
+			}
+			mine := make(chan struct{})
+			k.held[p] = mine
+			k.mu.Unlock()
+			return sync.OnceFunc(func() {
+				k.mu.Lock()
+				delete(k.held, p)
+				k.mu.Unlock()
+				close(mine)
+			}), waited, nil
+		}
+		k.mu.Unlock()
+		waited = true
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, waited, context.Cause(ctx)
+		}
+	}
+}

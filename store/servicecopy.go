@@ -1,0 +1,58 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/nixhash"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/layout"
+)
+
+// PrepareCopy is Prepare for an archive of another cache, which the service of
+// both buckets copies. It believes the narinfo that the archive has its NarHash.
+// It fails with errors.ErrUnsupported where the service cannot copy the archive
+// or the archive would have to be looked at.
+func (c *Cache) PrepareCopy(ctx context.Context, src Source, file *narinfo.NarInfo, opts AddOptions) (Pending, error) {
+	from, ok := src.(interface{ Bucket() blob.Bucket })
+	copier, ok2 := blob.As[blob.Copier](c.bucket)
+	if !ok || !ok2 || !c.keeps(file.Compression) || c.settings.WriteListing || c.settings.IndexDebugInfo ||
+		file.FileHash.Algorithm() != nixhash.SHA256 || file.FileSize <= 0 {
+		return nil, errors.ErrUnsupported
+	}
+	key, err := layout.ReferenceKey(file.URL)
+	if err != nil {
+		return nil, errors.ErrUnsupported
+	}
+	if t, ok := src.(TrustingSource); ok {
+		if _, err := t.Trust(&file.PathInfo); err != nil {
+			return nil, err
+		}
+	}
+	claims, err := c.checkClaims(&file.PathInfo)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.ensureDescribed(ctx); err != nil {
+		return nil, err
+	}
+	info := &narinfo.NarInfo{PathInfo: *claims, URL: layout.ArchiveKey(file.FileHash, file.Compression),
+		Compression: file.Compression, FileHash: file.FileHash, FileSize: file.FileSize}
+	if opts.Repair || !c.vouched(ctx, info) {
+		attrs, err := copier.CopyFrom(ctx, info.URL, from.Bucket(), key, blob.PutOptions{ContentType: layout.Archive.ContentType()})
+		switch {
+		case refusesWrite(err) && c.hasArchive(ctx, info):
+		case err != nil:
+			return nil, err
+		case attrs.Size != info.FileSize:
+			return nil, &SizeMismatchError{Path: info.Path, Key: file.URL, Field: "FileSize", Wanted: info.FileSize, Got: attrs.Size}
+		}
+	}
+	if err := info.Sign(ctx, slices.Concat(c.settings.Signers, opts.Signers)...); err != nil {
+		return nil, fmt.Errorf("signing %s: %w", info.Path, err)
+	}
+	return &pending{cache: c, opts: opts, info: info}, nil
+}
