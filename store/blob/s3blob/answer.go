@@ -1,8 +1,11 @@
 package s3blob
 
 import (
+	"bytes"
 	"context"
+	"encoding/xml"
 	"fmt"
+	"io"
 	"net/http"
 
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
@@ -34,6 +37,15 @@ var answers = map[string]wire.Answer{
 	"CreateMultipartUpload":   {Limit: 64 << 10},
 }
 
+// roots are the elements that the answers begin with which say by an absence
+// that something is done or is not there.
+var roots = map[string]string{
+	"ListObjectsV2":        "ListBucketResult",
+	"ListMultipartUploads": "ListMultipartUploadsResult",
+	"ListParts":            "ListPartsResult",
+	"DeleteObjects":        "DeleteResult",
+}
+
 // expectAnswers bounds the answer of every request that a client makes, refuses
 // a success that is not one of the operation, and repeats without Expect what a
 // server refuses because of it.
@@ -61,14 +73,48 @@ func (expected) HandleDeserialize(ctx context.Context, in middleware.Deserialize
 	if err != nil || !ok {
 		return out, metadata, err
 	}
-	if op == "HeadObject" && response.StatusCode/100 == 2 && response.StatusCode != http.StatusOK {
+	if response.StatusCode/100 != 2 {
+		return out, metadata, nil
+	}
+	if op == "HeadObject" && response.StatusCode != http.StatusOK {
+		err = fmt.Errorf("unexpected answer %d %s", response.StatusCode, http.StatusText(response.StatusCode))
+	}
+	if root := roots[op]; root != "" {
+		err = checkRoot(response, root)
+	}
+	if err != nil {
 		response.Body.Close()
-		err = &smithyhttp.ResponseError{
-			Response: response,
-			Err:      fmt.Errorf("unexpected answer %d %s", response.StatusCode, http.StatusText(response.StatusCode)),
-		}
+		err = &smithyhttp.ResponseError{Response: response, Err: err}
 	}
 	return out, metadata, err
+}
+
+// checkRoot looks at the first element of an answer, which the SDK does not,
+// and leaves the body to be read again.
+func checkRoot(response *smithyhttp.Response, root string) error {
+	var seen bytes.Buffer
+	decoder := xml.NewDecoder(io.TeeReader(response.Body, &seen))
+	for {
+		token, err := decoder.Token()
+		if err == io.EOF {
+			err = fmt.Errorf("%w: expected %s, got nothing", errNotS3, root)
+		}
+		if err != nil {
+			return err
+		}
+		element, ok := token.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		if name := element.Name.Local; name != root && name != "Error" {
+			return fmt.Errorf("%w: expected %s, got %s", errNotS3, root, name)
+		}
+		response.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.MultiReader(&seen, response.Body), response.Body}
+		return nil
+	}
 }
 
 type unexpecting struct{}

@@ -116,8 +116,8 @@ func (c *serverCopy) run(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if out.CopyObjectResult == nil {
-		return "", errors.New("the server's answer to a copy is empty")
+	if out.CopyObjectResult == nil || value(out.CopyObjectResult.ETag) == "" {
+		return "", errors.New("the server's answer to a copy has no ETag")
 	}
 	return value(out.CopyObjectResult.ETag), nil
 }
@@ -141,6 +141,9 @@ func (c *serverCopy) parts(ctx context.Context) (etag string, err error) {
 		in.ContentType, in.ContentEncoding = optional(c.opts.ContentType), optional(c.opts.ContentEncoding)
 	}
 	created, err := c.b.client.CreateMultipartUpload(ctx, in, answered)
+	if err == nil && value(created.UploadId) == "" {
+		err = errNoUpload
+	}
 	if err != nil {
 		return "", err
 	}
@@ -186,8 +189,8 @@ func (c *serverCopy) copyParts(ctx context.Context, id *string) ([]types.Complet
 				CopySourceRange:   aws.String(resume.RangeHeader(offset, min(size, c.attrs.Size-offset))),
 				RequestPayer:      c.b.opts.requestPayer(),
 			})
-			if err == nil && out.CopyPartResult == nil {
-				err = errors.New("the server's answer to a copy is empty")
+			if err == nil && (out.CopyPartResult == nil || value(out.CopyPartResult.ETag) == "") {
+				err = errors.New("the server's answer to a copy has no ETag")
 			}
 			if err != nil {
 				return fmt.Errorf("part %d: %w", i+1, err)

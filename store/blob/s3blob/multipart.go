@@ -101,10 +101,14 @@ func (m *multipart) CreateMultipartUpload(ctx context.Context, in *s3.CreateMult
 	out, err := m.b.client.CreateMultipartUpload(ctx, in, append(opts, countAttempts(&attempts), answered)...)
 	m.orphans = attempts > 1 || err != nil && statusOf(err) == 0 && attempts > 0
 	if err == nil {
-		m.id = value(out.UploadId)
+		if m.id = value(out.UploadId); m.id == "" {
+			return nil, errNoUpload
+		}
 	}
 	return out, err
 }
+
+var errNoUpload = errors.New("the server began an upload and did not name it")
 
 // UploadPart leaves the parts unsigned in the compatible dialect, over plain
 // HTTP too: hashing them would take longer than sending them, and the digest of
