@@ -1,0 +1,148 @@
+package serve
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/layout"
+)
+
+// servable returns the URL of a narinfo's archive as clients of the gateway get
+// it: the narinfo's own where that leads to an archive of the gateway, else one
+// below detour, by which the gateway finds the narinfo again.
+func servable(info *narinfo.NarInfo) string {
+	u, err := url.Parse(info.URL)
+	if err == nil && !u.IsAbs() && u.Host == "" && route(&url.URL{Path: "/" + u.Path, RawPath: "/" + u.EscapedPath()}).kind == layout.Archive {
+		return info.URL
+	}
+	return detour + info.Path.HashPart() + "/" + info.NarHash.Nix32() + ".nar"
+}
+
+// detour is the prefix of archives whose stored URL leads elsewhere.
+const detour = layout.ArchivePrefix + "of/"
+
+// readArchive answers for an archive or its index, as stored.
+func (s *Server) readArchive(w http.ResponseWriter, r *http.Request, t target) {
+	if _, ok := s.misses.get(t.key); ok {
+		s.missing(w)
+		return
+	}
+	epoch := s.misses.now()
+	e, err := s.archive(r, t)
+	if err != nil {
+		s.noteMiss(epoch, t.key, err)
+		s.fail(w, r, err)
+		return
+	}
+	s.send(w, r, e)
+}
+
+// archive finds an archive. A plain GET opens it right away; what needs its
+// size first asks for that.
+func (s *Server) archive(r *http.Request, t target) (*entity, error) {
+	h := r.Header
+	if r.Method == http.MethodGet && h.Get("Range") == "" && !conditional(h) {
+		obj, err := s.openArchive(r.Context(), t, blob.GetOptions{})
+		if err != nil {
+			return nil, err
+		}
+		if obj.Length >= 0 {
+			e := storedEntity(t.kind, obj.Attrs)
+			e.size = obj.Length
+			e.open = func(context.Context, byteRange) (io.ReadCloser, error) { return obj.Body, nil }
+			return e, nil
+		}
+		obj.Body.Close()
+	}
+	attrs, err := s.headArchive(r.Context(), t)
+	if err != nil {
+		return nil, err
+	}
+	e := storedEntity(t.kind, attrs)
+	e.open = func(ctx context.Context, part byteRange) (io.ReadCloser, error) {
+		if part.length == 0 {
+			return http.NoBody, nil
+		}
+		obj, err := s.openArchive(ctx, t, blob.GetOptions{Offset: part.offset, Length: part.length, IfMatch: attrs.ETag})
+		if err != nil {
+			return nil, err
+		}
+		return obj.Body, nil
+	}
+	return e, nil
+}
+
+// openArchive opens an archive of the cache.
+func (s *Server) openArchive(ctx context.Context, t target, opts blob.GetOptions) (*blob.Object, error) {
+	ref, err := s.storedRef(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return s.getRef(ctx, ref, opts)
+}
+
+// headArchive returns the attributes of an archive. There is no HEAD of a
+// reference, so it is opened.
+func (s *Server) headArchive(ctx context.Context, t target) (blob.Attrs, error) {
+	ref, err := s.storedRef(ctx, t)
+	if err != nil {
+		return blob.Attrs{}, err
+	}
+	if ref == t.key {
+		return s.bucket.Head(ctx, t.key)
+	}
+	obj, err := s.getRef(ctx, ref, blob.GetOptions{})
+	if err != nil {
+		return blob.Attrs{}, err
+	}
+	return obj.Attrs, obj.Body.Close()
+}
+
+// storedRef returns the reference under which the cache has an archive.
+func (s *Server) storedRef(ctx context.Context, t target) (string, error) {
+	rest, ok := strings.CutPrefix(t.key, detour)
+	if !ok {
+		return t.ref, nil
+	}
+	hashPart, _, _ := strings.Cut(rest, "/")
+	key := layout.NarInfoKey(hashPart)
+	if layout.KindOf(key) != layout.NarInfo {
+		return t.ref, nil
+	}
+	o, err := s.lookup(ctx, target{kind: layout.NarInfo, key: key, ref: key})
+	if err != nil {
+		return "", err
+	}
+	return o.url, nil
+}
+
+// getRef opens what the URL of a narinfo means in the cache.
+func (s *Server) getRef(ctx context.Context, ref string, opts blob.GetOptions) (*blob.Object, error) {
+	if referrer, ok := blob.As[blob.Referrer](s.bucket); ok {
+		return referrer.GetRef(ctx, ref, opts)
+	}
+	key, err := layout.ReferenceKey(ref)
+	if err != nil {
+		return nil, err
+	}
+	return s.bucket.Get(ctx, key, opts)
+}
+
+func storedEntity(kind layout.Kind, a blob.Attrs) *entity {
+	return &entity{kind: kind, contentType: kind.ContentType(), etag: storedETag(a), modTime: a.ModTime, size: a.Size}
+}
+
+// conditional reports whether a request has a precondition.
+func conditional(h http.Header) bool {
+	for _, name := range []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if h.Get(name) != "" {
+			return true
+		}
+	}
+	return false
+}
