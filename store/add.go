@@ -16,7 +16,15 @@ import (
 // Add publishes a path. Several goroutines that add the same path do its work
 // once. Add reads the archive in the calling goroutine, and cannot interrupt a
 // Read that blocks unless the archive is an Interrupter.
-func (c *Cache) Add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (*narinfo.NarInfo, error) {
+func (c *Cache) Add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (added *narinfo.NarInfo, err error) {
+	err = c.under(ctx, info, opts, func(opts AddOptions) (err error) {
+		added, err = c.add(ctx, info, archive, opts)
+		return err
+	})
+	return added, err
+}
+
+func (c *Cache) add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (*narinfo.NarInfo, error) {
 	unlock, _, err := c.places.paths.lock(ctx, info.Path)
 	if err != nil {
 		return nil, err
@@ -107,7 +115,7 @@ func (c *Cache) prepare(ctx context.Context, claims *narinfo.PathInfo, archive i
 	if err := info.Sign(ctx, slices.Concat(c.settings.Signers, opts.Signers)...); err != nil {
 		return nil, fmt.Errorf("signing %s: %w", info.Path, err)
 	}
-	if err := c.putArchive(ctx, staged, info, opts.Repair); err != nil {
+	if err := c.putArchive(ctx, staged, info, opts); err != nil {
 		return nil, err
 	}
 	if f.listing != nil {

@@ -25,14 +25,14 @@ const askFirst = 64 << 10
 // putArchive gives a staged archive its key. It sends nothing where the cache
 // is known to have the archive. A store that refuses to overwrite it is as good,
 // if it has the right bytes.
-func (c *Cache) putArchive(ctx context.Context, staged blob.Staged, info *narinfo.NarInfo, repair bool) error {
+func (c *Cache) putArchive(ctx context.Context, staged blob.Staged, info *narinfo.NarInfo, add AddOptions) error {
 	digest := [32]byte(info.FileHash.Digest())
 	opts := blob.PutOptions{ContentType: layout.Archive.ContentType(), SHA256: &digest}
-	if !repair {
+	if !add.Repair {
 		switch ask := info.FileSize >= askFirst || c.stored.has(info.URL); {
 		case c.stages():
 			// The bytes are in the bucket already, and need but a name.
-		case ask && c.vouched(ctx, info):
+		case ask && c.vouched(ctx, info, add.Session):
 			return nil
 		case !ask:
 			opts.IfNoneMatch = true
@@ -40,13 +40,13 @@ func (c *Cache) putArchive(ctx context.Context, staged blob.Staged, info *narinf
 	}
 	_, err := staged.Commit(info.URL, opts)
 	if opts.IfNoneMatch && errors.Is(err, blob.ErrPrecondition) {
-		if c.vouched(ctx, info) {
+		if c.vouched(ctx, info, add.Session) {
 			return nil
 		}
 		opts.IfNoneMatch = false
 		_, err = staged.Commit(info.URL, opts)
 	}
-	if refusesWrite(err) && c.hasArchive(ctx, info) {
+	if refusesWrite(err) && c.hasArchive(ctx, info, add.Session) {
 		c.settings.Logger.DebugContext(ctx, "the store keeps the archive that it has", "bucket", c.String(), "key", info.URL, "error", err)
 		err = nil
 	}
@@ -84,7 +84,21 @@ func refusesWrite(err error) bool {
 
 // vouched reports whether the cache has an archive whose bytes are known
 // without reading them. Failures count as no: then the archive is sent.
-func (c *Cache) vouched(ctx context.Context, info *narinfo.NarInfo) bool {
+func (c *Cache) vouched(ctx context.Context, info *narinfo.NarInfo, s *Session) bool {
+	return c.found(ctx, s, info.URL, func() bool { return c.isVouched(ctx, info) })
+}
+
+// found reports what look says of an archive. Where the writer may not rely on
+// it yet, look is asked again after the announcement that allows it.
+func (c *Cache) found(ctx context.Context, s *Session, archive string, look func() bool) bool {
+	if !look() {
+		return false
+	}
+	keeps, err := s.keeps(ctx, archive)
+	return err == nil && (keeps || look())
+}
+
+func (c *Cache) isVouched(ctx context.Context, info *narinfo.NarInfo) bool {
 	attrs, err := c.bucket.Head(ctx, info.URL)
 	if err != nil || attrs.Size != info.FileSize {
 		return false
@@ -96,10 +110,12 @@ func (c *Cache) vouched(ctx context.Context, info *narinfo.NarInfo) bool {
 }
 
 // hasArchive is vouched, but reads the archive where nothing vouches for it.
-func (c *Cache) hasArchive(ctx context.Context, info *narinfo.NarInfo) bool {
-	if c.vouched(ctx, info) {
-		return true
-	}
+func (c *Cache) hasArchive(ctx context.Context, info *narinfo.NarInfo, s *Session) bool {
+	return c.found(ctx, s, info.URL, func() bool { return c.isVouched(ctx, info) || c.reads(ctx, info) })
+}
+
+// reads reports whether the archive that the cache has is that of the narinfo.
+func (c *Cache) reads(ctx context.Context, info *narinfo.NarInfo) bool {
 	obj, err := c.bucket.Get(ctx, info.URL, blob.GetOptions{})
 	if err != nil {
 		return false

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"example.com/nixs3/narinfo/storepath"
@@ -36,13 +38,14 @@ func Copy(ctx context.Context, dst Destination, src Source, roots []storepath.Pa
 }
 
 type copier struct {
-	dst    Destination
-	src    *copySource
-	opts   CopyOptions
-	report CopyReport
+	dst     Destination
+	src     *copySource
+	opts    CopyOptions
+	session *Session // nil where the destination has none
+	report  CopyReport
 }
 
-func (c *copier) run(ctx context.Context, roots []storepath.Path) error {
+func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 	if c.src.StoreDir() != c.dst.StoreDir() {
 		return fmt.Errorf("%w: expected %s as in %s, got %s in %s", ErrStoreDir, c.dst.StoreDir(), c.dst, c.src.StoreDir(), c.src)
 	}
@@ -51,6 +54,14 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) error {
 		return err
 	}
 	c.report.Failed = unreadable
+	if sessions, ok := c.dst.(Sessions); ok && !c.opts.DryRun {
+		s, err := sessions.Begin(ctx, slices.Collect(maps.Keys(g))...)
+		if err != nil {
+			return err
+		}
+		defer func() { s.End(ctx, err) }()
+		c.session = s
+	}
 	p := &planner{dst: c.dst, opts: c.opts}
 	todo, err := p.plan(ctx, g, &c.report)
 	if err != nil {
@@ -71,7 +82,7 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) error {
 func (c *copier) send(ctx context.Context, g closure, todo []*node) error {
 	sent := map[storepath.Path]bool{}
 	for round := 0; ; round++ {
-		if err := transferAll(ctx, c.dst, c.src, c.opts, todo, &c.report); err != nil {
+		if err := c.transfer(ctx, todo); err != nil {
 			return err
 		}
 		if c.opts.DryRun {
@@ -89,6 +100,11 @@ func (c *copier) send(ctx context.Context, g closure, todo []*node) error {
 		}
 		todo = gone
 	}
+}
+
+func (c *copier) transfer(ctx context.Context, todo []*node) error {
+	t := newTransfer(c.dst, c.src, c.opts, c.session, todo)
+	return t.run(ctx, &c.report)
 }
 
 // gone returns the nodes that were found at the destination, to which a

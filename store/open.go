@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"example.com/nixs3/narinfo"
+	"example.com/nixs3/store/blob/httpblob"
 	"example.com/nixs3/store/blob/s3blob"
 )
 
@@ -17,7 +18,7 @@ type Option func(*opening)
 type opening struct {
 	settings []func(*Settings)
 	damaged  bool
-	s3       s3blob.Options
+	drivers  driverOptions
 }
 
 // WithSettings changes the settings that the URL gives, before the cache is
@@ -33,32 +34,35 @@ func WithTrustedKeys(keys ...narinfo.PublicKey) Option {
 	return WithSettings(func(s *Settings) { s.TrustedKeys = append(s.TrustedKeys, keys...) })
 }
 
-// WithSigners signs every path that is added, besides the URL's secret-key. A
-// path that is in the cache already stays as it is; see [Cache.AddSignatures].
+// WithSigners signs every path that is added, in addition to the URL's
+// secret-key. A path that is in the cache already stays as it is; see
+// [Cache.AddSignatures].
 func WithSigners(signers ...narinfo.Signer) Option {
 	return WithSettings(func(s *Settings) { s.Signers = append(s.Signers, signers...) })
 }
 
 // WithDamaged opens a cache without reading its nix-cache-info, for programs
-// that check and mend it. What needs the description reads it later.
+// that check and mend it. Methods that need the description read it later.
 func WithDamaged() Option { return func(o *opening) { o.damaged = true } }
 
-// WithLogger sets where warnings and debug messages go. The default is silent.
+// WithLogger sets the destination of warnings and debug messages. The default
+// is silent.
 func WithLogger(l *slog.Logger) Option {
 	return func(o *opening) {
-		o.s3.Logger = l
+		o.drivers.logger = l
 		WithSettings(func(s *Settings) { s.Logger = l })(o)
 	}
 }
 
-// WithS3 sets what no s3:// URL can say; what the URL does say goes before it.
+// WithS3 sets the options of s3:// caches. The URL takes precedence over them.
 func WithS3(opts s3blob.Options) Option {
-	return func(o *opening) {
-		logger := o.s3.Logger
-		if o.s3 = opts; opts.Logger == nil {
-			o.s3.Logger = logger
-		}
-	}
+	return func(o *opening) { o.drivers.s3 = opts }
+}
+
+// WithHTTP sets the options of http:// and https:// caches, such as headers, a
+// netrc file and timeouts. The URL takes precedence over them.
+func WithHTTP(opts httpblob.Options) Option {
+	return func(o *opening) { o.drivers.http = opts }
 }
 
 // Open returns the cache at a store URL, with the parameters of the Nix manual
@@ -99,7 +103,7 @@ func (o *opening) open(ctx context.Context, rawURL string) (*Cache, error) {
 		change(&settings)
 	}
 	settings.Budget.setDefaults()
-	bucket, err := place.connect(ctx, o, settings.Budget.Requests)
+	bucket, err := place.connect(ctx, o.drivers, settings.Budget.Requests)
 	if err != nil {
 		return nil, err
 	}

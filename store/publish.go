@@ -23,10 +23,21 @@ type pending struct {
 func (p *pending) NarInfo() *narinfo.NarInfo { return p.info }
 
 func (p *pending) Publish(ctx context.Context) error {
+	if p.opts.Session == nil {
+		return p.cache.publishLate(ctx, p)
+	}
+	return p.publish(ctx, p.opts.Session)
+}
+
+// publish makes the path visible, if the session is still valid.
+func (p *pending) publish(ctx context.Context, s *Session) error {
 	if !p.opts.ReferencesPresent {
 		if err := p.cache.checkReferences(ctx, &p.info.PathInfo); err != nil {
 			return err
 		}
+	}
+	if err := s.lease.Check(ctx); err != nil {
+		return err
 	}
 	err := p.cache.putNarInfo(ctx, p.info, blob.PutOptions{IfNoneMatch: !p.opts.Repair})
 	if err == nil {
@@ -84,6 +95,27 @@ func (c *Cache) checkReferences(ctx context.Context, info *narinfo.PathInfo) err
 		return &MissingReferenceError{StoreDir: c.settings.StoreDir, Path: info.Path, References: refs}
 	}
 	return nil
+}
+
+// StoredNarInfo is a narinfo as one version of its object has it.
+type StoredNarInfo struct {
+	*narinfo.NarInfo
+	Attrs blob.Attrs // of the object
+}
+
+// ReadNarInfo reads the narinfo with a hash part from the bucket, even where
+// it is remembered, for [Cache.ReplaceNarInfo].
+func (c *Cache) ReadNarInfo(ctx context.Context, hashPart string) (StoredNarInfo, error) {
+	info, attrs, err := c.readNarInfo(ctx, hashPart)
+	return StoredNarInfo{info, attrs}, c.deniedIsMissing(ctx, hashPart, err)
+}
+
+// ReplaceNarInfo stores a narinfo in place of the version that was read. Where
+// another writer has changed it since, the error is blob.ErrPrecondition and
+// nothing changes, if the bucket honours IfMatch; some servers ignore it.
+// An empty Attrs.ETag replaces any version.
+func (c *Cache) ReplaceNarInfo(ctx context.Context, info StoredNarInfo) error {
+	return c.putNarInfo(ctx, info.NarInfo, blob.PutOptions{IfMatch: info.Attrs.ETag})
 }
 
 // putNarInfo makes a narinfo visible. Nothing else does.

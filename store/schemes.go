@@ -6,7 +6,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"sync"
 	"time"
@@ -25,7 +27,14 @@ type location struct {
 	requests int        // at a time; 0 where the URL does not say
 
 	// connect opens the bucket for so many requests at a time.
-	connect func(ctx context.Context, o *opening, requests int) (blob.Bucket, error)
+	connect func(ctx context.Context, o driverOptions, requests int) (blob.Bucket, error)
+}
+
+// driverOptions are what no URL can say.
+type driverOptions struct {
+	logger *slog.Logger
+	s3     s3blob.Options
+	http   httpblob.Options
 }
 
 func locate(rawURL string) (*location, error) {
@@ -60,7 +69,7 @@ func locate(rawURL string) (*location, error) {
 	case "mem":
 		return locateMemory(u, query), nil
 	}
-	return nil, fmt.Errorf("unknown scheme %q, wanted s3, file, http, https or mem", scheme)
+	return nil, fmt.Errorf("expected the scheme s3, file, http, https or mem, got %q", scheme)
 }
 
 func locateS3(rawURL string) (*location, error) {
@@ -68,8 +77,9 @@ func locateS3(rawURL string) (*location, error) {
 	if err != nil {
 		return nil, err
 	}
-	connect := func(ctx context.Context, o *opening, requests int) (blob.Bucket, error) {
+	connect := func(ctx context.Context, o driverOptions, requests int) (blob.Bucket, error) {
 		opts := o.s3
+		opts.Logger = cmp.Or(opts.Logger, o.logger)
 		opts.MaxConcurrency = cmp.Or(opts.MaxConcurrency, requests)
 		return s3blob.Open(ctx, u, opts)
 	}
@@ -78,12 +88,12 @@ func locateS3(rawURL string) (*location, error) {
 
 func locateFile(u *url.URL, query url.Values) (*location, error) {
 	if u.Host != "" && u.Host != "localhost" {
-		return nil, fmt.Errorf("a file URL has three slashes before its path; %q is taken for a host", u.Host)
+		return nil, fmt.Errorf("expected a file URL with three slashes before its path, got the host %q", u.Host)
 	}
 	if u.Path == "" {
-		return nil, errors.New("the directory is missing, wanted file:///directory")
+		return nil, errors.New("the directory is missing; expected file:///directory")
 	}
-	connect := func(context.Context, *opening, int) (blob.Bucket, error) {
+	connect := func(context.Context, driverOptions, int) (blob.Bucket, error) {
 		return fileblob.Open(u.Path, fileblob.Options{Create: true})
 	}
 	return &location{settings: query, connect: connect}, nil
@@ -94,27 +104,31 @@ func locateHTTP(u *url.URL, query url.Values) (*location, error) {
 	if err != nil {
 		return nil, err
 	}
-	connect := func(_ context.Context, o *opening, requests int) (blob.Bucket, error) {
-		opts := httpblob.Options{Logger: o.s3.Logger, MaxConns: requests, Retry: blob.Retry{
-			Attempts:         t.RetryAttempts,
-			Delay:            orZero(t.RetryDelay),
-			MaxDelay:         orZero(t.RetryMaxDelay),
-			RateLimitedDelay: orZero(t.RetryDelayRateLimited),
-		}}
+	connect := func(_ context.Context, o driverOptions, requests int) (blob.Bucket, error) {
+		opts := o.http
+		opts.Logger = cmp.Or(opts.Logger, o.logger)
+		opts.MaxConns = cmp.Or(opts.MaxConns, requests)
+		opts.Retry.Attempts = cmp.Or(t.RetryAttempts, opts.Retry.Attempts)
+		opts.Retry.Delay = cmp.Or(orZero(t.RetryDelay), opts.Retry.Delay)
+		opts.Retry.MaxDelay = cmp.Or(orZero(t.RetryMaxDelay), opts.Retry.MaxDelay)
+		opts.Retry.RateLimitedDelay = cmp.Or(orZero(t.RetryDelayRateLimited), opts.Retry.RateLimitedDelay)
 		if t.TLSCertificate != "" {
 			cert, err := tls.LoadX509KeyPair(t.TLSCertificate, cmp.Or(t.TLSPrivateKey, t.TLSCertificate))
 			if err != nil {
 				return nil, fmt.Errorf("tls-certificate=%s: %w", t.TLSCertificate, err)
 			}
-			opts.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
+			if opts.TLS = opts.TLS.Clone(); opts.TLS == nil {
+				opts.TLS = &tls.Config{}
+			}
+			opts.TLS.Certificates = []tls.Certificate{cert}
 		}
 		return httpblob.Open(u.String(), opts)
 	}
 	return &location{settings: settings, connect: connect}, nil
 }
 
-// orZero lets the driver choose where the URL is silent. A delay of nothing is
-// the shortest that there is.
+// orZero returns 0, for the driver's default, where the URL gives no delay. A
+// delay of zero in the URL is the shortest possible one.
 func orZero(d *time.Duration) time.Duration {
 	if d == nil {
 		return 0
@@ -129,7 +143,7 @@ var memory = struct {
 }{buckets: map[string]*memblob.Bucket{}}
 
 func locateMemory(u *url.URL, query url.Values) *location {
-	connect := func(context.Context, *opening, int) (blob.Bucket, error) {
+	connect := func(context.Context, driverOptions, int) (blob.Bucket, error) {
 		name := u.Host + u.Path
 		if name == "" {
 			return memblob.New(), nil
@@ -148,3 +162,21 @@ func locateMemory(u *url.URL, query url.Values) *location {
 type keptOpen struct{ *memblob.Bucket }
 
 func (keptOpen) Close() error { return nil }
+
+// folderURL returns the file:// URL of a folder that is named as files are: by
+// an absolute name, or one that begins with a dot. It may carry the parameters
+// of a store URL.
+func folderURL(name string) (string, error) {
+	dir, query, _ := strings.Cut(name, "?")
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(dir), RawQuery: query}
+	return u.String(), nil
+}
+
+func namesFolder(rawURL string) bool {
+	dir, _, _ := strings.Cut(rawURL, "?")
+	return dir == "." || dir == ".." || strings.HasPrefix(dir, "./") || strings.HasPrefix(dir, "../") || filepath.IsAbs(dir)
+}

@@ -41,10 +41,10 @@ func (c *Cache) PrepareCopy(ctx context.Context, src Source, file *narinfo.NarIn
 	}
 	info := &narinfo.NarInfo{PathInfo: *claims, URL: layout.ArchiveKey(file.FileHash, file.Compression),
 		Compression: file.Compression, FileHash: file.FileHash, FileSize: file.FileSize}
-	if opts.Repair || !c.vouched(ctx, info) {
+	if opts.Repair || !c.vouched(ctx, info, opts.Session) {
 		attrs, err := copier.CopyFrom(ctx, info.URL, from.Bucket(), key, blob.PutOptions{ContentType: layout.Archive.ContentType()})
 		switch {
-		case refusesWrite(err) && c.hasArchive(ctx, info):
+		case refusesWrite(err) && c.hasArchive(ctx, info, opts.Session):
 		case err != nil:
 			return nil, err
 		case attrs.Size != info.FileSize:

@@ -156,6 +156,10 @@ type AddOptions struct {
 	// with trusted keys refuses them too unless one of its keys has signed.
 	StrictContentAddress bool
 
+	// Session is that of a writer of several paths; nil means that the path is
+	// added under a session of its own.
+	Session *Session
+
 	// ReferencesPresent promises that all references are in the cache, and
 	// saves the requests that would check it.
 	ReferencesPresent bool

@@ -28,12 +28,13 @@ const (
 // published waits in a queue for workers of their own: publishing is one small
 // request, and the workers for archives go on.
 type transfer struct {
-	dst    Destination
-	there  ServiceCopier // or nil
-	src    *copySource
-	opts   CopyOptions
-	ctx    context.Context
-	cancel context.CancelCauseFunc
+	dst     Destination
+	there   ServiceCopier // or nil
+	src     *copySource
+	opts    CopyOptions
+	session *Session // or nil
+	ctx     context.Context
+	cancel  context.CancelCauseFunc
 
 	todo []*node
 	next atomic.Int64
@@ -56,12 +57,19 @@ type transferNode struct {
 	over    bool    // published or failed
 }
 
-// transferAll sends the nodes and adds the outcome to the report. Without
-// KeepGoing it fails with the first failure.
-func transferAll(ctx context.Context, dst Destination, src *copySource, opts CopyOptions, todo []*node, report *CopyReport) error {
-	t := &transfer{dst: dst, src: src, opts: opts, todo: todo, nodes: make(map[storepath.Path]*transferNode, len(todo)), left: len(todo)}
+func newTransfer(dst Destination, src *copySource, opts CopyOptions, session *Session, todo []*node) *transfer {
+	t := &transfer{
+		dst: dst, src: src, opts: opts, session: session, todo: todo,
+		nodes: make(map[storepath.Path]*transferNode, len(todo)), left: len(todo),
+	}
 	t.there, _ = dst.(ServiceCopier)
 	t.wake = sync.NewCond(&t.mu)
+	return t
+}
+
+// run sends the nodes and adds the outcome to the report. Without KeepGoing it
+// fails with the first failure.
+func (t *transfer) run(ctx context.Context, report *CopyReport) error {
 	t.ctx, t.cancel = context.WithCancelCause(ctx)
 	defer t.cancel(nil)
 	defer context.AfterFunc(t.ctx, func() {
@@ -70,17 +78,17 @@ func transferAll(ctx context.Context, dst Destination, src *copySource, opts Cop
 		t.wake.Broadcast()
 	})()
 	t.begin()
-	if opts.DryRun {
+	if t.opts.DryRun {
 		report.Failed = append(report.Failed, t.failed...)
 		return nil
 	}
-	stop := t.done.watch(dst, opts.Progress)
+	stop := t.done.watch(t.dst, t.opts.Progress)
 
 	var workers sync.WaitGroup
-	for range min(len(todo), transferWorkers) {
+	for range min(len(t.todo), transferWorkers) {
 		workers.Go(t.store)
 	}
-	for range min(len(todo), publishWorkers) {
+	for range min(len(t.todo), publishWorkers) {
 		workers.Go(t.publish)
 	}
 	workers.Wait()
@@ -91,7 +99,7 @@ func transferAll(ctx context.Context, dst Destination, src *copySource, opts Cop
 	report.NARBytes += t.done.narBytes.Load()
 	report.FileBytes += t.done.fileBytes.Load()
 	report.Failed = append(report.Failed, t.failed...)
-	if copied == len(todo) {
+	if copied == len(t.todo) {
 		return nil
 	}
 	return context.Cause(t.ctx)
@@ -239,7 +247,7 @@ func (t *transfer) finish() {
 // prepare stores the archive of a node.
 func (t *transfer) prepare(n *node) (Pending, error) {
 	opts := AddOptions{
-		Repair: t.opts.Repair, Signers: t.opts.Signers, ReferencesPresent: !t.opts.NoClosure,
+		Repair: t.opts.Repair, Signers: t.opts.Signers, Session: t.session, ReferencesPresent: !t.opts.NoClosure,
 		StrictContentAddress: t.src.requiresStrict(n.info),
 	}
 	ctx, cancel := context.WithCancelCause(t.ctx)

@@ -1,0 +1,85 @@
+package store
+
+import (
+	"context"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/internal/lease"
+)
+
+// Session is a writer at work on a cache, as the garbage collectors of the cache
+// see it: they spare the paths that it publishes or relies on. It is safe for
+// concurrent use.
+type Session struct{ lease *lease.Session }
+
+// Sessions is a Destination whose writers announce themselves. Copy does, before
+// it asks what the destination has.
+type Sessions interface {
+	Begin(ctx context.Context, paths ...storepath.Path) (*Session, error)
+}
+
+// Begin announces a writer of the paths, and of all that they refer to if that
+// is among them, and waits for the end of a sweep that is under way. Only what
+// the writer asks the cache after that may be relied on. Where the cache is not
+// under collection, Begin costs one request. The caller ends the session, and
+// passes it on by AddOptions.Session. Additions without one begin their own.
+func (c *Cache) Begin(ctx context.Context, paths ...storepath.Path) (*Session, error) {
+	return c.begin(ctx, paths, nil)
+}
+
+func (c *Cache) begin(ctx context.Context, paths []storepath.Path, archives []string) (*Session, error) {
+	hashParts := make([]string, len(paths))
+	for i, p := range paths {
+		hashParts[i] = p.HashPart()
+	}
+	l, err := lease.Begin(ctx, c.bucket, c.settings.Logger, hashParts, archives)
+	if err != nil {
+		return nil, err
+	}
+	return &Session{l}, nil
+}
+
+// End ends the session. After a failure the collectors still spare its paths
+// for a while, since requests may be on their way.
+func (s *Session) End(ctx context.Context, failure error) { s.lease.End(ctx, failure) }
+
+// under runs an addition under the session of the options, or one of its own.
+func (c *Cache) under(ctx context.Context, info *narinfo.PathInfo, opts AddOptions, add func(AddOptions) error) (err error) {
+	if opts.Session == nil {
+		s, err := c.begin(ctx, append([]storepath.Path{info.Path}, info.References...), nil)
+		if err != nil {
+			return err
+		}
+		opts.Session = s
+		defer func() { s.End(ctx, err) }()
+		err = add(opts)
+		return err
+	}
+	return add(opts)
+}
+
+// keeps reports whether the writer may rely on an archive that it has found. If
+// not, it may after the announcement that keeps makes, when it has asked again.
+func (s *Session) keeps(ctx context.Context, archive string) (bool, error) {
+	if s == nil || s.lease.Covers(archive) {
+		return true, nil
+	}
+	return false, s.lease.Rely(ctx, nil, []string{archive})
+}
+
+// publishLate publishes a path that was prepared under no session, or under one
+// that may have ended. What was found while it was prepared has to be looked at
+// again.
+func (c *Cache) publishLate(ctx context.Context, p *pending) (err error) {
+	refs := append([]storepath.Path{p.info.Path}, p.info.References...)
+	s, err := c.begin(ctx, refs, []string{p.info.URL})
+	if err != nil {
+		return err
+	}
+	defer func() { s.End(ctx, err) }()
+	if _, err := c.bucket.Head(ctx, p.info.URL); err != nil {
+		return err
+	}
+	return p.publish(ctx, s)
+}
