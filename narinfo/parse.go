@@ -20,14 +20,14 @@ type ParseOptions struct {
 	// directory; the result says which it is.
 	StoreDir storepath.Dir
 
-	MaxSize       int // of the text in bytes, by default 16 MiB
+	MaxSize       int // of the text in bytes, by default 4 MiB
 	MaxReferences int // by default 100,000
 	MaxSignatures int // by default 256
 	MaxExtra      int // lines in NarInfo.Extra, by default 256
 }
 
 func (o ParseOptions) withDefaults() ParseOptions {
-	o.MaxSize = cmp.Or(o.MaxSize, 16<<20)
+	o.MaxSize = cmp.Or(o.MaxSize, 4<<20)
 	o.MaxReferences = cmp.Or(o.MaxReferences, 100_000)
 	o.MaxSignatures = cmp.Or(o.MaxSignatures, defaultMaxSignatures)
 	o.MaxExtra = cmp.Or(o.MaxExtra, 256)

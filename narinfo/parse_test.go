@@ -163,8 +163,8 @@ func TestParseRefuses(t *testing.T) {
 		{"more signatures than the bound", minimal + strings.Repeat(sig, 257), "line 261: Sig: more than 256 signatures"},
 		{"more unknown fields than the bound", minimal + strings.Repeat("X: y\n", 257), "line 261: X: more than 256 unknown fields"},
 		{"unknown field with a very long name beyond the bound", minimal + strings.Repeat("X: y\n", 256) + strings.Repeat("x", 1<<20) + ": y\n", "line 261: xxx"},
-		{"more references than the bound", minimal + "References:" + strings.Repeat(" "+helloBase, 100_001) + "\n", "line 5: References: more than 100000 references"},
-		{"more bytes than the bound", minimal + "X: " + strings.Repeat("x", 16<<20) + "\n", "at most 16777216 are read"},
+		{"more references than the bound", minimal + "References:" + strings.Repeat(" "+helloBase[:34], 100_001) + "\n", "line 5: References: more than 100000 references"},
+		{"more bytes than the bound", minimal + "X: " + strings.Repeat("x", 4<<20) + "\n", "at most 4194304 are read"},
 		{"a long line of nothing", strings.Repeat("x", 1<<20) + "\n", "line 1:"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

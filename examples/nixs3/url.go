@@ -8,6 +8,7 @@ import (
 
 	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/layout"
 )
 
 type urlCommand struct {
@@ -33,7 +34,7 @@ func (c *urlCommand) Run(ctx context.Context, con *console) error {
 	}
 	parameters := u.Parameters()
 	u.Region = region.value
-	info, err := u.ObjectURL("nix-cache-info")
+	info, err := u.ObjectURL(layout.CacheInfoKey)
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (c *urlCommand) Run(ctx context.Context, con *console) error {
 	w := tabwriter.NewWriter(con.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "bucket\t%s\n", u.Bucket)
 	fmt.Fprintf(w, "prefix\t%s\n", orNone(u.Prefix))
-	fmt.Fprintf(w, "nix-cache-info\t%s\n\n", info)
+	fmt.Fprintf(w, "%s\t%s\n\n", layout.CacheInfoKey, info)
 	fmt.Fprint(w, "PARAMETER\tVALUE\tFROM\tNOTE\n")
 	for _, p := range parameters {
 		s := setting{p.Value, string(p.Origin)}

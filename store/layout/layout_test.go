@@ -126,3 +126,10 @@ func FuzzKindOf(f *testing.F) {
 		}
 	})
 }
+
+// A narinfo that is over the bound of its kind is one that narinfo.Parse
+// refuses.
+func TestNarInfoLimit(t *testing.T) {
+	_, err := narinfo.Parse([]byte(strings.Repeat("x", int(layout.NarInfo.Limit())+1)))
+	require.ErrorContains(t, err, "at most 4194304")
+}

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"strings"
 
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/layout"
 )
 
-const classOther = "other"
+var classOther = layout.Other.String()
 
 // class is the kind of object that keys, or a prefix of keys, stand for in a
 // binary cache.
@@ -26,25 +26,13 @@ func class(keys ...string) string {
 }
 
 func classOf(key string) string {
-	switch {
-	case key == "":
+	if key == "" {
 		return "all"
-	case key == "nix-cache-info":
-		return "cache-info"
-	case strings.HasPrefix(key, "nar/"):
-		return "nar"
-	case strings.HasPrefix(key, "log/"):
-		return "log"
-	case strings.HasPrefix(key, "debuginfo/"):
-		return "debuginfo"
-	case strings.HasPrefix(key, "realisations/"), strings.HasPrefix(key, "build-trace-v2/"):
-		return "realisation"
-	case strings.HasSuffix(key, ".narinfo"):
-		return "narinfo"
-	case strings.HasSuffix(key, ".ls"):
-		return "listing"
 	}
-	return classOther
+	if kind := layout.KindOf(key); kind != layout.Other {
+		return kind.String()
+	}
+	return layout.KindOfPrefix(key).String()
 }
 
 var errorClasses = []struct {

@@ -89,7 +89,7 @@ func read(t *testing.T, obj *blob.Object) string {
 func TestOperations(t *testing.T) {
 	broken := errors.New("broken")
 	fill := func(t *testing.T, b blob.Bucket) {
-		for _, key := range []string{"nar/a.nar", "nar/b.nar", "abc.narinfo"} {
+		for _, key := range []string{"nar/a.nar", "nar/b.nar", "p4pclmv1gyja5kzc26npqpia1qqxrf0l.narinfo"} {
 			_, err := b.Put(t.Context(), key, strings.NewReader("12345"), blob.PutOptions{})
 			require.NoError(t, err)
 		}
@@ -108,26 +108,26 @@ func TestOperations(t *testing.T) {
 			assert.Equal(t, "2345", read(t, obj))
 		}, span: "blob.Get", attrs: map[string]string{"nixs3.blob.class": "nar", "nixs3.blob.bytes": "4"}, read: 4},
 		{name: "get of what is not there", do: func(t *testing.T, b blob.Wrapper) {
-			_, err := b.Get(t.Context(), "log/x.drv", blob.GetOptions{})
+			_, err := b.Get(t.Context(), "log/p4pclmv1gyja5kzc26npqpia1qqxrf0l-x.drv", blob.GetOptions{})
 			require.ErrorIs(t, err, blob.ErrNotFound)
 		}, span: "blob.Get", attrs: map[string]string{"nixs3.blob.class": "log", "error.type": "not_found"}},
 		{name: "head", do: func(t *testing.T, b blob.Wrapper) {
-			_, err := b.Head(t.Context(), "abc.narinfo")
+			_, err := b.Head(t.Context(), "p4pclmv1gyja5kzc26npqpia1qqxrf0l.narinfo")
 			require.NoError(t, err)
 		}, span: "blob.Head", attrs: map[string]string{"nixs3.blob.class": "narinfo"}},
 		{name: "put", do: func(t *testing.T, b blob.Wrapper) {
-			_, err := b.Put(t.Context(), "abc.ls", strings.NewReader("{}"), blob.PutOptions{})
+			_, err := b.Put(t.Context(), "p4pclmv1gyja5kzc26npqpia1qqxrf0l.ls", strings.NewReader("{}"), blob.PutOptions{})
 			require.NoError(t, err)
 		}, span: "blob.Put", attrs: map[string]string{"nixs3.blob.class": "listing", "nixs3.blob.bytes": "2"}, write: 2},
 		{name: "put that must not be", do: func(t *testing.T, b blob.Wrapper) {
-			_, err := b.Put(t.Context(), "abc.narinfo", strings.NewReader("{}"), blob.PutOptions{IfNoneMatch: true})
+			_, err := b.Put(t.Context(), "p4pclmv1gyja5kzc26npqpia1qqxrf0l.narinfo", strings.NewReader("{}"), blob.PutOptions{IfNoneMatch: true})
 			require.ErrorIs(t, err, blob.ErrPrecondition)
 		}, span: "blob.Put", attrs: map[string]string{"nixs3.blob.class": "narinfo", "error.type": "precondition"}},
 		{name: "delete", do: func(t *testing.T, b blob.Wrapper) {
 			require.NoError(t, b.Delete(t.Context(), "nar/a.nar", "nar/b.nar"))
 		}, span: "blob.Delete", attrs: map[string]string{"nixs3.blob.class": "nar"}},
 		{name: "delete of several kinds", do: func(t *testing.T, b blob.Wrapper) {
-			require.NoError(t, b.Delete(t.Context(), "nar/a.nar", "abc.narinfo"))
+			require.NoError(t, b.Delete(t.Context(), "nar/a.nar", "p4pclmv1gyja5kzc26npqpia1qqxrf0l.narinfo"))
 		}, span: "blob.Delete", attrs: map[string]string{"nixs3.blob.class": "mixed"}},
 		{name: "list", do: func(t *testing.T, b blob.Wrapper) {
 			for _, err := range b.List(t.Context(), blob.ListOptions{}) {
@@ -164,7 +164,7 @@ func TestOperations(t *testing.T) {
 		read  float64
 	}{
 		{name: "head that fails", err: blob.ErrThrottled, do: func(t *testing.T, b blob.Wrapper, want error) {
-			_, err := b.Head(t.Context(), "x.narinfo")
+			_, err := b.Head(t.Context(), "p4pclmv1gyja5kzc26npqpia1qqxrf0l.narinfo")
 			require.ErrorIs(t, err, want)
 		}, span: "blob.Head", attrs: map[string]string{"nixs3.blob.class": "narinfo", "error.type": "throttled"}},
 		{name: "body that fails", err: io.ErrUnexpectedEOF, do: func(t *testing.T, b blob.Wrapper, want error) {
@@ -337,7 +337,7 @@ func TestCache(t *testing.T) {
 // watching costs little.
 func BenchmarkHead(b *testing.B) {
 	behind := memblob.New()
-	_, err := behind.Put(b.Context(), "a.narinfo", strings.NewReader("x"), blob.PutOptions{})
+	_, err := behind.Put(b.Context(), "p4pclmv1gyja5kzc26npqpia1qqxrf0l.narinfo", strings.NewReader("x"), blob.PutOptions{})
 	require.NoError(b, err)
 	watched, err := otelblob.New(behind, otelblob.Options{})
 	require.NoError(b, err)
@@ -345,7 +345,7 @@ func BenchmarkHead(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := bucket.Head(b.Context(), "a.narinfo"); err != nil {
+				if _, err := bucket.Head(b.Context(), "p4pclmv1gyja5kzc26npqpia1qqxrf0l.narinfo"); err != nil {
 					b.Fatal(err)
 				}
 			}

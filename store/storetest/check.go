@@ -16,10 +16,8 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/layout"
 )
-
-// smallLimit bounds the narinfos that CheckCache reads.
-const smallLimit = 16 << 20
 
 // CheckOptions say what CheckCache lets pass.
 type CheckOptions struct {
@@ -56,7 +54,7 @@ func CheckCache(ctx context.Context, b blob.Bucket, opts CheckOptions) (CheckRep
 		return c.report, err
 	}
 	for key := range c.sizes {
-		if hashPart, ok := strings.CutSuffix(key, ".narinfo"); ok {
+		if hashPart, ok := layout.ParseNarInfoKey(key); ok {
 			c.note(key, c.readInfo(key, hashPart))
 		}
 	}
@@ -67,7 +65,7 @@ func CheckCache(ctx context.Context, b blob.Bucket, opts CheckOptions) (CheckRep
 		used[info.URL] = true
 	}
 	for key := range c.sizes {
-		if strings.HasPrefix(key, "nar/") {
+		if layout.KindOf(key) == layout.Archive {
 			c.report.Archives++
 			if !used[key] {
 				c.report.Unreferenced++
@@ -107,7 +105,7 @@ func (c *checker) list() error {
 }
 
 func (c *checker) readInfo(key, hashPart string) error {
-	text, attrs, err := blob.ReadAll(c.ctx, c.b, key, smallLimit)
+	text, attrs, err := blob.ReadAll(c.ctx, c.b, key, layout.NarInfo.Limit())
 	if err != nil {
 		return err
 	}
@@ -115,7 +113,7 @@ func (c *checker) readInfo(key, hashPart string) error {
 	if err != nil {
 		return err
 	}
-	r, _, err := codec.NewReaderDetect(name, bytes.NewReader(text), codec.ReaderOptions{MaxSize: smallLimit})
+	r, _, err := codec.NewReaderDetect(name, bytes.NewReader(text), codec.ReaderOptions{MaxSize: layout.NarInfo.Limit()})
 	if err != nil {
 		return err
 	}
@@ -137,7 +135,7 @@ func (c *checker) readInfo(key, hashPart string) error {
 func (c *checker) references(info *narinfo.NarInfo) error {
 	var errs []error
 	for _, ref := range info.References {
-		there := c.infos[ref.HashPart()+".narinfo"]
+		there := c.infos[layout.NarInfoKey(ref.HashPart())]
 		if there != nil && there.Path == ref || c.opts.Elsewhere != nil && c.opts.Elsewhere(ref) {
 			continue
 		}
@@ -267,7 +265,7 @@ func hashModulo(h *nixhash.Hasher, archive io.Reader, self string) (withoutOffse
 
 // name checks that an archive that is named by a hash has it.
 func (c *checker) name(key string) error {
-	base, _, _ := strings.Cut(strings.TrimPrefix(key, "nar/"), ".")
+	base, _, _ := strings.Cut(strings.TrimPrefix(key, layout.ArchivePrefix), ".")
 	want, err := nixhash.DecodeNix32(base)
 	if err != nil || len(want) != sha256.Size {
 		return nil // named otherwise, as some caches do
