@@ -52,6 +52,8 @@ var params = []param{
 	{name: "retry-delay", def: "100", transport: true, bind: func(u *URL) value { return milliseconds{&u.RetryDelay} }},
 	{name: "retry-max-delay", def: "60000", transport: true, bind: func(u *URL) value { return milliseconds{&u.RetryMaxDelay} }},
 	{name: "retry-delay-rate-limited", def: "5000", transport: true, bind: func(u *URL) value { return milliseconds{&u.RetryDelayRateLimited} }},
+	{name: "stall-timeout", def: "300000", transport: true, extension: true, bind: func(u *URL) value { return milliseconds{&u.StallTimeout} }},
+	{name: "first-byte-timeout", def: "300000", transport: true, extension: true, bind: func(u *URL) value { return milliseconds{&u.FirstByteTimeout} }},
 
 	{name: "anonymous", def: "false", extension: true, bind: func(u *URL) value { return boolean{&u.Anonymous} }},
 	{name: "sse", def: "the bucket's", extension: true, bind: func(u *URL) value { return text{&u.SSE, oneOf("AES256", "aws:kms", "aws:kms:dsse")} }},

@@ -98,6 +98,10 @@ type Transport struct {
 	RetryDelay            *time.Duration // before the second try, doubled for each further one
 	RetryMaxDelay         *time.Duration // longest wait between two tries
 	RetryDelayRateLimited *time.Duration // instead of RetryDelay after HTTP 429 and 503
+
+	// Extensions of nixs3.
+	StallTimeout     *time.Duration // stall-timeout: longest time in which a transfer may stand still
+	FirstByteTimeout *time.Duration // first-byte-timeout: longest time from a request to its answer
 }
 
 // maxLength bounds what Parse looks at.

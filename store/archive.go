@@ -116,7 +116,7 @@ func (c *Cache) hasArchive(ctx context.Context, info *narinfo.NarInfo, s *Sessio
 
 // reads reports whether the archive that the cache has is that of the narinfo.
 func (c *Cache) reads(ctx context.Context, info *narinfo.NarInfo) bool {
-	obj, err := c.bucket.Get(ctx, info.URL, blob.GetOptions{})
+	obj, err := c.bucket.Get(ctx, info.URL, blob.GetOptions{Verified: true})
 	if err != nil {
 		return false
 	}

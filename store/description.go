@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/store/blob"
@@ -132,7 +133,8 @@ func (c *Cache) missing(ctx context.Context, err error) bool {
 		return true
 	}
 	var be *blob.Error
-	if !errors.As(err, &be) || !errors.Is(err, ErrAccessDenied) || refusesSigner(be.Code) {
+	if !errors.As(err, &be) || !errors.Is(err, ErrAccessDenied) || refusesSigner(be.Code) ||
+		be.Status == http.StatusUnauthorized || be.Status == http.StatusProxyAuthRequired {
 		return false
 	}
 	d, derr := c.describe(ctx)

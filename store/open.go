@@ -60,7 +60,8 @@ func WithS3(opts s3blob.Options) Option {
 }
 
 // WithHTTP sets the options of http:// and https:// caches, such as headers, a
-// netrc file and timeouts. The URL takes precedence over them.
+// netrc file and timeouts. The URL takes precedence over them; it names a netrc
+// file and a file of headers by the parameters netrc-file and header-file.
 func WithHTTP(opts httpblob.Options) Option {
 	return func(o *opening) { o.drivers.http = opts }
 }

@@ -66,7 +66,8 @@ func (a *openArchive) Close() error {
 func (a *openArchive) Interrupt(err error) { a.fan.Fail(err) }
 
 // OpenCompressed opens the archive of a narinfo as it is stored: compressed,
-// and not verified. It holds a place among the archives that are read until it
+// and not verified. The caller has to verify it: a download that breaks off is
+// resumed even where nothing proves that the archive is the same. It holds a place among the archives that are read until it
 // is read to its end or closed.
 func (c *Cache) OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error) {
 	if err := c.trust(&info.PathInfo); err != nil {
@@ -76,7 +77,7 @@ func (c *Cache) OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.R
 	if err != nil {
 		return nil, err
 	}
-	obj, err := c.bucket.GetRef(ctx, info.URL, blob.GetOptions{})
+	obj, err := c.bucket.GetRef(ctx, info.URL, blob.GetOptions{Verified: true})
 	if err != nil {
 		leave()
 		return nil, fmt.Errorf("archive of %s: %w", info.Path, err)

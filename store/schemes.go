@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
 	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob"
@@ -100,6 +98,9 @@ func locateFile(u *url.URL, query url.Values) (*location, error) {
 }
 
 func locateHTTP(u *url.URL, query url.Values) (*location, error) {
+	netrc, header := query.Get("netrc-file"), query.Get("header-file")
+	query.Del("netrc-file")
+	query.Del("header-file")
 	t, settings, err := s3url.ParseTransport(query)
 	if err != nil {
 		return nil, err
@@ -108,32 +109,14 @@ func locateHTTP(u *url.URL, query url.Values) (*location, error) {
 		opts := o.http
 		opts.Logger = cmp.Or(opts.Logger, o.logger)
 		opts.MaxConns = cmp.Or(opts.MaxConns, requests)
-		opts.Retry.Attempts = cmp.Or(t.RetryAttempts, opts.Retry.Attempts)
-		opts.Retry.Delay = cmp.Or(orZero(t.RetryDelay), opts.Retry.Delay)
-		opts.Retry.MaxDelay = cmp.Or(orZero(t.RetryMaxDelay), opts.Retry.MaxDelay)
-		opts.Retry.RateLimitedDelay = cmp.Or(orZero(t.RetryDelayRateLimited), opts.Retry.RateLimitedDelay)
-		if t.TLSCertificate != "" {
-			cert, err := tls.LoadX509KeyPair(t.TLSCertificate, cmp.Or(t.TLSPrivateKey, t.TLSCertificate))
-			if err != nil {
-				return nil, fmt.Errorf("tls-certificate=%s: %w", t.TLSCertificate, err)
-			}
-			if opts.TLS = opts.TLS.Clone(); opts.TLS == nil {
-				opts.TLS = &tls.Config{}
-			}
-			opts.TLS.Certificates = []tls.Certificate{cert}
-		}
+		opts.Netrc = cmp.Or(netrc, opts.Netrc)
+		opts.HeaderFile = cmp.Or(header, opts.HeaderFile)
+		opts.TLSCertificate = cmp.Or(t.TLSCertificate, opts.TLSCertificate)
+		opts.TLSPrivateKey = cmp.Or(t.TLSPrivateKey, opts.TLSPrivateKey)
+		opts.Retry = s3blob.RetryOf(&t, opts.Retry)
 		return httpblob.Open(u.String(), opts)
 	}
 	return &location{settings: settings, connect: connect}, nil
-}
-
-// orZero returns 0, for the driver's default, where the URL gives no delay. A
-// delay of zero in the URL is the shortest possible one.
-func orZero(d *time.Duration) time.Duration {
-	if d == nil {
-		return 0
-	}
-	return max(*d, time.Nanosecond)
 }
 
 // memory holds the named mem:// buckets of this process.

@@ -184,6 +184,20 @@ func TestResume(t *testing.T) {
 			h.Set("ETag", "W/"+h.Get("ETag"))
 			h.Del("Last-Modified")
 		}, want: io.ErrUnexpectedEOF, wantRequests: 1},
+		{name: "weak ETag, verified", after: 100000, times: 1, opts: blob.GetOptions{Verified: true}, prepare: func(s *webServer) {
+			h := s.objects["key"].header
+			h.Set("ETag", "W/"+h.Get("ETag"))
+			h.Del("Last-Modified")
+		}, wantRequests: 2},
+		{name: "nothing to tell by, verified", after: 100000, times: 2, opts: blob.GetOptions{Verified: true}, prepare: func(s *webServer) {
+			s.objects["key"].header.Del("ETag")
+			s.objects["key"].header.Del("Last-Modified")
+		}, wantRequests: 3},
+		{name: "nothing to tell by, without ranges, verified", after: 2000000, times: 1, opts: blob.GetOptions{Verified: true}, prepare: func(s *webServer) {
+			s.noRanges = true
+			s.objects["key"].header.Del("ETag")
+			s.objects["key"].header.Del("Last-Modified")
+		}, wantRequests: 2},
 		{name: "nothing to tell by", after: 100000, times: 1, prepare: func(s *webServer) {
 			s.objects["key"].header.Del("ETag")
 			s.objects["key"].header.Del("Last-Modified")

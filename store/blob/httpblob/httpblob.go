@@ -56,12 +56,22 @@ type Options struct {
 	// It has no effect with Transport.
 	TLS *tls.Config
 
+	// TLSCertificate and TLSPrivateKey are PEM files with a client certificate
+	// and its key, which may be in the same file. They are read again when they
+	// change, and cannot be combined with Transport.
+	TLSCertificate string
+	TLSPrivateKey  string
+
 	// MaxConns is how many connections are kept open between requests. It
 	// should not be less than the requests at a time. Default 64.
 	MaxConns int
 
 	// Header is sent with each request to the cache's own origin.
 	Header http.Header
+
+	// HeaderFile is a file with more such headers, one "Name: value" a line,
+	// which must be readable. A file that changes is read again.
+	HeaderFile string
 
 	// Netrc is a file with logins by host, in the format of ~/.netrc, which
 	// must be readable. Empty means the files of the environment, where they
@@ -91,7 +101,7 @@ type Bucket struct {
 
 	// Functions, since package fmt prints what unexported fields hold.
 	login  func() *url.Userinfo
-	header func() http.Header
+	header func() (http.Header, error)
 
 	transport *wire.Transport
 	own       *http.Transport // nil where the caller gave one
@@ -114,12 +124,9 @@ func Open(baseURL string, opts Options) (*Bucket, error) {
 		return nil, &blob.Error{Op: "Open", Err: errors.New("the address of the cache is no valid URL")}
 	}
 	opts = opts.withDefaults()
-	login, header := base.User, opts.Header.Clone()
+	login, header := base.User, headers(opts.Header, opts.HeaderFile)
 	base.User, opts.Header = nil, nil
-	b := &Bucket{
-		base: base, opts: opts,
-		login: func() *url.Userinfo { return login }, header: func() http.Header { return header },
-	}
+	b := &Bucket{base: base, opts: opts, login: func() *url.Userinfo { return login }, header: header}
 	if base.Scheme != "http" && base.Scheme != "https" || base.Host == "" || base.RawQuery != "" || base.Fragment != "" {
 		return nil, &blob.Error{Op: "Open", Err: errors.New("expected http://host/path or https://host/path without a query")}
 	}
@@ -129,7 +136,13 @@ func Open(baseURL string, opts Options) (*Bucket, error) {
 	if b.netrc, err = newLogins(opts.Netrc); err != nil {
 		return nil, b.error("Open", "", err)
 	}
+	if _, err = b.header(); err != nil {
+		return nil, b.error("Open", "", err)
+	}
 	transport := opts.Transport
+	if transport != nil && opts.TLSCertificate != "" {
+		return nil, b.error("Open", "", errors.New("a client certificate has no effect on a transport of the caller's"))
+	}
 	if transport == nil {
 		if b.own, err = newTransport(opts); err != nil {
 			return nil, b.error("Open", "", err)
@@ -151,14 +164,23 @@ func (o Options) withDefaults() Options {
 
 func newTransport(o Options) (*http.Transport, error) {
 	t, err := wire.NewBase(o.MaxConns)
-	if err == nil && o.TLS != nil {
+	if err != nil {
+		return nil, err
+	}
+	if o.TLS != nil {
 		roots := t.TLSClientConfig.RootCAs
 		t.TLSClientConfig = o.TLS.Clone()
 		if t.TLSClientConfig.RootCAs == nil {
 			t.TLSClientConfig.RootCAs = roots
 		}
 	}
-	return t, err
+	if o.TLSCertificate != "" {
+		t.TLSClientConfig.GetClientCertificate, err = wire.ClientCertificate(o.TLSCertificate, o.TLSPrivateKey)
+		if err != nil {
+			return nil, fmt.Errorf("tls-certificate=%s: %w", o.TLSCertificate, err)
+		}
+	}
+	return t, nil
 }
 
 // Format prints the bucket as String does, whatever the verb.

@@ -132,7 +132,11 @@ func (b *Bucket) authorize(r *http.Request) error {
 	home := at == originOf(b.base)
 	var login *url.Userinfo
 	if home {
-		maps.Copy(r.Header, b.header())
+		header, err := b.header()
+		if err != nil {
+			return err
+		}
+		maps.Copy(r.Header, header)
 		login = b.login()
 	}
 	if login == nil && (home || at.scheme == "https" && at.port == "443") {

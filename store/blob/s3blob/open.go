@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"example.com/nixs3/s3url"
+	"example.com/nixs3/store/blob"
 )
 
 // Open returns the bucket that an s3:// URL names. Nothing is sent yet: wrong
@@ -79,19 +80,35 @@ func (o Options) with(u *s3url.URL) Options {
 	if len(u.Tags) > 0 {
 		o.Tags = u.Tags
 	}
-	r := &o.Retry
-	r.Attempts = cmp.Or(u.RetryAttempts, r.Attempts)
-	for _, delay := range []struct{ from, to *time.Duration }{
-		{u.RetryDelay, &r.Delay},
-		{u.RetryMaxDelay, &r.MaxDelay},
-		{u.RetryDelayRateLimited, &r.RateLimitedDelay},
-	} {
-		if delay.from != nil {
-			*delay.to = max(*delay.from, 1) // 0 would be the default
-		}
-	}
+	o.Retry = RetryOf(&u.Transport, o.Retry)
 	if len(u.RetryableExceptionNames) > 0 {
 		o.RetryCodes = u.RetryableExceptionNames
 	}
 	return o
 }
+
+// RetryOf returns the policy that a store URL asks for, which http(s):// URLs
+// can too. What the URL does not say is as in base. A delay of 0 is no delay,
+// a timeout of 0 no timeout.
+func RetryOf(t *s3url.Transport, base blob.Retry) blob.Retry {
+	base.Attempts = cmp.Or(t.RetryAttempts, base.Attempts)
+	for _, d := range []struct {
+		from *time.Duration
+		to   *time.Duration
+		zero time.Duration // 0 would be the default
+	}{
+		{t.RetryDelay, &base.Delay, 1},
+		{t.RetryMaxDelay, &base.MaxDelay, 1},
+		{t.RetryDelayRateLimited, &base.RateLimitedDelay, 1},
+		{t.StallTimeout, &base.Stall, never},
+		{t.FirstByteTimeout, &base.FirstByte, never},
+	} {
+		if d.from != nil {
+			*d.to = cmp.Or(*d.from, d.zero)
+		}
+	}
+	return base
+}
+
+// never is longer than any program runs.
+const never = 100 * 365 * 24 * time.Hour

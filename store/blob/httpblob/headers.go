@@ -1,0 +1,65 @@
+package httpblob
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"strings"
+	"sync"
+
+	"golang.org/x/net/http/httpguts"
+
+	"example.com/nixs3/store/blob/internal/wire"
+)
+
+// headers returns what gives the headers to send: those of the options and
+// those of a file as it is now. The file may be empty for none.
+func headers(fixed http.Header, file string) func() (http.Header, error) {
+	fixed = fixed.Clone()
+	if file == "" {
+		return func() (http.Header, error) { return fixed, nil }
+	}
+	var mu sync.Mutex
+	var seen wire.Version
+	var current http.Header
+	return func() (http.Header, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		now := wire.VersionOf(file)
+		if now == seen && current != nil {
+			return current, nil
+		}
+		fresh, err := readHeaders(file)
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(fresh, fixed)
+		seen, current = now, fresh
+		return current, nil
+	}
+}
+
+// readHeaders reads a file of headers. Its errors name lines by number, since
+// they hold secrets.
+func readHeaders(file string) (http.Header, error) {
+	text, err := readBounded(file)
+	if err != nil {
+		return nil, fmt.Errorf("header file: %w", err)
+	}
+	header := make(http.Header)
+	n := 0
+	for line := range strings.Lines(text) {
+		n++
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, value, ok := strings.Cut(line, ":")
+		value = strings.TrimSpace(value)
+		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
+			return nil, fmt.Errorf("header file %s: line %d is not a header", file, n)
+		}
+		header.Add(name, value)
+	}
+	return header, nil
+}
