@@ -16,6 +16,7 @@ type param struct {
 	extension  bool   // unknown to Nix and Lix
 	transport  bool   // a field of Transport
 	setting    bool   // a cache setting, kept in Rest
+	file       bool   // a field of File, which s3:// URLs do not have
 
 	bind func(u *URL) value // its place in a URL
 }
@@ -68,6 +69,8 @@ var params = []param{
 		return number[int]{p: &u.MaxConcurrency, min: 1, max: 10000}
 	}},
 
+	{name: "fsync", def: "true", extension: true, file: true, bind: func(u *URL) value { return optionalBool{&u.file.Fsync} }},
+
 	setting("compression", "zstd", oneOf(compressions...)),
 	setting("compression-level", "-1", isInteger(-1<<31, 1<<31-1)),
 	setting("parallel-compression", "true for zstd, false else", isBool),
@@ -118,6 +121,9 @@ func (u *URL) Parameters() []Parameter {
 	all := make([]Parameter, 0, len(params))
 	for i := range params {
 		p := &params[i]
+		if p.file {
+			continue
+		}
 		out := Parameter{Name: p.name, Value: p.def, Origin: FromDefault, Extension: p.extension}
 		if text := p.bind(u).String(); text != "" {
 			out.Value, out.Origin = text, FromURL

@@ -84,6 +84,7 @@ type URL struct {
 	// known and the values well-formed.
 	Rest url.Values
 
+	file     File              // stays empty: for the table of parameters
 	spelled  map[string]string // parameters given by their alias: name to alias
 	repeated []string          // names given more than once
 }
@@ -102,6 +103,12 @@ type Transport struct {
 	// Extensions of nixs3.
 	StallTimeout     *time.Duration // stall-timeout: longest time in which a transfer may stand still
 	FirstByteTimeout *time.Duration // first-byte-timeout: longest time from a request to its answer
+}
+
+// File is the part of the parameters that only the store URL of a directory
+// has.
+type File struct {
+	Fsync *bool // fsync: writes return when they are on disk; nil is true
 }
 
 // maxLength bounds what Parse looks at.
@@ -145,6 +152,9 @@ func (u *URL) parseQuery(query string) error {
 		p, err := lookup(given)
 		if err != nil {
 			return err
+		}
+		if p.file {
+			return p.misplaced(given)
 		}
 		if seen[p.name] {
 			u.repeated = append(u.repeated, p.name)

@@ -17,7 +17,7 @@ func CheckSettings(v url.Values) error {
 			return err
 		}
 		if !p.setting {
-			return fmt.Errorf("%s is a parameter of %s URLs, not of this one", name, p.schemes())
+			return p.misplaced(name)
 		}
 		if err := p.bind(&URL{}).set(v.Get(name)); err != nil {
 			return fmt.Errorf("%s=%s: %w", name, v.Get(name), err)
@@ -30,31 +30,51 @@ func CheckSettings(v url.Values) error {
 // transport's parameters and the cache settings. Both are checked.
 func ParseTransport(v url.Values) (Transport, url.Values, error) {
 	var u URL
-	rest := maps.Clone(v)
-	for i := range params {
-		p := &params[i]
-		if !p.transport || !v.Has(p.name) {
-			continue
-		}
-		if err := p.bind(&u).set(v.Get(p.name)); err != nil {
-			return Transport{}, nil, fmt.Errorf("%s=%s: %w", p.name, v.Get(p.name), err)
-		}
-		delete(rest, p.name)
+	rest, err := split(v, &u, func(p *param) bool { return p.transport })
+	if err == nil {
+		err = u.Transport.validate()
 	}
-	if err := u.Transport.validate(); err != nil {
-		return Transport{}, nil, err
-	}
-	if err := CheckSettings(rest); err != nil {
+	if err != nil {
 		return Transport{}, nil, err
 	}
 	return u.Transport, rest, nil
 }
 
-func (p *param) schemes() string {
-	if p.transport {
-		return "s3:// and http://"
+// ParseFile splits the query of the store URL of a directory into the
+// parameters of the directory and the cache settings. Both are checked.
+func ParseFile(v url.Values) (File, url.Values, error) {
+	var u URL
+	rest, err := split(v, &u, func(p *param) bool { return p.file })
+	return u.file, rest, err
+}
+
+// split sets the parameters that are selected and returns the others, which
+// must be cache settings.
+func split(v url.Values, u *URL, selects func(*param) bool) (url.Values, error) {
+	rest := maps.Clone(v)
+	for i := range params {
+		p := &params[i]
+		if !selects(p) || !v.Has(p.name) {
+			continue
+		}
+		if err := p.bind(u).set(v.Get(p.name)); err != nil {
+			return nil, fmt.Errorf("%s=%s: %w", p.name, v.Get(p.name), err)
+		}
+		delete(rest, p.name)
 	}
-	return "s3://"
+	return rest, CheckSettings(rest)
+}
+
+// misplaced is the error for a parameter that the URL's scheme does not have.
+func (p *param) misplaced(given string) error {
+	schemes := "s3://"
+	switch {
+	case p.file:
+		schemes = "file://"
+	case p.transport:
+		schemes = "s3:// and http://"
+	}
+	return fmt.Errorf("%s is a parameter of %s URLs, not of this one", given, schemes)
 }
 
 // lookup finds a parameter by its name or alias.

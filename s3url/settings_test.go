@@ -155,6 +155,28 @@ func TestParseTransport(t *testing.T) {
 	}
 }
 
+func TestParseFile(t *testing.T) {
+	v := url.Values{"fsync": {"false"}, "compression": {"none"}}
+	file, rest, err := s3url.ParseFile(v)
+	require.NoError(t, err)
+	assert.Equal(t, s3url.File{Fsync: new(false)}, file)
+	assert.Equal(t, url.Values{"compression": {"none"}}, rest)
+	assert.Len(t, v, 2, "the argument is left alone")
+
+	for want, v := range map[string]url.Values{
+		"fsync=maybe:":                        {"fsync": {"maybe"}},
+		"region is a parameter of s3:// URLs": {"region": {"x"}},
+		`the nearest known one is "fsync"`:    {"fsink": {"false"}},
+	} {
+		_, _, err := s3url.ParseFile(v)
+		require.ErrorContains(t, err, want)
+	}
+	_, _, err = s3url.ParseTransport(url.Values{"fsync": {"false"}})
+	require.EqualError(t, err, "fsync is a parameter of file:// URLs, not of this one")
+	_, err = s3url.Parse("s3://bucket?fsync=false")
+	require.ErrorContains(t, err, "fsync is a parameter of file:// URLs, not of this one")
+}
+
 func TestParseBool(t *testing.T) {
 	for s, want := range map[string]bool{"true": true, "yes": true, "1": true, "false": false, "no": false, "0": false} {
 		got, err := s3url.ParseBool(s)

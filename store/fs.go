@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"example.com/nixs3/nar"
 	"example.com/nixs3/narinfo"
@@ -69,7 +70,7 @@ func (c *Cache) openFS(ctx context.Context, info *narinfo.NarInfo) (*ArchiveFS, 
 
 // openKept opens an archive that was fetched earlier, and verifies it.
 func (c *Cache) openKept(ctx context.Context, info *narinfo.NarInfo, name string) (*ArchiveFS, error) {
-	f, err := os.Open(name)
+	f, err := openRegular(name)
 	if err != nil {
 		return nil, err
 	}
@@ -82,6 +83,24 @@ func (c *Cache) openKept(ctx context.Context, info *narinfo.NarInfo, name string
 		return nil, errors.Join(err, f.Close())
 	}
 	return &ArchiveFS{FS: nar.NewFS(f, found.listing), Info: info, Listing: found.listing, file: f}, nil
+}
+
+// openRegular opens a regular file. If a named pipe has the name, it fails and
+// does not wait for the pipe's writer.
+func openRegular(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a regular file (%s)", name, info.Mode().Type())
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // fetchFS fetches an archive into a file in dir. With a name, the file gets it

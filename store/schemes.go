@@ -91,10 +91,13 @@ func locateFile(u *url.URL, query url.Values) (*location, error) {
 	if u.Path == "" {
 		return nil, errors.New("the directory is missing; expected file:///directory")
 	}
-	connect := func(context.Context, driverOptions, int) (blob.Bucket, error) {
-		return fileblob.Open(u.Path, fileblob.Options{Create: true})
+	file, settings, err := s3url.ParseFile(query)
+	if err != nil {
+		return nil, err
 	}
-	return &location{settings: query, connect: connect}, nil
+	opts := fileblob.Options{Create: true, NoSync: file.Fsync != nil && !*file.Fsync}
+	connect := func(context.Context, driverOptions, int) (blob.Bucket, error) { return fileblob.Open(u.Path, opts) }
+	return &location{settings: settings, connect: connect}, nil
 }
 
 func locateHTTP(u *url.URL, query url.Values) (*location, error) {

@@ -320,7 +320,7 @@ func TestInterceptLacks(t *testing.T) {
 func TestInterceptConformance(t *testing.T) {
 	pass := func(ctx context.Context, _ *blob.Call, do func(context.Context) error) error { return do(ctx) }
 	storetest.TestBucket(t, func(t *testing.T) blob.Bucket {
-		b, err := fileblob.Open(t.TempDir(), fileblob.Options{})
+		b, err := fileblob.Open(t.TempDir(), fileblob.Options{NoSync: true})
 		require.NoError(t, err)
 		return blob.Intercept(b, pass)
 	}, storetest.Features{NoContentType: true, NoContentEncoding: true, NoChecksum: true, NoKey: func(key string) bool { return strings.HasPrefix(key, "odd/") }})

@@ -39,7 +39,7 @@ func TestConformance(t *testing.T) {
 	})
 	t.Run("of what stages", func(t *testing.T) {
 		storetest.TestBucket(t, func(t *testing.T) blob.Bucket {
-			behind, err := fileblob.Open(t.TempDir(), fileblob.Options{})
+			behind, err := fileblob.Open(t.TempDir(), fileblob.Options{NoSync: true})
 			require.NoError(t, err)
 			b, _ := watch(t, behind)
 			return b
@@ -247,7 +247,7 @@ func checkOperation(t *testing.T, r *recorder, b blob.Bucket, name string, attrs
 
 func TestStage(t *testing.T) {
 	open := func(t *testing.T) (blob.Wrapper, *recorder, blob.Staged) {
-		behind, err := fileblob.Open(t.TempDir(), fileblob.Options{})
+		behind, err := fileblob.Open(t.TempDir(), fileblob.Options{NoSync: true})
 		require.NoError(t, err)
 		b, r := watch(t, behind)
 		s, ok := blob.As[blob.Stager](b)
@@ -287,7 +287,7 @@ func TestCancellationIsNamed(t *testing.T) {
 // TestOptionalInterfaces: a wrapper is what the bucket behind it is, no more
 // and no less.
 func TestOptionalInterfaces(t *testing.T) {
-	onDisk, err := fileblob.Open(t.TempDir(), fileblob.Options{})
+	onDisk, err := fileblob.Open(t.TempDir(), fileblob.Options{NoSync: true})
 	require.NoError(t, err)
 	for name, behind := range map[string]blob.Bucket{"memory": memblob.New(), "disk": onDisk, "odd": odd{Bucket: memblob.New()}} {
 		t.Run(name, func(t *testing.T) {

@@ -26,7 +26,7 @@ func TestFaultBucketConformance(t *testing.T) {
 	})
 	t.Run("of a directory", func(t *testing.T) {
 		storetest.TestBucket(t, func(t *testing.T) blob.Bucket {
-			b, err := fileblob.Open(t.TempDir(), fileblob.Options{})
+			b, err := fileblob.Open(t.TempDir(), fileblob.Options{NoSync: true})
 			require.NoError(t, err)
 			return storetest.NewFaultBucket(b, nil)
 		}, storetest.Features{NoContentType: true, NoContentEncoding: true, NoChecksum: true, ListPage: 50})

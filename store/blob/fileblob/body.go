@@ -12,10 +12,10 @@ import (
 type body struct {
 	ctx  context.Context
 	file *os.File
-	rest int64 // bytes that are still to be read
+	rest int64 // bytes left to read
 }
 
-// step is how much is moved between two looks at the context.
+// step is how much is moved between two checks of the context, in bytes.
 const step = 4 << 20
 
 func newObject(ctx context.Context, f *os.File, a blob.Attrs, opts blob.GetOptions) (*blob.Object, error) {
@@ -44,13 +44,13 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.file.Read(p[:min(int64(len(p)), step, b.rest)])
 	b.rest -= int64(n)
 	if err == io.EOF {
-		err = io.ErrUnexpectedEOF // the file was cut under our hands
+		err = io.ErrUnexpectedEOF // the file was cut in the meantime
 	}
 	return n, err
 }
 
-// WriteTo gives the file itself to a writer that knows what to do with one:
-// sockets and files let the kernel move the bytes.
+// WriteTo gives the file itself to a writer that can use one: sockets and files
+// let the kernel move the bytes.
 func (b *body) WriteTo(w io.Writer) (int64, error) {
 	var written int64
 	for b.rest > 0 {

@@ -152,7 +152,7 @@ func BenchmarkPut(b *testing.B) {
 		"memory": bytes.NewReader(data),
 	} {
 		b.Run(name, func(b *testing.B) {
-			bucket, err := fileblob.Open(b.TempDir(), fileblob.Options{})
+			bucket, err := fileblob.Open(b.TempDir(), fileblob.Options{NoSync: true})
 			require.NoError(b, err)
 			defer bucket.Close()
 			b.SetBytes(size)

@@ -12,8 +12,8 @@ import (
 )
 
 // copyFile lets the kernel copy content that is a part of a file into dst, as
-// far as it is able to, and returns how much that was. What stopped it shows
-// when the rest is read and written.
+// far as it can, and returns the number of bytes. An error of the kernel shows
+// again when the rest is read and written.
 func copyFile(ctx context.Context, dst *os.File, content blob.Content) (int64, error) {
 	section, ok := content.(*io.SectionReader)
 	if !ok {

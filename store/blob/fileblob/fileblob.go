@@ -1,20 +1,33 @@
 // Package fileblob is a [blob.Bucket] in a directory, laid out as Nix lays out
-// its file:// caches: the key of an object is its path below the directory, so
-// either can read what the other wrote, and a web server can serve it as it is.
+// its file:// caches: the key of an object is its path below the directory.
+// Each can read what the other wrote, and a web server can serve the directory.
 //
-// A directory stores bytes and nothing else: content types, content encodings
-// and cache control are not kept, and readers tell a compressed log from a
-// plain one by its first bytes, as Nix does.
+// A directory stores bytes only. Content types, content encodings and cache
+// control are not kept. Readers tell a compressed log from a plain one by its
+// first bytes, as Nix does.
 //
-// Keys that are no clean relative path (fs.ValidPath), or that the operating
-// system has no file name for, cannot be stored; nor can an object lie beside
+// # Keys
+//
+// A key that is not a clean relative path (fs.ValidPath), or that the operating
+// system has no file name for, cannot be stored. An object cannot lie beside
 // others that have its key and a slash as prefix. No key leads outside the
-// directory, also where symbolic links would ([os.Root]).
+// directory, also not through symbolic links ([os.Root]). Only regular files are
+// objects: opening a named pipe or a device never blocks.
 //
-// Objects are written to a temporary file that is renamed when it is whole.
-// The names of such files begin with ".nixs3-put-", in the folder "nar" or
-// whichever the object goes to; they are not listed and no key can have such a
-// name in it. What a killed writer leaves behind is found by [Bucket.Uploads].
+// # Writes
+//
+// An object is written to a temporary file, which is renamed when it is whole.
+// The names of temporary files begin with ".nixs3-put-". They are in the folder
+// of their object, staged ones in "nar". They are not listed, and no key can
+// contain such a name. [Bucket.Uploads] finds those that a killed writer left.
+//
+// When a write or a Delete returns, its result is on disk: first the file is
+// synced (fsync), then it gets its name, then its folder and those above are
+// synced. So an object that was written after another never survives a power
+// loss without it. Writes at the same time share the syncs of folders.
+// [Options.NoSync] turns this off.
+//
+// Files have mode 0644 and folders 0755, as Nix makes them, whatever the umask.
 package fileblob
 
 import (
@@ -25,6 +38,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -35,33 +49,31 @@ import (
 
 // Options are the settings of a bucket. The zero value is good for caches.
 type Options struct {
-	// Create makes a missing directory, and those above it, when something is
-	// first written. Until then, everything else fails with ErrNoSuchBucket.
+	// Create makes a missing directory, and those above it, with the first
+	// write. Until then everything else fails with ErrNoSuchBucket.
 	Create bool
 
-	// Sync makes a write return only when the object is on disk (fsync), so
-	// that it survives a crash of the machine. It is slow for many small
-	// objects.
-	Sync bool
+	// NoSync lets writes return before the object is on disk. They are faster,
+	// and a power loss can then leave any objects empty, cut or missing.
+	NoSync bool
 }
 
 // Bucket is a directory. It implements [blob.Bucket], [blob.Copier],
 // [blob.Stager] and [blob.UploadCleaner].
 //
-// Conditional writes are exact among the users of one Bucket. Between
-// processes IfNoneMatch still is, by link(2); IfMatch is not, and fails only
-// where the other write was finished before.
+// Conditional writes are exact among the users of one Bucket. Between processes
+// IfNoneMatch is exact too, by link(2). IfMatch is not: it fails only if the
+// other write has finished before.
 type Bucket struct {
 	dir    string
 	create bool
-	sync   bool
+	names  names
 
 	opening sync.Mutex
-	root    *os.Root // nil until the directory is there; see ready
+	root    *os.Root // nil until the directory exists; see ready
 
-	// commit is held while an object gets its name, so that a condition is
-	// still true when it does.
-	commit sync.Mutex
+	// observe, in tests, is told of every step that changes the directory.
+	observe func(step string, names ...string)
 }
 
 var (
@@ -74,7 +86,8 @@ var (
 // Open opens the bucket in a directory. A missing one is an error, unless
 // Options.Create.
 func Open(dir string, opts Options) (*Bucket, error) {
-	b := &Bucket{dir: dir, create: opts.Create, sync: opts.Sync}
+	b := &Bucket{dir: dir, create: opts.Create}
+	b.names.sync = !opts.NoSync
 	err := b.ready(false)
 	if err != nil && !(opts.Create && errors.Is(err, blob.ErrNoSuchBucket)) {
 		return nil, b.error("Open", "", err)
@@ -82,8 +95,8 @@ func Open(dir string, opts Options) (*Bucket, error) {
 	return b, nil
 }
 
-// ready opens the directory where it has not been, for all that use root
-// afterwards, and makes it first where something is to be written.
+// ready opens the directory if that has not been done, for everything that uses
+// root afterwards. A write makes the directory first.
 func (b *Bucket) ready(write bool) error {
 	b.opening.Lock()
 	defer b.opening.Unlock()
@@ -91,9 +104,13 @@ func (b *Bucket) ready(write bool) error {
 		return nil
 	}
 	if write && b.create {
-		if err := os.MkdirAll(b.dir, 0o777); err != nil {
+		if err := makeDirectory(b.dir, b.names.sync); err != nil {
 			return err
 		}
+	}
+	// OpenRoot would wait for the writer of a named pipe.
+	if info, err := os.Stat(b.dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s: expected a directory, got a %s", b.dir, typeName(info.Mode()))
 	}
 	root, err := os.OpenRoot(b.dir)
 	if isMissing(err) {
@@ -106,7 +123,7 @@ func (b *Bucket) ready(write bool) error {
 // String returns "file://" and the directory.
 func (b *Bucket) String() string { return "file://" + b.dir }
 
-// Close closes the directory. Open bodies stay good.
+// Close closes the directory. Open bodies stay valid.
 func (b *Bucket) Close() error {
 	b.opening.Lock()
 	defer b.opening.Unlock()
@@ -116,8 +133,8 @@ func (b *Bucket) Close() error {
 	return b.root.Close()
 }
 
-// error makes a *blob.Error, with the sentinel for what the operating system
-// says.
+// error makes a *blob.Error with the sentinel for an error of the operating
+// system.
 func (b *Bucket) error(op, key string, err error) error {
 	switch {
 	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrNoSuchBucket):
@@ -131,13 +148,13 @@ func (b *Bucket) error(op, key string, err error) error {
 	return &blob.Error{Op: op, Bucket: b.String(), Key: key, Err: err}
 }
 
-// isMissing tells whether err says that there is no object: no file, one that
-// lies where a folder of its key would be, or one that is no regular file.
+// isMissing reports whether err means that there is no object: no file, a file
+// in the place of a folder of the key, or a file that is not regular.
 func isMissing(err error) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, blob.ErrNotFound)
 }
 
-// maxName is how many bytes the name of a file can have on nearly every system.
+// maxName is the longest name of a file on nearly every system, in bytes.
 const maxName = 255
 
 // checkKey returns an error that wraps blob.ErrInvalidKey unless an object
@@ -147,21 +164,20 @@ func checkKey(key string) error {
 		return err
 	}
 	if !fs.ValidPath(key) || key == "." {
-		return fmt.Errorf("%w: it is no clean relative path", blob.ErrInvalidKey)
+		return fmt.Errorf("%w: not a clean relative path", blob.ErrInvalidKey)
 	}
 	for name := range strings.SplitSeq(key, "/") {
 		if len(name) > maxName {
-			return fmt.Errorf("%w: a part of it has %d bytes, and names of files at most %d", blob.ErrInvalidKey, len(name), maxName)
+			return fmt.Errorf("%w: a part of it has %d bytes, expected at most %d, as names of files have", blob.ErrInvalidKey, len(name), maxName)
 		}
 		if isTemp(name) {
-			return fmt.Errorf("%w: names that begin with %q are those of temporary files", blob.ErrInvalidKey, tempPrefix)
+			return fmt.Errorf("%w: names that begin with %q are of temporary files", blob.ErrInvalidKey, tempPrefix)
 		}
 	}
 	return nil
 }
 
-// checkRead is checkKey for operations on an object that exists: one with such
-// a key cannot.
+// checkRead is checkKey for reads: no object with an invalid key exists.
 func checkRead(ctx context.Context, key string) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -177,7 +193,7 @@ func attrs(key string, info fs.FileInfo) blob.Attrs {
 	return blob.Attrs{Key: key, Size: info.Size(), ETag: etag(info), ModTime: info.ModTime()}
 }
 
-// etag names the state of a file: no two writes have the same.
+// etag names the state of a file: no two writes have the same one.
 func etag(info fs.FileInfo) string {
 	b := make([]byte, 0, 48)
 	b = append(b, '"')
@@ -215,13 +231,31 @@ func (b *Bucket) stat(key string) (blob.Attrs, error) {
 	return attrs(key, info), nil
 }
 
-// notRegular is the error for what has the name of an object and is none.
+// notRegular is the error for a file that is not an object.
 func notRegular(info fs.FileInfo) error {
-	return fmt.Errorf("%w: it is no regular file but %s", blob.ErrNotFound, info.Mode().Type())
+	return fmt.Errorf("%w: not a regular file (%s)", blob.ErrNotFound, typeName(info.Mode()))
+}
+
+func typeName(mode fs.FileMode) string {
+	switch {
+	case mode.IsRegular():
+		return "regular file"
+	case mode.IsDir():
+		return "directory"
+	case mode&fs.ModeSymlink != 0:
+		return "symbolic link"
+	case mode&fs.ModeNamedPipe != 0:
+		return "named pipe"
+	case mode&fs.ModeSocket != 0:
+		return "socket"
+	case mode&fs.ModeDevice != 0:
+		return "device"
+	}
+	return mode.Type().String()
 }
 
 // Get opens an object or a part of it. The Body has a WriteTo that lets the
-// kernel do the copying, where it can.
+// kernel copy, where it can.
 func (b *Bucket) Get(ctx context.Context, key string, opts blob.GetOptions) (*blob.Object, error) {
 	if err := checkRead(ctx, key); err != nil {
 		return nil, b.error("Get", key, err)
@@ -238,13 +272,12 @@ func (b *Bucket) Get(ctx context.Context, key string, opts blob.GetOptions) (*bl
 	return obj, nil
 }
 
-// open opens the file of an object. It asks what the file is before it opens
-// it, since opening a named pipe would wait.
+// open opens the file of an object.
 func (b *Bucket) open(key string) (*os.File, blob.Attrs, error) {
-	if _, err := b.stat(key); err != nil {
+	if err := b.ready(false); err != nil {
 		return nil, blob.Attrs{}, err
 	}
-	f, err := b.root.Open(key)
+	f, err := b.openFile(key)
 	if err != nil {
 		return nil, blob.Attrs{}, err
 	}
@@ -259,8 +292,18 @@ func (b *Bucket) open(key string) (*os.File, blob.Attrs, error) {
 	return f, attrs(key, info), nil
 }
 
-// CopyFrom copies an object of another bucket of this package, on file systems
-// that can without duplicating its blocks.
+// openFile opens a file or a folder for reading. It does not wait if a named
+// pipe has the name; the caller looks at what it got.
+func (b *Bucket) openFile(name string) (*os.File, error) {
+	f, err := b.root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+	if errors.Is(err, syscall.ENXIO) { // a socket, or a device without a driver
+		return nil, fmt.Errorf("%w: %w", blob.ErrNotFound, err)
+	}
+	return f, err
+}
+
+// CopyFrom copies an object of another bucket of this package. File systems
+// that can do so share its blocks.
 func (b *Bucket) CopyFrom(ctx context.Context, key string, src blob.Bucket, srcKey string, opts blob.PutOptions) (blob.Attrs, error) {
 	from, ok := blob.As[*Bucket](src)
 	if !ok {
@@ -277,44 +320,56 @@ func (b *Bucket) CopyFrom(ctx context.Context, key string, src blob.Bucket, srcK
 	return b.Put(ctx, key, io.NewSectionReader(f, 0, a.Size), opts)
 }
 
-// Delete removes objects, and the folders that are empty then.
+// Delete removes objects, and the folders that are empty afterwards.
 func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 	var errs []error
+	var folders []string
 	for _, key := range keys {
 		if ctx.Err() != nil {
-			return errors.Join(append(errs, b.error("Delete", key, context.Cause(ctx)))...)
+			errs = append(errs, b.error("Delete", key, context.Cause(ctx)))
+			break
 		}
-		if err := b.remove(key); err != nil {
+		removed, err := b.remove(key)
+		if err != nil {
 			errs = append(errs, b.error("Delete", key, err))
+		}
+		if dir := path.Dir(key); removed && !slices.Contains(folders, dir) {
+			folders = append(folders, dir)
+		}
+	}
+	if len(folders) > 0 {
+		err := b.names.change(ctx, b, folders, func() error { return nil })
+		if err != nil {
+			errs = append(errs, b.error("Delete", keys[0], err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (b *Bucket) remove(key string) error {
+// remove removes an object and reports whether there was one.
+func (b *Bucket) remove(key string) (bool, error) {
 	if checkKey(key) != nil {
-		return nil // there is no such object
+		return false, nil // there is no such object
 	}
 	if err := b.ready(false); err != nil {
-		return err
+		return false, err
 	}
 	info, err := b.root.Lstat(key)
-	if err == nil && !info.IsDir() {
-		err = b.root.Remove(key)
+	removed := err == nil && !info.IsDir()
+	if removed {
+		err = b.removeFile(key)
 	}
 	if err != nil && !isMissing(err) {
-		return err
+		return false, err
 	}
 	b.prune(path.Dir(key))
-	return nil
+	return removed, nil
 }
 
-// prune removes a folder of the bucket, and those above it, as far as they are
-// empty.
-func (b *Bucket) prune(dir string) {
-	for ; dir != "."; dir = path.Dir(dir) {
-		if info, err := b.root.Lstat(dir); err != nil || !info.IsDir() || b.root.Remove(dir) != nil {
-			return
-		}
+func (b *Bucket) removeFile(name string) error {
+	err := b.root.Remove(name)
+	if err == nil {
+		b.did("remove", name)
 	}
+	return err
 }

@@ -21,9 +21,9 @@ func open(t *testing.T, dir string, opts fileblob.Options) *fileblob.Bucket {
 }
 
 func TestConformance(t *testing.T) {
-	for name, opts := range map[string]fileblob.Options{"fast": {}, "synced": {Sync: true}} {
+	for name, opts := range map[string]fileblob.Options{"fast": {NoSync: true}, "synced": {}} {
 		t.Run(name, func(t *testing.T) {
-			if opts.Sync && testing.Short() {
+			if !opts.NoSync && testing.Short() {
 				t.Skip("fsync is slow")
 			}
 			storetest.TestBucket(t, func(t *testing.T) blob.Bucket {

@@ -5,15 +5,14 @@ import (
 	"io/fs"
 	"iter"
 	"path"
-	"slices"
 	"strings"
 
 	"example.com/nixs3/store/blob"
 )
 
 // List yields the objects in byte order of their keys. It holds the names of
-// one folder, and of those above it, in memory. Symbolic links to files are
-// objects; those to folders are not followed.
+// one folder, and of those above it, in memory. A symbolic link to a file is an
+// object; one to a folder is not followed.
 func (b *Bucket) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.Attrs, error] {
 	return func(yield func(blob.Attrs, error) bool) {
 		if err := b.ready(false); err != nil {
@@ -39,8 +38,8 @@ type walk struct {
 	yield  func(blob.Attrs, error) bool
 }
 
-// folder yields what lies in and below a folder. It returns fs.SkipAll when
-// the caller has enough.
+// folder yields the objects in and below a folder. It returns fs.SkipAll when
+// the caller stops.
 func (w *walk) folder(dir string) error {
 	if w.ctx.Err() != nil {
 		return context.Cause(w.ctx)
@@ -72,7 +71,7 @@ func (w *walk) entry(key string, mode fs.FileMode) error {
 	}
 	a, err := w.bucket.stat(key)
 	if isMissing(err) || err != nil && mode&fs.ModeSymlink != 0 {
-		return nil // removed meanwhile, or a link to no object
+		return nil // removed in the meantime, or a link to no object
 	}
 	if err != nil {
 		return err
@@ -83,8 +82,8 @@ func (w *walk) entry(key string, mode fs.FileMode) error {
 	return nil
 }
 
-// descends tells whether a key may be selected that begins with dir, which
-// ends in a slash.
+// descends reports whether a key that begins with dir, which ends in a slash,
+// may be selected.
 func (w *walk) descends(dir string) bool {
 	below := strings.HasPrefix(dir, w.opts.Prefix)
 	if below && w.opts.Shallow {
@@ -94,42 +93,4 @@ func (w *walk) descends(dir string) bool {
 		return false
 	}
 	return dir > w.opts.StartAfter || strings.HasPrefix(w.opts.StartAfter, dir)
-}
-
-// entry is a file or a folder in a folder.
-type entry struct {
-	name string
-	mode fs.FileMode // only the type
-}
-
-// key is the name as it takes part in the order of keys: that of a folder goes
-// on with a slash.
-func (e entry) key() string {
-	if e.mode.IsDir() {
-		return e.name + "/"
-	}
-	return e.name
-}
-
-// readFolder returns what a folder holds, in the order of the keys. A missing
-// folder holds nothing.
-func (b *Bucket) readFolder(dir string) ([]entry, error) {
-	f, err := b.root.Open(dir)
-	if isMissing(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	found, err := f.ReadDir(-1)
-	if err != nil && !isMissing(err) {
-		return nil, err
-	}
-	entries := make([]entry, len(found))
-	for i, d := range found {
-		entries[i] = entry{d.Name(), d.Type()}
-	}
-	slices.SortFunc(entries, func(x, y entry) int { return strings.Compare(x.key(), y.key()) })
-	return entries, nil
 }

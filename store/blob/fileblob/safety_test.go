@@ -142,7 +142,7 @@ func leftovers(t *testing.T, dir string, objects ...string) []string {
 
 func TestNothingIsLeftBehind(t *testing.T) {
 	dir := t.TempDir()
-	b := open(t, dir, fileblob.Options{Sync: true})
+	b := open(t, dir, fileblob.Options{})
 	defer b.Close()
 	_, err := b.Put(t.Context(), "deep/er/object", failing{}, blob.PutOptions{})
 	require.ErrorIs(t, err, errContent)

@@ -12,7 +12,7 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// Uploads yields the temporary files of writes that go on, or were killed. The
+// Uploads yields the temporary files of writes that go on or were killed. The
 // key of such a write is not known: Key and ID are the path of the file.
 func (b *Bucket) Uploads(ctx context.Context, prefix string) iter.Seq2[blob.Upload, error] {
 	return func(yield func(blob.Upload, error) bool) {
@@ -47,7 +47,7 @@ func (b *Bucket) uploads(ctx context.Context, dir, prefix string, yield func(blo
 		}
 		info, err := b.root.Lstat(name)
 		if isMissing(err) {
-			continue // finished meanwhile
+			continue // finished in the meantime
 		}
 		if err != nil {
 			return err
@@ -59,18 +59,18 @@ func (b *Bucket) uploads(ctx context.Context, dir, prefix string, yield func(blo
 	return nil
 }
 
-// AbortUpload removes a temporary file. If its write still goes on, it fails.
+// AbortUpload removes a temporary file. A write that still uses it fails.
 func (b *Bucket) AbortUpload(ctx context.Context, u blob.Upload) error {
 	if ctx.Err() != nil {
 		return b.error("AbortUpload", u.Key, context.Cause(ctx))
 	}
 	if !fs.ValidPath(u.ID) || !isTemp(path.Base(u.ID)) {
-		return b.error("AbortUpload", u.Key, fmt.Errorf("%q is no temporary file of a write", u.ID))
+		return b.error("AbortUpload", u.Key, fmt.Errorf("%q is not a temporary file of a write", u.ID))
 	}
 	if err := b.ready(false); err != nil {
 		return b.error("AbortUpload", u.Key, err)
 	}
-	if err := b.root.Remove(u.ID); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := b.removeFile(u.ID); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return b.error("AbortUpload", u.Key, err)
 	}
 	b.prune(path.Dir(u.ID))
