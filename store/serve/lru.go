@@ -85,3 +85,13 @@ func (l *lru[V]) remove(e *list.Element) {
 	delete(l.byKey, r.key)
 	l.recent.Remove(e)
 }
+
+// drop forgets a key that may have changed elsewhere. Values that are being
+// read are not affected.
+func (l *lru[V]) drop(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e := l.byKey[key]; e != nil {
+		l.remove(e)
+	}
+}

@@ -12,6 +12,9 @@ import (
 
 // Options say what a Server does. The zero value reads one cache for everybody.
 type Options struct {
+	// Push says how paths are taken in, by those whom Auth lets. nil refuses
+	// every PUT.
+	Push *Push
 
 	// Auth says who may read and push. nil lets everybody read, and nobody
 	// push.

@@ -29,6 +29,7 @@ type Server struct {
 	misses  *lru[struct{}]
 	flights singleflight.Group
 	metrics *metrics
+	push    *receiver // nil: read-only
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -54,6 +55,11 @@ func New(cache *store.Cache, opts Options) (*Server, error) {
 	s.bucket = blob.Intercept(cache.Bucket(), s.metrics.around)
 	if s.cache, err = store.New(s.bucket, cache.Settings()); err != nil {
 		return nil, err
+	}
+	if opts.Push != nil {
+		if s.push, err = newReceiver(s, opts.Push); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
@@ -88,8 +94,14 @@ func (s *Server) answer(w *response, r *http.Request, t target) {
 			s.read(w, r, t)
 		}
 	case http.MethodPut:
-		w.Header().Set("Allow", "GET, HEAD")
-		s.refuse(w, http.StatusMethodNotAllowed, "this cache is read-only here")
+		if s.push == nil {
+			w.Header().Set("Allow", "GET, HEAD")
+			s.refuse(w, http.StatusMethodNotAllowed, "this cache is read-only here")
+			return
+		}
+		if s.allow(w, r, AccessPush) {
+			s.push.put(w, r, t)
+		}
 	default:
 		w.Header().Set("Allow", "GET, HEAD, PUT")
 		s.refuse(w, http.StatusMethodNotAllowed, "method not allowed")
