@@ -17,6 +17,12 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
+// PutSidecars stores the objects that are made from the listing of a path's
+// archive and that the settings ask for: the listing, and links to debug files.
+func (c *Cache) PutSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.Listing) error {
+	return c.putSidecars(ctx, info, l)
+}
+
 // putSidecars stores the objects that are made from an archive's listing, before
 // the narinfo makes them reachable.
 func (c *Cache) putSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.Listing) error {

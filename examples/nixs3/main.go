@@ -59,6 +59,7 @@ type commands struct {
 	GC   gcCommands   `cmd:"" name:"gc" help:"Collect the garbage of a cache."`
 
 	Verify verifyCommand `cmd:"" help:"Compare what a cache holds with what it claims."`
+	Repair repairCommand `cmd:"" help:"Mend a cache from other caches or a local store."`
 	Sign   signCommand   `cmd:"" help:"Add signatures to paths of a cache, or drop those of a retired key."`
 
 	URL    urlCommand    `cmd:"" name:"url" help:"Explain an s3:// URL."`

@@ -60,8 +60,7 @@ type checker struct {
 	progress Progress
 
 	disputes []dispute
-	debug    map[string]map[debugFile]bool // by build ID
-	read     map[string]bool               // archives that narinfos refer to, where there is no survey
+	debug    map[string]map[debugFile]storepath.Path // by build ID: the files with it, and whose they are
 }
 
 // debugFile is where a debug file is.
@@ -89,7 +88,7 @@ func newChecker(cache *store.Cache, opts Options) (*checker, error) {
 		settings: settings,
 		keys:     hash(opts.TrustedKeys.String(), 0),
 		known:    known,
-		debug:    map[string]map[debugFile]bool{},
+		debug:    map[string]map[debugFile]storepath.Path{},
 	}, nil
 }
 
@@ -168,9 +167,9 @@ func (c *checker) settle(r result) error {
 			continue
 		}
 		if c.debug[id] == nil {
-			c.debug[id] = map[debugFile]bool{}
+			c.debug[id] = map[debugFile]storepath.Path{}
 		}
-		c.debug[id][debugFile{key, member}] = true
+		c.debug[id][debugFile{key, member}] = r.Path
 	}
 	if c.survey != nil && r.index >= 0 {
 		c.connect(r)

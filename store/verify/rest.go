@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
 	"example.com/nixs3/store/layout"
@@ -139,6 +140,8 @@ func withInfo(r *result, info *narinfo.NarInfo) *result {
 // at work on.
 const stale = 24 * time.Hour
 
+func isStale(u blob.Upload) bool { return time.Since(u.Initiated) > stale }
+
 func (c *checker) uploads(ctx context.Context) error {
 	uploader, ok := blob.As[blob.UploadCleaner](c.bucket)
 	if !ok {
@@ -154,7 +157,7 @@ func (c *checker) uploads(ctx context.Context) error {
 			}
 			c.yield(Finding{}, &UncheckedError{"unfinished uploads", err})
 			return nil
-		case time.Since(u.Initiated) > stale && layout.KindOf(u.Key) != layout.Other:
+		case isStale(u) && layout.KindOf(u.Key) != layout.Other:
 			c.found(Finding{Kind: UploadUnfinished, Key: u.Key, Detail: fmt.Sprintf("upload %s of %s", u.ID, u.Initiated.UTC().Format(time.RFC3339))})
 		}
 		if c.stopped {
@@ -244,13 +247,23 @@ func (c *checker) debugLink(ctx context.Context, r *result) {
 		var link debugInfo
 		if err := json.Unmarshal(o.data, &link); err != nil {
 			o.fault = err
-		} else if !files[link.file()] && (files != nil || c.opts.whole()) {
+		} else if files[link.file()].IsZero() && (files != nil || c.opts.whole()) {
 			o.fault = fmt.Errorf("%s has no member %q with that build ID", link.Archive, link.Member)
 		}
 	}
 	if o.fault != nil {
+		r.Path = anyPath(files)
 		r.find(DebugInfoInvalid, r.Key, o.fault.Error())
 	}
+}
+
+// anyPath returns the least of the paths that have a debug file.
+func anyPath(files map[debugFile]storepath.Path) storepath.Path {
+	paths := slices.SortedFunc(maps.Values(files), storepath.Path.Compare)
+	if len(paths) == 0 {
+		return storepath.Path{}
+	}
+	return paths[0]
 }
 
 // debugInfo is a link to a debug file.
@@ -284,7 +297,7 @@ func (c *checker) debugLinksMissing() {
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.debug)) {
 		if !linked[id] && !c.stopped {
-			c.found(Finding{Kind: DebugInfoMissing, Key: layout.DebugInfoKey(id)})
+			c.found(Finding{Kind: DebugInfoMissing, Key: layout.DebugInfoKey(id), Path: anyPath(c.debug[id])})
 		}
 	}
 }

@@ -1,0 +1,181 @@
+package verify_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store"
+	"example.com/nixs3/store/layout"
+	"example.com/nixs3/store/verify"
+)
+
+func TestMutantsAreRepairedToByteEquality(t *testing.T) {
+	for _, name := range []string{"zstd", "full-xz", "none"} {
+		mirror := corpusCache(t, name)
+		sound := contentsOf(t, mirror.Bucket())
+		for _, m := range mutants() {
+			t.Run(name+"/"+m.name, func(t *testing.T) {
+				t.Parallel()
+				c := corpusCache(t, name)
+				m.mutate(t, c.Bucket())
+				keys := corpusKeys(t)
+				findings := check(t, c, verify.Options{Depth: verify.Contents, TrustedKeys: keys})
+				report, err := verify.Repair(t.Context(), c, slices.Values(findings), verify.RepairOptions{
+					From: []store.Source{mirror}, TrustedKeys: keys, Remove: true,
+				})
+				require.NoError(t, err)
+				mended := contentsOf(t, c.Bucket())
+				for key := range mended {
+					if _, ok := sound[key]; !ok {
+						// An archive that nothing refers to any more is for
+						// the collector.
+						require.Equal(t, "nar/", key[:4], key)
+						delete(mended, key)
+					}
+				}
+				for key, want := range sound {
+					require.True(t, want == mended[key], "%s is not as it was: %.300q", key, mended[key])
+				}
+				require.Len(t, mended, len(sound))
+				for _, key := range report.Keys {
+					require.False(t, strings.HasPrefix(key, "/"))
+				}
+				left := check(t, c, verify.Options{Depth: verify.Contents, TrustedKeys: keys})
+				for _, f := range left {
+					require.Equal(t, verify.ArchiveOrphaned, f.Kind, f)
+				}
+			})
+		}
+	}
+}
+
+// repaired repairs what Check finds, and returns the report.
+func repaired(t *testing.T, c *store.Cache, opts verify.RepairOptions) (*verify.Report, error) {
+	t.Helper()
+	findings := check(t, c, verify.Options{Depth: verify.Contents, TrustedKeys: opts.TrustedKeys})
+	return verify.Repair(t.Context(), c, slices.Values(findings), opts)
+}
+
+// unshared is a path of the corpus with an archive of its own.
+const unshared = "multi-2.1"
+
+func damageArchive(t *testing.T, c *store.Cache, name string) *narinfo.NarInfo {
+	t.Helper()
+	info := infoOf(t, c.Bucket(), name)
+	data := get(t, c.Bucket(), info.URL)
+	put(t, c.Bucket(), info.URL, flip(data, len(data)/2))
+	return info
+}
+
+func TestRepairTakesOnlyEqualContents(t *testing.T) {
+	// The mirror has another archive for the path, soundly signed by a key
+	// that the cache does not know.
+	c, mirror := corpusCache(t, "zstd"), corpusCache(t, "zstd")
+	info := damageArchive(t, c, unshared)
+	other := infoOf(t, mirror.Bucket(), "danglink")
+	forged := other.Clone()
+	forged.PathInfo = *info.PathInfo.Clone()
+	forged.NarHash, forged.NarSize = other.NarHash, other.NarSize
+	text, err := forged.MarshalText()
+	require.NoError(t, err)
+	put(t, mirror.Bucket(), infoKey(info), text)
+	before := contentsOf(t, c.Bucket())
+
+	report, err := repaired(t, c, verify.RepairOptions{From: []store.Source{mirror}})
+	require.ErrorContains(t, err, "expected "+info.NarHash.String())
+	require.Len(t, report.Failed, 1)
+	require.Equal(t, before, contentsOf(t, c.Bucket()))
+
+	// The second source has it.
+	report, err = repaired(t, c, verify.RepairOptions{From: []store.Source{mirror, corpusCache(t, "zstd")}})
+	require.NoError(t, err)
+	require.Equal(t, 1, report.Changed)
+	require.Equal(t, contentsOf(t, corpusCache(t, "zstd").Bucket()), contentsOf(t, c.Bucket()))
+}
+
+func TestRepairVerifiesWhatASourceSends(t *testing.T) {
+	c, mirror := corpusCache(t, "zstd"), corpusCache(t, "zstd")
+	damageArchive(t, c, unshared)
+	damageArchive(t, mirror, unshared)
+	before := contentsOf(t, c.Bucket())
+	report, err := repaired(t, c, verify.RepairOptions{From: []store.Source{mirror}})
+	require.Error(t, err)
+	require.Len(t, report.Failed, 1)
+	require.Equal(t, before, contentsOf(t, c.Bucket()))
+}
+
+func TestRepairFromAnotherCompressionKeepsSignatures(t *testing.T) {
+	c := corpusCache(t, "zstd")
+	key := newKey(t, "mine-1")
+	info := damageArchive(t, c, unshared)
+	_, err := verify.Sign(t.Context(), c, []storepath.Path{info.Path}, verify.SignOptions{Signers: []narinfo.Signer{key}})
+	require.NoError(t, err)
+	_, err = repaired(t, c, verify.RepairOptions{From: []store.Source{corpusCache(t, "full-xz")}})
+	require.NoError(t, err)
+	mended, err := c.NarInfo(t.Context(), info.Path)
+	require.NoError(t, err)
+	require.EqualValues(t, "xz", mended.Compression)
+	require.NoError(t, narinfo.TrustedKeys{key.Public()}.Verify(&mended.PathInfo))
+	require.NoError(t, corpusKeys(t).Verify(&mended.PathInfo))
+	for _, f := range check(t, c, verify.Options{Depth: verify.Contents}) {
+		require.Contains(t, []verify.Kind{verify.ArchiveOrphaned, verify.ArchiveName}, f.Kind)
+	}
+}
+
+func TestRepairOfANarInfoInDoubtNeedsATrustedKey(t *testing.T) {
+	c, mirror := corpusCache(t, "zstd"), corpusCache(t, "zstd")
+	info := infoOf(t, c.Bucket(), hello)
+	put(t, c.Bucket(), infoKey(info), []byte("broken"))
+	stranger := narinfo.TrustedKeys{newKey(t, "stranger-1").Public()}
+	_, err := repaired(t, c, verify.RepairOptions{From: []store.Source{mirror}, TrustedKeys: stranger})
+	require.ErrorIs(t, err, narinfo.ErrUntrusted)
+	require.Equal(t, "broken", string(get(t, c.Bucket(), infoKey(info))))
+	_, err = repaired(t, c, verify.RepairOptions{From: []store.Source{mirror}, TrustedKeys: corpusKeys(t)})
+	require.NoError(t, err)
+}
+
+func TestRepairFindsPathsOfOrphans(t *testing.T) {
+	c, mirror := corpusCache(t, "zstd"), corpusCache(t, "zstd")
+	sound := contentsOf(t, c.Bucket())
+	info := infoOf(t, c.Bucket(), "env") // which nothing refers to
+	require.NoError(t, c.Bucket().Delete(t.Context(), infoKey(info), listKey(info)))
+	_, err := repaired(t, c, verify.RepairOptions{From: []store.Source{mirror}})
+	require.NoError(t, err)
+	require.NotContains(t, contentsOf(t, c.Bucket()), infoKey(info))
+	_, err = repaired(t, c, verify.RepairOptions{From: []store.Source{mirror}, Search: true})
+	require.NoError(t, err)
+	delete(sound, listKey(info)) // that it had a listing is not known any more
+	require.Equal(t, sound, contentsOf(t, c.Bucket()))
+}
+
+func TestRepairDryRunChangesNothing(t *testing.T) {
+	c := corpusCache(t, "zstd")
+	damageArchive(t, c, unshared)
+	info := infoOf(t, c.Bucket(), referrer)
+	put(t, c.Bucket(), listKey(info), []byte("{}"))
+	put(t, c.Bucket(), layout.CacheInfoKey, []byte("broken"))
+	before := contentsOf(t, c.Bucket())
+	report, err := repaired(t, c, verify.RepairOptions{From: []store.Source{corpusCache(t, "zstd")}, DryRun: true, Remove: true})
+	require.NoError(t, err)
+	require.Equal(t, 3, report.Changed)
+	require.Empty(t, report.Keys)
+	require.Equal(t, before, contentsOf(t, c.Bucket()))
+}
+
+func TestRepairRemovesOnlyWhereAsked(t *testing.T) {
+	c := corpusCache(t, "zstd")
+	orphan := layout.ListingKey("00000000000000000000000000000000")
+	put(t, c.Bucket(), orphan, []byte("{}"))
+	report, err := repaired(t, c, verify.RepairOptions{})
+	require.NoError(t, err)
+	require.Len(t, report.Skipped, 1)
+	require.Contains(t, contentsOf(t, c.Bucket()), orphan)
+	_, err = repaired(t, c, verify.RepairOptions{Remove: true})
+	require.NoError(t, err)
+	require.NotContains(t, contentsOf(t, c.Bucket()), orphan)
+}
