@@ -119,7 +119,8 @@ func (c *Cache) prepare(ctx context.Context, claims *narinfo.PathInfo, archive i
 		return nil, err
 	}
 	if f.listing != nil {
-		if err := c.putSidecars(ctx, info, f.listing); err != nil {
+		// Before the narinfo makes them reachable.
+		if err := c.PutSidecars(ctx, info, f.listing); err != nil {
 			return nil, err
 		}
 	}

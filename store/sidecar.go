@@ -20,12 +20,6 @@ import (
 // PutSidecars stores the objects that are made from the listing of a path's
 // archive and that the settings ask for: the listing, and links to debug files.
 func (c *Cache) PutSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.Listing) error {
-	return c.putSidecars(ctx, info, l)
-}
-
-// putSidecars stores the objects that are made from an archive's listing, before
-// the narinfo makes them reachable.
-func (c *Cache) putSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.Listing) error {
 	if c.settings.WriteListing {
 		if err := c.putListing(ctx, info.Path, l); err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/internal/flow"
 	"example.com/nixs3/store/layout"
 )
 
@@ -117,15 +118,23 @@ func (c *checker) whole(ctx context.Context) error {
 	if err := c.cacheInfo(ctx, c.survey.described); err != nil || c.stopped {
 		return err
 	}
-	for r := range each(ctx, c.workers(), todo, c.listedPath) {
-		if err := c.settle(r); err != nil || c.stopped {
+	if err := c.settleAll(flow.Map(ctx, c.workers(), todo, c.listedPath)); err != nil || c.stopped {
+		return err
+	}
+	return c.rest(ctx)
+}
+
+// settleAll takes in what workers find out. It fails where the sequence does.
+func (c *checker) settleAll(results iter.Seq2[result, error]) error {
+	for r, err := range results {
+		if err == nil {
+			err = c.settle(r)
+		}
+		if err != nil || c.stopped {
 			return err
 		}
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return c.rest(ctx)
+	return nil
 }
 
 // workers is how many paths are checked at a time: as many as the budget has
@@ -194,15 +203,15 @@ func (c *checker) found(f Finding) bool {
 }
 
 // listedPath checks a path of the survey, unless the journal has it.
-func (c *checker) listedPath(ctx context.Context, index int) result {
+func (c *checker) listedPath(ctx context.Context, index int) (result, error) {
 	listed := &c.survey.paths[index]
 	if rec, ok := c.resume(listed); ok {
-		return result{record: rec, index: index, resumed: true}
+		return result{record: rec, index: index, resumed: true}, nil
 	}
 	r := c.path(ctx, target{hashPart: listed.hashPart, listing: listed.listing})
 	r.index = index
 	r.State = c.state(listed, r.URL)
-	return r
+	return r, context.Cause(ctx)
 }
 
 // resume returns what the journal says of a path, where that still holds.
@@ -246,9 +255,9 @@ func (c *checker) findMentions() error {
 const maxMentions = 200_000
 
 // indexes yields the selected paths of the survey.
-func (c *checker) indexes() iter.Seq[int] {
+func (c *checker) indexes() iter.Seq2[int, error] {
 	since := unix(c.opts.Since)
-	return func(yield func(int) bool) {
+	return func(yield func(int, error) bool) {
 		for i := range c.survey.paths {
 			p := &c.survey.paths[i]
 			if !c.opts.selects(p.hashPart) {
@@ -257,7 +266,7 @@ func (c *checker) indexes() iter.Seq[int] {
 			if !c.opts.Since.IsZero() && p.modified < since {
 				continue
 			}
-			if !yield(i) {
+			if !yield(i, nil) {
 				return
 			}
 		}
@@ -265,7 +274,7 @@ func (c *checker) indexes() iter.Seq[int] {
 }
 
 // plan tells what the check costs, and returns the paths that are checked.
-func (c *checker) plan() (iter.Seq[int], error) {
+func (c *checker) plan() (iter.Seq2[int, error], error) {
 	s := c.survey
 	p := Plan{Lists: s.lists}
 	for i := range c.indexes() {

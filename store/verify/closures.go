@@ -2,10 +2,11 @@ package verify
 
 import (
 	"context"
-	"slices"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/internal/flow"
+	"example.com/nixs3/store/internal/graph"
 	"example.com/nixs3/store/layout"
 )
 
@@ -29,74 +30,50 @@ func (c *checker) closures(ctx context.Context) error {
 	if err := c.cacheInfo(ctx, true); err != nil || c.stopped {
 		return err
 	}
-	todo := func(yield func(target) bool) {
-		for p, o := range objects {
-			if !yield(target{hashPart: p.HashPart(), object: o}) {
-				return
-			}
-		}
+	var todo []target
+	for p, o := range objects {
+		todo = append(todo, target{hashPart: p.HashPart(), object: o})
 	}
-	results := each(ctx, c.workers(), todo, func(ctx context.Context, t target) result {
-		return c.path(ctx, t)
-	})
-	for r := range results {
-		if err := c.settle(r); err != nil || c.stopped {
-			return err
-		}
-	}
-	return context.Cause(ctx)
+	return c.settleAll(flow.Map(ctx, c.workers(), flow.Values(todo), func(ctx context.Context, t target) (result, error) {
+		return c.path(ctx, t), context.Cause(ctx)
+	}))
 }
 
-// walk reads the narinfos of the closures, level by level, and yields those
-// that are missing.
+// member is a path of a closure.
+type member struct {
+	object
+	path, user storepath.Path
+	info       *narinfo.PathInfo // nil where it cannot be read
+}
+
+// Info implements graph.Node.
+func (m *member) Info() *narinfo.PathInfo { return m.info }
+
+// walk reads the narinfos of the closures, and yields those that are missing.
 func (c *checker) walk(ctx context.Context) (map[storepath.Path]*object, error) {
-	type found struct {
-		path storepath.Path
-		object
-	}
 	objects := map[storepath.Path]*object{}
-	referrer := map[storepath.Path]storepath.Path{}
-	level := slices.Clone(c.opts.Roots)
-	for len(level) > 0 {
-		var next []storepath.Path
-		slices.SortFunc(level, storepath.Path.Compare)
-		level = slices.Compact(level)
-		for f := range each(ctx, c.settings.Budget.Requests, slices.Values(level), func(ctx context.Context, p storepath.Path) found {
-			return found{p, c.small(ctx, layout.NarInfoKey(p.HashPart()))}
-		}) {
-			var info *narinfo.NarInfo
-			if f.data != nil {
-				info, _ = narinfo.Parse(f.data) // the error is found again
-			}
-			by, referred := referrer[f.path]
-			if f.missing || info != nil && info.Path != f.path && info.Path.HashPart() == f.path.HashPart() {
-				if !referred {
-					c.found(Finding{Kind: NarInfoMissing, Key: layout.NarInfoKey(f.path.HashPart()), Path: f.path})
-				} else if c.opts.Depth >= Metadata {
-					c.missingReference(by.HashPart(), by, f.path, storepath.Path{})
-				}
-				objects[f.path] = nil
-				continue
-			}
-			objects[f.path] = &f.object
-			if info == nil || c.stopped {
-				continue
-			}
-			for _, ref := range info.References {
-				if _, known := objects[ref]; !known {
-					referrer[ref] = info.Path
-					next = append(next, ref)
-				}
-			}
+	lookup := func(ctx context.Context, p, user storepath.Path) (*member, error) {
+		m := &member{c.small(ctx, layout.NarInfoKey(p.HashPart())), p, user, nil}
+		if info, err := narinfo.Parse(m.data); err == nil {
+			m.info = &info.PathInfo
+			// The narinfo of another name is not that of the path.
+			m.missing = info.Path != p && info.Path.HashPart() == p.HashPart()
 		}
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		level = slices.DeleteFunc(next, func(p storepath.Path) bool { _, known := objects[p]; return known })
+		return m, context.Cause(ctx)
 	}
-	for p, o := range objects {
-		if o == nil {
-			delete(objects, p)
+	for m, err := range graph.Walk(ctx, c.opts.Roots, c.settings.Budget.Requests, graph.Limits{}, lookup) {
+		switch {
+		case err != nil:
+			return nil, err
+		case !m.missing:
+			objects[m.path] = &m.object
+		case m.user.IsZero():
+			c.found(Finding{Kind: NarInfoMissing, Key: layout.NarInfoKey(m.path.HashPart()), Path: m.path})
+		case c.opts.Depth >= Metadata:
+			c.missingReference(m.user.HashPart(), m.user, m.path, storepath.Path{})
+		}
+		if c.stopped {
+			return nil, nil
 		}
 	}
 	return objects, nil

@@ -13,6 +13,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/internal/flow"
 	"example.com/nixs3/store/layout"
 )
 
@@ -81,14 +82,13 @@ func (r *repair) rebuildPath(ctx context.Context, hashPart string) error {
 	defer archive.Close()
 	lister := nar.NewListingWriter()
 	// Up to the end, where the archive is found to be what it should be.
-	n, err := io.Copy(lister, archive)
+	_, err = io.Copy(lister, flow.CountReader(archive, &r.bytes))
 	if err == nil {
 		err = lister.Close()
 	}
 	if err != nil {
 		return err
 	}
-	r.note(func(report *Report) { report.Bytes += n })
 	tree := lister.Listing()
 	if r.opts.DryRun {
 		return nil

@@ -11,6 +11,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/internal/flow"
 	"example.com/nixs3/store/layout"
 )
 
@@ -128,16 +129,10 @@ func (r *repair) fetch(ctx context.Context, c *casualty, old store.StoredNarInfo
 	if err != nil {
 		return err
 	}
-	counted := &countedReader{r: archive}
-	defer func() {
-		archive.Close()
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.report.Bytes += counted.n
-	}()
+	defer archive.Close()
 	beside := r.rebuild[c.hashPart]
 	beside.listing = beside.listing || c.listing || r.has(ctx, layout.ListingKey(c.hashPart))
-	pending, err := r.caches[beside].Prepare(ctx, info, counted, store.AddOptions{Repair: true, Encoded: o.file})
+	pending, err := r.caches[beside].Prepare(ctx, info, flow.CountReader(archive, &r.bytes), store.AddOptions{Repair: true, Encoded: o.file})
 	if err != nil {
 		return err
 	}
@@ -172,19 +167,7 @@ func (r *repair) has(ctx context.Context, key string) bool {
 
 func (o *offer) open(ctx context.Context) (io.ReadCloser, error) {
 	if cache, ok := o.source.(store.BinaryCacheStore); ok {
-		return cache.OpenFile(ctx, o.file)
+		return cache.OpenCompressed(ctx, o.file)
 	}
 	return o.source.NAR(ctx, o.info.Path)
-}
-
-// countedReader counts what passes.
-type countedReader struct {
-	r io.Reader
-	n int64
-}
-
-func (c *countedReader) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n += int64(n)
-	return n, err
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -70,6 +71,7 @@ func Repair(ctx context.Context, cache *store.Cache, findings iter.Seq[Finding],
 	}
 	err = r.run(ctx)
 	r.report.Elapsed = time.Since(start)
+	r.report.Bytes = r.bytes.Load()
 	slices.Sort(r.report.Keys)
 	r.report.Keys = slices.Compact(r.report.Keys)
 	if err == nil {
@@ -92,6 +94,7 @@ type repair struct {
 	remove    []Finding
 	orphans   map[string]bool // keys of orphaned archives
 
+	bytes  atomic.Int64 // of archives that were fetched
 	mu     sync.Mutex
 	report *Report
 	done   int

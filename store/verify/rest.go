@@ -17,6 +17,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/internal/flow"
 	"example.com/nixs3/store/layout"
 )
 
@@ -88,28 +89,16 @@ func (c *checker) rest(ctx context.Context) error {
 
 // objects checks objects that belong to no path.
 func (c *checker) objects(ctx context.Context, attrs []blob.Attrs, check func(context.Context, *result)) error {
-	selected := func(yield func(blob.Attrs) bool) {
-		for _, a := range attrs {
-			if c.opts.selects(a.Key) && !yield(a) {
-				return
-			}
-		}
-	}
-	results := each(ctx, c.workers(), selected, func(ctx context.Context, a blob.Attrs) result {
+	selected := slices.DeleteFunc(slices.Clone(attrs), func(a blob.Attrs) bool { return !c.opts.selects(a.Key) })
+	return c.settleAll(flow.Map(ctx, c.workers(), flow.Values(selected), func(ctx context.Context, a blob.Attrs) (result, error) {
 		state := strconv.FormatUint(stateOf(a)^c.keys, 16)
 		if rec, ok := c.known[a.Key]; ok && rec.Depth >= c.opts.Depth && rec.State == state {
-			return result{record: rec, index: -1, resumed: true}
+			return result{record: rec, index: -1, resumed: true}, nil
 		}
 		r := result{record: record{Key: a.Key, State: state, Depth: c.opts.Depth}, index: -1}
 		check(ctx, &r)
-		return r
-	})
-	for r := range results {
-		if err := c.settle(r); err != nil || c.stopped {
-			return err
-		}
-	}
-	return context.Cause(ctx)
+		return r, context.Cause(ctx)
+	}))
 }
 
 // orphans finds the archives that no narinfo refers to. At the depth Files they
