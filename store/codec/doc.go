@@ -37,6 +37,11 @@
 // [WriterOptions].Parallel is set, as members, frames or streams of the format;
 // else they are one. Every tool of the formats, and Nix, reads such sequences.
 //
+// zstd data of more than one piece ends in a seek table, a skippable frame of the
+// zstd seekable format, which every decoder passes over. [FindIndex] reads it, and
+// the index of xz data, so that [Index.NewReaderAt] decodes a part of the data
+// without the rest. [BuildIndex] makes the index of zstd data that carries none.
+//
 // A parallel writer with n workers has at most 2n+3 buffers of the size of a
 // piece, and n encoders. In the whole process no more than GOMAXPROCS pieces
 // are compressed at a time, so there are no more encoders in use. One takes

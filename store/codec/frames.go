@@ -19,6 +19,10 @@ import (
 type frameFormat struct {
 	size   int // bytes of input in a frame; the last has less
 	encode encodeFunc
+
+	// index, where there is one, appends an index of several frames, which
+	// readers that do not know it skip.
+	index func(dst []byte, frames []piece) []byte
 }
 
 // encodeFunc appends a frame of src to dst. It may return errStopped, or go
@@ -81,6 +85,7 @@ type frameWriter struct {
 	queue   chan job      // frames that no worker has begun
 	pending []chan frame  // results of the frames in flight, the oldest first
 	stop    atomic.Bool   // frames in flight are no longer wanted
+	written []piece       // the frames, for the index
 }
 
 // job is a frame to be compressed.
@@ -92,6 +97,7 @@ type job struct {
 // frame is a compressed frame, or why there is none.
 type frame struct {
 	data []byte
+	size int // of what it decodes to
 	err  error
 }
 
@@ -147,7 +153,7 @@ func (f *frameWriter) flush() error {
 	if f.workers == nil {
 		data, err := f.format.encodeFrame(src, &f.stop)
 		f.buf = src[:0]
-		return f.write(frame{data, err})
+		return f.write(frame{data, len(src), err})
 	}
 	f.buf = nil
 	done := make(chan frame, 1)
@@ -164,8 +170,20 @@ func (f *frameWriter) work() {
 	j := <-f.queue
 	data, err := f.format.encodeFrame(j.src, &f.stop)
 	<-f.workers
+	size := len(j.src)
 	putBuffer(j.src)
-	j.done <- frame{data, err}
+	j.done <- frame{data, size, err}
+}
+
+// Cut ends the frame that is being filled, so that the next byte begins one.
+func (f *frameWriter) Cut() error {
+	if len(f.buf) == 0 {
+		return nil
+	}
+	if err := f.flush(); err != nil {
+		return f.fail(err)
+	}
+	return nil
 }
 
 // drain writes the oldest frames until at most n are in flight.
@@ -183,6 +201,9 @@ func (f *frameWriter) drain(n int) error {
 func (f *frameWriter) write(fr frame) error {
 	if fr.err != nil {
 		return fr.err
+	}
+	if f.format.index != nil {
+		f.written = append(f.written, piece{n: int64(len(fr.data)), size: int64(fr.size)})
 	}
 	_, err := f.w.Write(fr.data)
 	putBuffer(fr.data)
@@ -207,6 +228,9 @@ func (f *frameWriter) Close() error {
 	}
 	if err == nil {
 		err = f.drain(0)
+	}
+	if err == nil && len(f.written) > 1 {
+		_, err = f.w.Write(f.format.index(nil, f.written))
 	}
 	putBuffer(f.buf)
 	f.buf = nil

@@ -52,7 +52,7 @@ func TestFrames(t *testing.T) {
 			t.Run(tt.name, func(t *testing.T) {
 				var c copyFormat
 				var out bytes.Buffer
-				w := newFrameWriter(&out, o, frameFormat{4, c.encode})
+				w := newFrameWriter(&out, o, frameFormat{size: 4, encode: c.encode})
 				n, err := io.WriteString(w, tt.in)
 				require.NoError(t, err)
 				require.Equal(t, len(tt.in), n)
@@ -68,7 +68,7 @@ func TestFrameFails(t *testing.T) {
 	for _, workers := range []int{1, 3} {
 		c := copyFormat{fail: "efgh"}
 		var out bytes.Buffer
-		w := newFrameWriter(&out, WriterOptions{Parallel: true, Workers: workers}, frameFormat{4, c.encode})
+		w := newFrameWriter(&out, WriterOptions{Parallel: true, Workers: workers}, frameFormat{size: 4, encode: c.encode})
 		_, err := io.WriteString(w, "abcdefghijkl")
 		if err == nil {
 			err = w.Close()
@@ -93,7 +93,7 @@ func TestFramesStop(t *testing.T) {
 	}
 	r, w := io.Pipe()
 	require.NoError(t, r.CloseWithError(errFrame))
-	f := newFrameWriter(w, WriterOptions{Parallel: true, Workers: 2}, frameFormat{4, encode})
+	f := newFrameWriter(w, WriterOptions{Parallel: true, Workers: 2}, frameFormat{size: 4, encode: encode})
 	_, err := f.Write([]byte("0000" + strings.Repeat("rest", 100)))
 	require.Equal(t, errFrame, err)
 	assert.LessOrEqual(t, begun.Load(), int64(3), "the one that failed and one for each worker")

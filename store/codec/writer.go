@@ -42,6 +42,21 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
+// Cutter is implemented by what [NewWriter] returns. Cut makes the next byte
+// begin a piece, where the codec writes pieces that decode by themselves (zstd,
+// and with [WriterOptions].Parallel gzip, lz4, lzip and xz); otherwise Cut does
+// nothing. Equal bytes between two cuts then become equal bytes.
+type Cutter interface {
+	Cut() error
+}
+
+func (w *writer) Cut() error {
+	if c, ok := w.enc.(Cutter); ok && w.err == nil {
+		w.err = w.cause(c.Cut())
+	}
+	return w.err
+}
+
 // Close completes the stream. It returns the error that made it incomplete,
 // every time it is called.
 func (w *writer) Close() error {

@@ -65,3 +65,21 @@ func newXZWriter(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 	}
 	return newDictWriter(w, o, lzmaDict(level), open)
 }
+
+// findXZIndex reads the indexes of the streams.
+func findXZIndex(ra io.ReaderAt, size int64) (*Index, error) {
+	blocks, err := xz.Blocks(ra, size)
+	if errors.Is(err, xz.ErrFormat) {
+		return nil, fmt.Errorf("%w: %w", ErrNoIndex, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	x := &Index{codec: "xz"}
+	for _, b := range blocks {
+		if err := x.add(b.Offset, b.Size, b.Unpacked, b.Check); err != nil {
+			return nil, err
+		}
+	}
+	return x, nil
+}

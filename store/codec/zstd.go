@@ -110,7 +110,7 @@ func newZstdWriter(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 		return nil, err
 	}
 	speed := zstdSpeed(level)
-	return newFrameWriter(w, o, frameFormat{size: zstdFrame, encode: func(dst, src []byte, _ *atomic.Bool) ([]byte, error) {
+	return newFrameWriter(w, o, frameFormat{size: zstdFrame, index: appendSeekTable, encode: func(dst, src []byte, _ *atomic.Bool) ([]byte, error) {
 		return encodeZstd(dst, src, speed)
 	}}), nil
 }

@@ -105,7 +105,7 @@ func (z *zstdAhead) begin() {
 	go func() {
 		data, err := decodeFrame(decoder(), src, size)
 		putBuffer(src)
-		done <- frame{data, err}
+		done <- frame{data, len(data), err}
 	}()
 }
 

@@ -47,6 +47,7 @@ type Reader struct {
 	index  indexSum
 	block  block
 	inside bool // a block is open
+	single bool // there is only one block, without a stream around it
 	err    error
 }
 
@@ -66,7 +67,7 @@ type block struct {
 func (r *Reader) Reset(src *bufio.Reader, limit int64, ignoreChecks bool) error {
 	r.Release()
 	r.limit, r.ignoreChecks, r.src = limit, ignoreChecks, src
-	r.streams, r.inside, r.err = 0, false, nil
+	r.streams, r.inside, r.single, r.err = 0, false, false, nil
 	r.err = r.beginStream()
 	return r.err
 }
@@ -104,6 +105,9 @@ func (r *Reader) Read(p []byte) (int, error) {
 
 // advance reads up to the data of the next block.
 func (r *Reader) advance() error {
+	if r.single {
+		return io.EOF
+	}
 	if r.index.open {
 		size, err := r.src.Peek(1)
 		if err != nil {
@@ -153,20 +157,25 @@ func (r *Reader) beginStream() error {
 		return fmt.Errorf("%w: stream flags %x", ErrUnsupported, flags)
 	}
 	r.streams++
-	r.check = flags[1]
-	r.sum = nil
-	if !r.ignoreChecks {
-		switch r.check {
-		case 1:
-			r.sum = crc32.NewIEEE()
-		case 4:
-			r.sum = crc64.New(crc64Table)
-		case 10:
-			r.sum = sha256.New()
-		}
-	}
+	r.setCheck(flags[1])
 	r.index = indexSum{open: true, crc: crc32.NewIEEE()}
 	return nil
+}
+
+// setCheck chooses how contents are checked. An unknown check is passed over.
+func (r *Reader) setCheck(check byte) {
+	r.check, r.sum = check, nil
+	if r.ignoreChecks {
+		return
+	}
+	switch check {
+	case 1:
+		r.sum = crc32.NewIEEE()
+	case 4:
+		r.sum = crc64.New(crc64Table)
+	case 10:
+		r.sum = sha256.New()
+	}
 }
 
 var crc64Table = crc64.MakeTable(crc64.ECMA)
