@@ -110,6 +110,10 @@ type ListingWriter struct {
 	// average. 0 means MaxListingEntries. It is set before the first Write.
 	MaxEntries int
 
+	// Visit, which may be nil, is called for each entry once its header is
+	// complete, as [NewValidator] does. It is set before the first Write.
+	Visit func(*Header) error
+
 	validator Validator
 	builder   listingBuilder
 }
@@ -122,7 +126,11 @@ func NewListingWriter() *ListingWriter {
 		if w.MaxEntries == 0 {
 			w.builder.max = MaxListingEntries
 		}
-		return w.builder.add(m)
+		if err := w.builder.add(m); err != nil || w.Visit == nil {
+			return err
+		}
+		h := m.header()
+		return w.Visit(&h)
 	}
 	return w
 }

@@ -21,18 +21,23 @@ type ArchiveFS struct {
 	*nar.FS
 	Info    *narinfo.NarInfo
 	Listing *nar.Listing
-	file    *os.File
-	remove  bool
+
+	// Verified reports that the whole archive was verified before it was
+	// opened. See [Cache.UnverifiedFS].
+	Verified bool
+
+	close func() error
 }
 
 // Close discards the archive unless Settings.LocalNARCache keeps it. Files that
 // are open fail from then on.
-func (a *ArchiveFS) Close() error {
-	err := a.file.Close()
-	if a.remove {
-		if rerr := os.Remove(a.file.Name()); !errors.Is(rerr, os.ErrNotExist) {
-			err = errors.Join(err, rerr)
-		}
+func (a *ArchiveFS) Close() error { return a.close() }
+
+// discard closes a temporary file and removes it where its name is left.
+func discard(f *os.File) error {
+	err := f.Close()
+	if rerr := os.Remove(f.Name()); !errors.Is(rerr, os.ErrNotExist) {
+		err = errors.Join(err, rerr)
 	}
 	return err
 }
@@ -82,7 +87,7 @@ func (c *Cache) openKept(ctx context.Context, info *narinfo.NarInfo, name string
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	return &ArchiveFS{FS: nar.NewFS(f, found.listing), Info: info, Listing: found.listing, file: f}, nil
+	return &ArchiveFS{FS: nar.NewFS(f, found.listing), Info: info, Listing: found.listing, Verified: true, close: f.Close}, nil
 }
 
 // openRegular opens a regular file. If a named pipe has the name, it fails and
@@ -116,7 +121,7 @@ func (c *Cache) fetchFS(ctx context.Context, info *narinfo.NarInfo, dir, name st
 	if err != nil {
 		return nil, err
 	}
-	a := &ArchiveFS{Info: info, file: f, remove: true}
+	end := func() error { return discard(f) }
 	if name == "" {
 		// Where a file in use cannot be removed, Close does it.
 		_ = os.Remove(f.Name())
@@ -128,13 +133,11 @@ func (c *Cache) fetchFS(ctx context.Context, info *narinfo.NarInfo, dir, name st
 	}
 	if err == nil && name != "" {
 		if err = os.Rename(f.Name(), name); err == nil {
-			a.remove = false
+			end = f.Close
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("archive of %s: %w", info.Path, err), a.Close())
+		return nil, errors.Join(fmt.Errorf("archive of %s: %w", info.Path, err), end())
 	}
-	a.Listing = lw.Listing()
-	a.FS = nar.NewFS(f, a.Listing)
-	return a, nil
+	return &ArchiveFS{FS: nar.NewFS(f, lw.Listing()), Info: info, Listing: lw.Listing(), Verified: true, close: end}, nil
 }

@@ -48,7 +48,8 @@ type found struct {
 
 // plain takes in the archive that produce writes, and compresses it.
 func (in *intake) plain(ctx context.Context, produce func(io.Writer) error) (*found, error) {
-	look := in.inspect()
+	pieces := &pieceWriter{}
+	look := in.inspect(pieces.visit)
 	file := &fileSum{w: in.staged}
 	if in.compression != codec.None {
 		file.h = sha256.New()
@@ -58,8 +59,9 @@ func (in *intake) plain(ctx context.Context, produce func(io.Writer) error) (*fo
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(io.MultiWriter(look.structure(), w), r)
-		if cerr := w.Close(); err == nil {
+		pieces.w = w
+		_, err = io.Copy(io.MultiWriter(look.structure(), pieces), r)
+		if cerr := pieces.Close(); err == nil {
 			err = cerr
 		}
 		if err != nil {
@@ -104,7 +106,7 @@ func (in *intake) encoded(ctx context.Context, archive io.Reader, file *narinfo.
 			return err
 		},
 	}
-	look := in.inspect()
+	look := in.inspect(nil)
 	// Trust needs a file hash to check and a NAR hash to write down.
 	trust = trust && claims.FileHash.Algorithm() == nixhash.SHA256 && !in.claims.NarHash.IsZero()
 	if !trust {
@@ -207,12 +209,16 @@ type inspection struct {
 	contents *contentSum
 }
 
-func (in *intake) inspect() *inspection {
+// inspect returns an inspection that calls visit, which may be nil, for each
+// header of the NAR.
+func (in *intake) inspect(visit func(*nar.Header) error) *inspection {
 	i := &inspection{claims: in.claims, nar: narSum{claims: in.claims, h: sha256.New()}, contents: newContentSum(in.claims, in.strict)}
 	if in.listing {
-		i.check = nar.NewListingWriter()
+		lw := nar.NewListingWriter()
+		lw.Visit = visit
+		i.check = lw
 	} else {
-		i.check = nar.NewValidator(nil)
+		i.check = nar.NewValidator(visit)
 	}
 	return i
 }

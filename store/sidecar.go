@@ -95,12 +95,9 @@ func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, er
 	if err := c.trust(&info.PathInfo); err != nil {
 		return nil, err
 	}
-	text, _, err := c.getSmall(ctx, layout.ListingKey(p.HashPart()), layout.Listing.Limit())
+	stored, err := c.storedListing(ctx, p)
 	if err == nil {
-		var l nar.Listing
-		if err = json.Unmarshal(text, &l); err == nil {
-			return &l, nil
-		}
+		return stored, nil
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
@@ -125,6 +122,19 @@ func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, er
 		return nil, fmt.Errorf("%s: %w", p, err)
 	}
 	return l, drain(r)
+}
+
+// storedListing reads the listing that is stored beside a narinfo.
+func (c *Cache) storedListing(ctx context.Context, p storepath.Path) (*nar.Listing, error) {
+	text, _, err := c.getSmall(ctx, layout.ListingKey(p.HashPart()), layout.Listing.Limit())
+	if err != nil {
+		return nil, err
+	}
+	var l nar.Listing
+	if err := json.Unmarshal(text, &l); err != nil {
+		return nil, err
+	}
+	return &l, nil
 }
 
 // drain reads to the end, where a source reports whether all was well.

@@ -41,12 +41,14 @@ func (c *lsCommand) Run(ctx context.Context, con *console) error {
 type catCommand struct {
 	storeFlag
 	trustFlag
-	Path string `arg:"" help:"Store path, followed by the path of a file in it."`
+	Verified bool   `help:"Fetch and verify the whole archive before anything is printed. This is also done where --trusted-public-keys are given."`
+	Path     string `arg:"" help:"Store path, followed by the path of a file in it."`
 }
 
 func (catCommand) Help() string {
-	return "The archive is fetched and verified before anything is printed. With local-nar-cache=… in the\n" +
-		"URL it is kept there for the next time.\n\n" +
+	return "Fetches only a part of the archive where that is possible: uncompressed archives, and zstd archives\n" +
+		"with a seek table, whose listing is stored. A part cannot be verified, which is said on standard\n" +
+		"error. With local-nar-cache=… in the URL, the whole archive is kept there for the next time.\n\n" +
 		"    nixs3 cat --store https://cache.example.org jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6/bin/hello"
 }
 
@@ -59,9 +61,16 @@ func (c *catCommand) Run(ctx context.Context, con *console) error {
 		if from.local != nil {
 			return about(p, catLocal(ctx, con.stdout, from.local, p, member))
 		}
-		archive, err := from.cache.FS(ctx, p)
+		openFS := from.cache.UnverifiedFS
+		if c.Verified || len(keys) > 0 {
+			openFS = from.cache.FS
+		}
+		archive, err := openFS(ctx, p)
 		if err != nil {
 			return err
+		}
+		if !archive.Verified {
+			con.logger.Warn("not verified: only a part of the archive was fetched; see --verified", "path", p.String())
 		}
 		return errors.Join(about(p, catFile(con.stdout, archive, member)), archive.Close())
 	}, store.WithTrustedKeys(keys...))
@@ -125,6 +134,8 @@ func catFile(w io.Writer, archive *store.ArchiveFS, member string) error {
 		return err
 	}
 	defer f.Close()
-	_, err = io.Copy(w, f)
+	// In few large pieces, each of which may be a request.
+	buf := make([]byte, min(max(node.Size, 1), 4<<20))
+	_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{f}, buf)
 	return err
 }

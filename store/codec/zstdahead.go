@@ -128,8 +128,8 @@ func (z *zstdAhead) next() (src []byte, size int, ok bool) {
 		return nil, 0, false
 	}
 	size = int(h.FrameContentSize)
-	if !z.any && size <= smallBuffer || z.options.MaxSize > 0 && int64(size) > z.options.MaxSize {
-		return nil, 0, false // a goroutine costs more than it gains, or the header lies
+	if z.options.MaxSize > 0 && int64(size) > z.options.MaxSize {
+		return nil, 0, false // the header lies
 	}
 	src = getBuffer(size) // a frame that is larger than its content is none of ours
 	take := func(n int) bool {
@@ -159,7 +159,16 @@ func (z *zstdAhead) next() (src []byte, size int, ok bool) {
 			return src, 0, false
 		}
 	}
-	return src, size, !h.HasCheckSum || take(4)
+	if h.HasCheckSum && !take(4) {
+		return src, 0, false
+	}
+	if !z.any && size <= smallBuffer {
+		// A goroutine for a single small frame costs more than it gains.
+		if _, err := z.src.Peek(1); err != nil {
+			return src, 0, false
+		}
+	}
+	return src, size, true
 }
 
 // streamRest begins the stream behind the frames, unless there is nothing.
