@@ -5,22 +5,28 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime"
 )
 
-// Restore makes the file, symbolic link or directory that a NAR holds, at a
-// path that must not exist yet in a directory that does. It reads no further
-// than the NAR's end, unless [WithWholeReader] is given.
+// Restore makes the file, symbolic link or directory that a NAR holds. The path
+// must not exist yet; its directory must. Restore reads no further than the end
+// of the NAR, unless [WithWholeReader] is given.
 //
-// Everything is made through an [os.Root], so nothing in the NAR leads to a
-// write outside of path, and nothing that exists is written to. Should
-// anything fail, what was made is removed again.
+// Nothing in the NAR leads to a write outside of path, and Restore writes to
+// nothing that exists. On Unix it works on open files and directories alone,
+// never on a name that others could have changed in between: whoever renames
+// things in the tree, or puts links there, makes Restore fail, but not write
+// elsewhere.
 //
-// Memory is bounded by the workers' blocks, see [WithWorkers]; with the case
-// hack also by the names of one directory on each level.
-func Restore(r io.Reader, path string, opts ...RestoreOption) error {
+// On failure Restore removes what it made. On Unix it knows that by device and
+// inode, and leaves everything else in place, with an error that says so. A
+// panic of r removes the same before it continues.
+//
+// Memory is bounded by the blocks of the workers (see [WithWorkers]), by up to
+// 20 bytes, and usually two or three, for each object made, and with the case
+// hack by the names of one directory on each level.
+func Restore(r io.Reader, path string, opts ...RestoreOption) (err error) {
 	o, err := restoreOptions(opts)
 	if err != nil {
 		return err
@@ -32,23 +38,30 @@ func Restore(r io.Reader, path string, opts ...RestoreOption) error {
 	if dir == "" {
 		dir = "."
 	}
-	parent, err := os.OpenRoot(dir)
+	parent, err := openHandle(filepath.Clean(dir))
 	if err != nil {
 		return err
 	}
-	defer parent.Close()
-	if _, err := parent.Lstat(base); err == nil {
+	defer parent.close()
+	if parent.exists(base) {
 		return &fs.PathError{Op: "restore", Path: path, Err: fs.ErrExist}
 	}
 
 	rs := &restorer{writers: newWriters(o), src: r, r: NewReader(r), base: base}
+	done := false
+	defer func() { // also when r panics
+		if !done || err != nil {
+			err = errors.Join(err, rs.made.remove(parent, base, rs.root))
+		}
+		if rs.root != nil {
+			rs.root.close()
+		}
+	}()
 	err = rs.run(parent)
 	if err == nil && o.sync {
-		err = syncDir(parent)
+		err = parent.sync()
 	}
-	if err != nil && rs.made {
-		err = errors.Join(err, removeTree(parent, base))
-	}
+	done = true
 	return err
 }
 
@@ -58,20 +71,27 @@ type restorer struct {
 	src   io.Reader
 	r     *Reader // of src
 	base  string
-	stack []*newDir // the directories that lead to the node at hand; the first holds the root
-	made  bool      // the root, and not by someone else
+	stack []*newDir // the directories that lead to the present node; the first holds the root
+	root  *handle   // the root if it is a directory; open to the end
 }
 
-func (rs *restorer) run(parent *os.Root) error {
-	rs.stack = []*newDir{rs.newDir(parent, nil, "")}
-	if err := rs.nodes(); err != nil {
-		rs.fail(err)
-	}
-	rs.leaveTo(0)
-	return rs.close()
+var errPanic = errors.New("nar: the reader panicked")
+
+func (rs *restorer) run(parent *handle) (err error) {
+	rs.stack = []*newDir{rs.newDir(parent, nil)}
+	failure := errPanic
+	defer func() {
+		if failure != nil {
+			rs.fail(failure)
+		}
+		rs.leaveTo(0)
+		err = rs.close()
+	}()
+	failure = rs.nodes()
+	return nil
 }
 
-// nodes makes what the reader gives, until its end or a failure.
+// nodes makes what the reader yields, until its end or a failure.
 func (rs *restorer) nodes() error {
 	for !rs.failed.Load() {
 		err := rs.r.advance()
@@ -89,17 +109,14 @@ func (rs *restorer) nodes() error {
 	return nil
 }
 
-// end reads what follows the NAR, if it is to.
+// end reads what follows the NAR, if that was asked for.
 func (rs *restorer) end() error {
 	if !rs.whole {
 		return nil
 	}
-	err := rs.r.srcErr // may have come with the last bytes
-	if err == nil {
-		var n int
-		if n, err = io.ReadFull(rs.src, make([]byte, 1)); n > 0 {
-			return rs.r.m.errorf("there is more behind the end of the NAR")
-		}
+	n, err := rs.r.readSourceOnce(make([]byte, 1))
+	if n > 0 {
+		return rs.r.m.errorf("expected nothing more, got bytes after the end of the NAR")
 	}
 	if err != io.EOF {
 		return err
@@ -107,7 +124,7 @@ func (rs *restorer) end() error {
 	return nil
 }
 
-// leaveTo goes back to the directory that holds the nodes of a depth.
+// leaveTo returns to the directory that holds the nodes of a depth.
 func (rs *restorer) leaveTo(depth int) {
 	for last := len(rs.stack) - 1; last > depth; last-- {
 		rs.stack[last].release()
@@ -115,7 +132,7 @@ func (rs *restorer) leaveTo(depth int) {
 	}
 }
 
-// node makes what the reader is at.
+// node makes the present node of the reader.
 func (rs *restorer) node() error {
 	dir, m := rs.stack[len(rs.stack)-1], &rs.r.m
 	name := rs.base
@@ -127,48 +144,42 @@ func (rs *restorer) node() error {
 	}
 	switch m.node.Type {
 	case TypeSymlink:
-		return rs.symlink(dir, name, string(m.target))
+		return dir.handle.symlink(string(m.target), name, rs.canonical, &rs.made)
 	case TypeDirectory:
 		return rs.directory(dir, name)
 	}
-	if m.node.Size <= maxSmallFile && rs.made {
+	if m.node.Size <= maxSmallFile && m.trail.depth > 0 {
 		return rs.add(dir, name, rs.r)
 	}
 	return rs.regular(dir, name)
 }
 
-func (rs *restorer) symlink(dir *newDir, name, target string) error {
-	if err := dir.root.Symlink(target, name); err != nil {
-		return err
-	}
-	rs.made = true
-	if rs.canonical {
-		return setLinkTime(dir.root, name)
-	}
-	return nil
-}
-
 func (rs *restorer) directory(parent *newDir, name string) error {
-	if err := parent.root.Mkdir(name, 0o777); err != nil {
-		return err
+	mode := fs.FileMode(0o777)
+	if rs.canonical {
+		mode = 0o700 // keeps others out until the directory is filled
 	}
-	rs.made = true
-	root, err := parent.root.OpenRoot(name)
+	h, err := parent.handle.mkdir(name, mode, &rs.made)
 	if err != nil {
 		return err
 	}
-	rs.stack = append(rs.stack, rs.newDir(root, parent, name))
+	if rs.root == nil {
+		rs.root = h
+	}
+	rs.stack = append(rs.stack, rs.newDir(h, parent))
 	return nil
 }
 
+// regular makes a file that is too large for a batch.
 func (rs *restorer) regular(dir *newDir, name string) error {
-	f, err := rs.createFile(dir.root, name, rs.r.m.node.Executable)
+	mode := rs.fileMode(rs.r.m.node.Executable)
+	f, err := dir.handle.create(name, mode, &rs.made)
 	if err != nil {
 		return err
 	}
-	rs.made = true
+	defer f.Close() // a second time, unless the reader panics
 	_, err = rs.r.WriteTo(f)
-	return rs.finishFile(dir.root, name, f, rs.r.m.node.Executable, err)
+	return rs.finishFile(dir.handle, name, f, mode, err)
 }
 
 // diskName returns the name on disk for an entry.

@@ -40,6 +40,8 @@ type writers struct {
 	free chan *batch
 	wg   sync.WaitGroup
 
+	made madeLog
+
 	failed atomic.Bool
 	once   sync.Once
 	err    error // the first, set once
@@ -65,9 +67,6 @@ func (w *writers) add(dir *newDir, name string, r *Reader) error {
 		return err
 	}
 	b.buf = b.buf[:end]
-	if err := dir.openSelf(); err != nil {
-		return err
-	}
 	dir.pending.Add(1)
 	b.files = append(b.files, smallFile{dir, name, r.m.node.Executable, end})
 	return nil

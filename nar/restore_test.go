@@ -309,7 +309,7 @@ func TestRestoreWholeReader(t *testing.T) {
 	}{
 		"ends":                     {strings.NewReader(sample), ""},
 		"ends with the last bytes": {iotest.DataErrReader(strings.NewReader(sample)), ""},
-		"something behind":         {strings.NewReader(sample + "x"), "more behind the end"},
+		"something behind":         {strings.NewReader(sample + "x"), "bytes after the end of the NAR"},
 		"a verdict behind":         {io.MultiReader(strings.NewReader(sample), iotest.ErrReader(verdict)), verdict.Error()},
 		"a verdict with the last bytes": {
 			iotest.DataErrReader(io.MultiReader(strings.NewReader(sample), iotest.ErrReader(verdict))), verdict.Error(),

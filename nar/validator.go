@@ -60,7 +60,7 @@ func (v *Validator) check(p []byte) ([]byte, error) {
 			continue
 		}
 		if v.m.state == atEnd {
-			return p, v.m.errorf("bytes behind the end of the NAR")
+			return p, v.m.errorf("bytes after the end of the NAR")
 		}
 		b := p
 		if len(v.part) > 0 {

@@ -93,7 +93,7 @@ func TestNarRestoreFailures(t *testing.T) {
 	check(t, []command{
 		{"onto something", []string{"nar", "restore", existing}, plain, "", existing, exitFailed},
 		{"truncated", []string{"nar", "restore", fresh()}, plain[:len(plain)-8], "", "the NAR ends early", exitFailed},
-		{"something behind it", []string{"nar", "restore", fresh()}, plain + "x", "", "behind the end of the NAR", exitFailed},
+		{"something behind it", []string{"nar", "restore", fresh()}, plain + "x", "", "after the end of the NAR", exitFailed},
 	})
 	for name, stdin := range map[string]string{"truncated": plain[:500], "something behind it": plain + "x"} {
 		t.Run("nothing is left of one "+name, func(t *testing.T) {
