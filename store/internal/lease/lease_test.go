@@ -5,10 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"os"
-	"os/exec"
-	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -252,31 +248,6 @@ func TestBadLease(t *testing.T) {
 		_, err = List(t.Context(), b)
 		assert.ErrorContains(t, err, Prefix+"x", text)
 	}
-}
-
-func TestProcess(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		assert.Empty(t, Process())
-		return
-	}
-	us := Process()
-	require.NotEmpty(t, us)
-	assert.False(t, Dead(us))
-	assert.False(t, Dead(""))
-	assert.False(t, Dead("another machine/1/2"))
-	i := strings.LastIndex(us, "/")
-	assert.True(t, Dead(us[:i]+"/1"), "the process ID is that of another process by now")
-
-	sleeper := exec.Command("sleep", "60")
-	require.NoError(t, sleeper.Start())
-	start, ok := startTime(sleeper.Process.Pid)
-	require.True(t, ok)
-	here, _ := place()
-	process := here + "/" + strconv.Itoa(sleeper.Process.Pid) + "/" + start
-	assert.False(t, Dead(process))
-	require.NoError(t, sleeper.Process.Signal(os.Kill))
-	_ = sleeper.Wait()
-	assert.True(t, Dead(process))
 }
 
 func FuzzParse(f *testing.F) {
