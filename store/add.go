@@ -18,7 +18,9 @@ import (
 // Read that blocks unless the archive is an Interrupter.
 func (c *Cache) Add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (added *narinfo.NarInfo, err error) {
 	err = c.under(ctx, info, opts, func(opts AddOptions) (err error) {
-		added, err = c.add(ctx, info, archive, opts)
+		if added, err = c.add(ctx, info, archive, opts); err == nil && opts.Keep != nil {
+			err = opts.Keep(ctx, added)
+		}
 		return err
 	})
 	return added, err
@@ -31,6 +33,9 @@ func (c *Cache) add(ctx context.Context, info *narinfo.PathInfo, archive io.Read
 	}
 	defer unlock()
 	if !opts.Repair {
+		if opts.Session.lease.Leased() {
+			c.infos.forget(info.Path.HashPart()) // what was known before the session does not count
+		}
 		switch existing, err := c.NarInfo(ctx, info.Path); {
 		case err == nil:
 			return existing, nil

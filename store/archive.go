@@ -28,27 +28,38 @@ const askFirst = 64 << 10
 func (c *Cache) putArchive(ctx context.Context, staged blob.Staged, info *narinfo.NarInfo, add AddOptions) error {
 	digest := [32]byte(info.FileHash.Digest())
 	opts := blob.PutOptions{ContentType: layout.Archive.ContentType(), SHA256: &digest}
-	if !add.Repair {
-		switch ask := info.FileSize >= askFirst || c.stored.has(info.URL); {
-		case c.stages():
-			// The bytes are in the bucket already, and need but a name.
-		case ask && c.vouched(ctx, info, add.Session):
-			return nil
-		case !ask:
-			opts.IfNoneMatch = true
+	ask := info.FileSize >= askFirst || c.stored.has(info.URL)
+	switch {
+	case add.Repair || c.stages():
+		// The bytes have to be stored again, or are in the bucket already and
+		// need but a name.
+		if err := c.claim(ctx, add.Session, info.URL); err != nil {
+			return err
 		}
+	case ask:
+		if vouched, err := c.vouched(ctx, info, add.Session); vouched || err != nil {
+			return err
+		}
+	default:
+		opts.IfNoneMatch = true
 	}
 	_, err := staged.Commit(info.URL, opts)
 	if opts.IfNoneMatch && errors.Is(err, blob.ErrPrecondition) {
-		if c.vouched(ctx, info, add.Session) {
-			return nil
+		if vouched, err := c.vouched(ctx, info, add.Session); vouched || err != nil {
+			return err
 		}
 		opts.IfNoneMatch = false
 		_, err = staged.Commit(info.URL, opts)
 	}
-	if refusesWrite(err) && c.hasArchive(ctx, info, add.Session) {
-		c.settings.Logger.DebugContext(ctx, "the store keeps the archive that it has", "bucket", c.String(), "key", info.URL, "error", err)
-		err = nil
+	if refusesWrite(err) {
+		has, herr := c.hasArchive(ctx, info, add.Session)
+		if herr != nil {
+			return herr
+		}
+		if has {
+			c.settings.Logger.DebugContext(ctx, "the store keeps the archive that it has", "bucket", c.String(), "key", info.URL, "error", err)
+			err = nil
+		}
 	}
 	if err == nil {
 		c.stored.add(info.URL)
@@ -83,35 +94,44 @@ func refusesWrite(err error) bool {
 }
 
 // vouched reports whether the cache has an archive whose bytes are known
-// without reading them. Failures count as no: then the archive is sent.
-func (c *Cache) vouched(ctx context.Context, info *narinfo.NarInfo, s *Session) bool {
-	return c.found(ctx, s, info.URL, func() bool { return c.isVouched(ctx, info) })
-}
-
-// found reports what look says of an archive. Where the writer may not rely on
-// it yet, look is asked again after the announcement that allows it.
-func (c *Cache) found(ctx context.Context, s *Session, archive string, look func() bool) bool {
-	if !look() {
-		return false
+// without reading them. Failures of the bucket count as no: then the archive is
+// sent. An error means that the writer may neither rely on an archive that may
+// be there nor overwrite it.
+func (c *Cache) vouched(ctx context.Context, info *narinfo.NarInfo, s *Session) (bool, error) {
+	there, vouched := c.look(ctx, info)
+	if !there {
+		return false, nil
 	}
-	keeps, err := s.keeps(ctx, archive)
-	return err == nil && (keeps || look())
+	keeps, err := s.keeps(ctx, info.URL)
+	if err != nil || keeps {
+		return vouched && err == nil, err
+	}
+	_, vouched = c.look(ctx, info)
+	return vouched, nil
 }
 
-func (c *Cache) isVouched(ctx context.Context, info *narinfo.NarInfo) bool {
+// look reports whether the cache may have an object with the key of an archive,
+// and whether its bytes are known without reading them.
+func (c *Cache) look(ctx context.Context, info *narinfo.NarInfo) (there, vouched bool) {
 	attrs, err := c.bucket.Head(ctx, info.URL)
-	if err != nil || attrs.Size != info.FileSize {
-		return false
+	if err != nil {
+		return !errors.Is(err, ErrNotFound), false
+	}
+	if attrs.Size != info.FileSize {
+		return true, false
 	}
 	if c.settings.TrustSizes || c.stored.has(info.URL) {
-		return true
+		return true, true
 	}
-	return attrs.SHA256 != nil && *attrs.SHA256 == [32]byte(info.FileHash.Digest())
+	return true, attrs.SHA256 != nil && *attrs.SHA256 == [32]byte(info.FileHash.Digest())
 }
 
 // hasArchive is vouched, but reads the archive where nothing vouches for it.
-func (c *Cache) hasArchive(ctx context.Context, info *narinfo.NarInfo, s *Session) bool {
-	return c.found(ctx, s, info.URL, func() bool { return c.isVouched(ctx, info) || c.reads(ctx, info) })
+func (c *Cache) hasArchive(ctx context.Context, info *narinfo.NarInfo, s *Session) (bool, error) {
+	if vouched, err := c.vouched(ctx, info, s); vouched || err != nil {
+		return vouched, err
+	}
+	return c.reads(ctx, info), nil
 }
 
 // reads reports whether the archive that the cache has is that of the narinfo.

@@ -3,6 +3,7 @@ package store
 import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/internal/lease"
 )
 
 // Cache is a binary cache in a bucket. It implements BinaryCacheStore.
@@ -12,6 +13,7 @@ type Cache struct {
 	infos    *infoCache
 	places   *places
 	stored   storedKeys
+	writers  *lease.Writers
 
 	// opening is held while the cache's description is read or written;
 	// description is nil until it was.
@@ -28,11 +30,13 @@ func New(b blob.Bucket, s Settings) (*Cache, error) {
 		return nil, err
 	}
 	places := newPlaces(&s.Budget)
+	bucket := newMeter(b, places.requests)
 	return &Cache{
-		bucket:   newMeter(b, places.requests),
+		bucket:   bucket,
 		settings: s,
 		infos:    newInfoCache(s.PathInfoCacheSize),
 		places:   places,
+		writers:  lease.NewWriters(bucket, s.Logger),
 		opening:  make(chan struct{}, 1),
 	}, nil
 }

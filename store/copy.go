@@ -7,7 +7,9 @@ import (
 	"slices"
 	"time"
 
+	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/layout"
 )
 
 // maxRounds bounds how often Copy sends again what another process takes away
@@ -54,14 +56,10 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 		return err
 	}
 	c.report.Failed = unreadable
-	if sessions, ok := c.dst.(Sessions); ok && !c.opts.DryRun {
-		s, err := sessions.Begin(ctx, slices.Collect(maps.Keys(g))...)
-		if err != nil {
-			return err
-		}
-		defer func() { s.End(ctx, err) }()
-		c.session = s
+	if c.session, err = c.begin(ctx, g); err != nil {
+		return err
 	}
+	defer func() { c.session.End(ctx, err) }()
 	p := &planner{dst: c.dst, opts: c.opts}
 	todo, err := p.plan(ctx, g, &c.report)
 	if err != nil {
@@ -74,7 +72,30 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 		all := c.report.Paths - c.report.Present - c.report.Upstream
 		return fmt.Errorf("%d of %d paths could not be copied, the first: %w", n, all, c.report.Failed[0])
 	}
-	return nil
+	if c.opts.Keep == nil || c.opts.DryRun {
+		return nil
+	}
+	return c.opts.Keep(ctx)
+}
+
+// begin announces the copy to the collectors of the destination.
+func (c *copier) begin(ctx context.Context, g closure) (*Session, error) {
+	if c.opts.DryRun {
+		return nil, nil
+	}
+	switch dst := c.dst.(type) {
+	case *Cache:
+		var archives []string
+		for _, n := range g {
+			if n.file != nil && n.file.FileHash.Algorithm() == nixhash.SHA256 && dst.keeps(n.file.Compression) {
+				archives = append(archives, layout.ArchiveKey(n.file.FileHash, n.file.Compression))
+			}
+		}
+		return dst.begin(ctx, slices.Collect(maps.Keys(g)), archives)
+	case Sessions:
+		return dst.Begin(ctx, slices.Collect(maps.Keys(g))...)
+	}
+	return nil, nil
 }
 
 // send transfers the nodes. Then it looks for the references that were found at

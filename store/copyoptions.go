@@ -50,6 +50,11 @@ type CopyOptions struct {
 
 	Verify Verification
 
+	// Keep, where set, is called when everything is at the destination, and
+	// before a collector of garbage may take it: the moment to set a root. Its
+	// error is that of Copy.
+	Keep func(ctx context.Context) error
+
 	// Progress is called ten times a second while something moves, and once
 	// at the end, from one goroutine at a time.
 	Progress func(Progress)

@@ -41,10 +41,20 @@ func (c *Cache) PrepareCopy(ctx context.Context, src Source, file *narinfo.NarIn
 	}
 	info := &narinfo.NarInfo{PathInfo: *claims, URL: layout.ArchiveKey(file.FileHash, file.Compression),
 		Compression: file.Compression, FileHash: file.FileHash, FileSize: file.FileSize}
-	if opts.Repair || !c.vouched(ctx, info, opts.Session) {
+	vouched, err := c.vouched(ctx, info, opts.Session)
+	if err != nil {
+		return nil, err
+	}
+	if opts.Repair || !vouched {
 		attrs, err := copier.CopyFrom(ctx, info.URL, from.Bucket(), key, blob.PutOptions{ContentType: layout.Archive.ContentType()})
+		if refusesWrite(err) {
+			has, herr := c.hasArchive(ctx, info, opts.Session)
+			if herr != nil || !has {
+				return nil, errors.Join(err, herr)
+			}
+			attrs.Size, err = info.FileSize, nil
+		}
 		switch {
-		case refusesWrite(err) && c.hasArchive(ctx, info, opts.Session):
 		case err != nil:
 			return nil, err
 		case attrs.Size != info.FileSize:

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
@@ -33,7 +34,7 @@ func (c *Cache) begin(ctx context.Context, paths []storepath.Path, archives []st
 	for i, p := range paths {
 		hashParts[i] = p.HashPart()
 	}
-	l, err := lease.Begin(ctx, c.bucket, c.settings.Logger, hashParts, archives)
+	l, err := c.writers.Begin(ctx, hashParts, archives)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +43,11 @@ func (c *Cache) begin(ctx context.Context, paths []storepath.Path, archives []st
 
 // End ends the session. After a failure the collectors still spare its paths
 // for a while, since requests may be on their way.
-func (s *Session) End(ctx context.Context, failure error) { s.lease.End(ctx, failure) }
+func (s *Session) End(ctx context.Context, failure error) {
+	if s != nil {
+		s.lease.End(ctx, failure)
+	}
+}
 
 // under runs an addition under the session of the options, or one of its own.
 func (c *Cache) under(ctx context.Context, info *narinfo.PathInfo, opts AddOptions, add func(AddOptions) error) (err error) {
@@ -59,13 +64,27 @@ func (c *Cache) under(ctx context.Context, info *narinfo.PathInfo, opts AddOptio
 	return add(opts)
 }
 
-// keeps reports whether the writer may rely on an archive that it has found. If
-// not, it may after the announcement that keeps makes, when it has asked again.
+// keeps reports whether the writer may rely on an archive that it has found, or
+// overwrite it. If not, it may after the announcement that keeps makes, when it
+// has asked again.
 func (s *Session) keeps(ctx context.Context, archive string) (bool, error) {
 	if s == nil || s.lease.Covers(archive) {
 		return true, nil
 	}
 	return false, s.lease.Rely(ctx, nil, []string{archive})
+}
+
+// claim announces an archive before it is overwritten, where the cache has one
+// with the key: a collector knows the old one, and may be about to delete it.
+func (c *Cache) claim(ctx context.Context, s *Session, archive string) error {
+	if s == nil || s.lease.Covers(archive) {
+		return nil
+	}
+	if _, err := c.bucket.Head(ctx, archive); errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	_, err := s.keeps(ctx, archive)
+	return err
 }
 
 // publishLate publishes a path that was prepared under no session, or under one
@@ -78,8 +97,11 @@ func (c *Cache) publishLate(ctx context.Context, p *pending) (err error) {
 		return err
 	}
 	defer func() { s.End(ctx, err) }()
-	if _, err := c.bucket.Head(ctx, p.info.URL); err != nil {
-		return err
+	if s.lease.Leased() {
+		p.opts.ReferencesPresent = false
+		if _, err := c.bucket.Head(ctx, p.info.URL); err != nil {
+			return err
+		}
 	}
 	return p.publish(ctx, s)
 }

@@ -163,4 +163,9 @@ type AddOptions struct {
 	// ReferencesPresent promises that all references are in the cache, and
 	// saves the requests that would check it.
 	ReferencesPresent bool
+
+	// Keep, where set, is called by Add when the path is in the cache, and
+	// before a collector of garbage may take it: the moment to set a root. Its
+	// error is that of Add.
+	Keep func(ctx context.Context, info *narinfo.NarInfo) error
 }

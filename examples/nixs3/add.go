@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 )
@@ -14,6 +15,7 @@ type addCommand struct {
 	To   string `required:"" placeholder:"URL" help:"Binary cache to add to."`
 	Name string `help:"Name of the store path; that of the file or folder by default. Only with one path."`
 	signFlag
+	rootFlag
 	JSON  bool     `name:"json" help:"Print what the cache knows of the paths, as JSON."`
 	Paths []string `arg:"" name:"path" help:"Files, folders or symbolic links to add."`
 }
@@ -43,9 +45,15 @@ func (c *addCommand) Run(ctx context.Context, con *console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
+	opts := store.AddPathOptions{Name: c.Name}
+	var added []storepath.Path
+	opts.Keep = func(ctx context.Context, info *narinfo.NarInfo) error {
+		added = append(added, info.Path)
+		return c.set(ctx, cache, added)
+	}
 	for _, path := range c.Paths {
 		warnAboutLink(con, cache.StoreDir(), path)
-		info, err := store.AddPath(ctx, cache, path, store.AddPathOptions{Name: c.Name})
+		info, err := store.AddPath(ctx, cache, path, opts)
 		if err != nil {
 			return err
 		}

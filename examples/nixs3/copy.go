@@ -23,7 +23,8 @@ type copyCommand struct {
 	DryRun    bool     `help:"Print the paths that would be copied, and copy nothing."`
 	KeepGoing bool     `help:"Go on past paths that cannot be copied."`
 	Repair    bool     `help:"Copy also what is there already."`
-	JSON      bool     `name:"json" help:"Print the report as JSON."`
+	rootFlag
+	JSON bool `name:"json" help:"Print the report as JSON."`
 }
 
 func (copyCommand) Help() string {
@@ -41,6 +42,9 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeUpstreams(opts.Upstreams)) }()
+	if c.Root != "" && c.All {
+		return errors.New("--root: expected store paths, got --all")
+	}
 	from, err := openSource(ctx, con, c.From, c.budget())
 	if err != nil {
 		return err
@@ -59,6 +63,7 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 	}
 	defer func() { err = errors.Join(err, to.Close()) }()
 
+	opts.Keep = func(ctx context.Context) error { return c.set(ctx, to, roots) }
 	shown := newProgress(con)
 	opts.Progress = shown.show
 	report, err := store.Copy(ctx, to, from.Source, roots, opts)

@@ -50,6 +50,30 @@ func TestRootCommands(t *testing.T) {
 	})
 }
 
+func TestUploadWithRoot(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	url := fileURL(t, dir)
+	got := nixs3(t, "", "copy", "--from", testCache(t), "--to", url, "--root", "ci/main/1", "--root-expire", "30d", wrapper)
+	require.Equal(t, exitOK, got.exit, got.stderr)
+	got = nixs3(t, "", "add", "--to", url, "--root", "files", "gc.go", "gc_test.go")
+	require.Equal(t, exitOK, got.exit, got.stderr)
+	added := strings.Fields(got.stdout)
+	got = nixs3(t, "", "root", "list", "--store", url, "--json")
+	lines := strings.Split(strings.TrimSpace(got.stdout), "\n")
+	require.Len(t, lines, 2)
+	var roots [2]rootResult
+	for i := range roots {
+		require.NoError(t, json.Unmarshal([]byte(lines[i]), &roots[i]))
+	}
+	assert.Equal(t, "ci/main/1", roots[0].Name)
+	assert.Equal(t, []string{wrapper}, roots[0].Paths)
+	assert.False(t, roots[0].Expires.IsZero())
+	assert.Equal(t, added, roots[1].Paths)
+	check(t, []command{
+		{"all", []string{"copy", "--from", testCache(t), "--to", url, "--root", "x", "--all"}, "", "", "--root: expected store paths", exitFailed},
+	})
+}
+
 func TestGC(t *testing.T) {
 	_, url := collected(t)
 	all := nixs3(t, "", "path-info", "--store", url, "--all").stdout

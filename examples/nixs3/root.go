@@ -145,6 +145,24 @@ func readPathsFile(name string, dir storepath.Dir) ([]storepath.Path, error) {
 	return gc.ReadPaths(f, dir)
 }
 
+// rootFlag sets a root on what a command uploads.
+type rootFlag struct {
+	Root       string       `placeholder:"NAME" help:"Set a root of this name on the paths, before a collector may take them. See nixs3 root."`
+	RootExpire durationFlag `placeholder:"TIME" help:"Let the root expire after a time such as 30d."`
+}
+
+// set sets the root that was asked for, if one was.
+func (f *rootFlag) set(ctx context.Context, cache *store.Cache, paths []storepath.Path) error {
+	if f.Root == "" || len(paths) == 0 {
+		return nil
+	}
+	r := gc.Root{Name: f.Root, Paths: paths}
+	if f.RootExpire > 0 {
+		r.Expires = time.Now().Add(time.Duration(f.RootExpire))
+	}
+	return gc.SetRoot(ctx, cache, r)
+}
+
 type rootListCommand struct {
 	cacheFlag
 	JSON bool `name:"json" help:"Print a JSON object a line."`

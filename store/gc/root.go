@@ -90,7 +90,7 @@ func SetRoot(ctx context.Context, cache *store.Cache, r Root) (err error) {
 	}
 	// With a lease on the paths, a collector that has not seen the root spares
 	// them, or has swept before they are looked for.
-	session, err := lease.Begin(ctx, b, silent, hashParts, nil)
+	session, err := lease.NewWriters(b, silent).Begin(ctx, hashParts, nil)
 	if err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func leases(t *testing.T, b blob.Bucket) []Held {
 func TestNoLeaseWithoutCollection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memblob.New()
-		s, err := Begin(t.Context(), b, silent, []string{hashPart}, nil)
+		s, err := NewWriters(b, silent).Begin(t.Context(), []string{hashPart}, nil)
 		require.NoError(t, err)
 		assert.Empty(t, leases(t, b))
 		assert.NoError(t, s.Check(t.Context()))
@@ -67,11 +67,11 @@ func TestEnrolled(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := memblob.New()
-				s, err := Begin(t.Context(), b, silent, []string{hashPart}, nil)
+				s, err := NewWriters(b, silent).Begin(t.Context(), []string{hashPart}, nil)
 				require.NoError(t, err)
 				require.NoError(t, s.Rely(t.Context(), nil, []string{"nar/a"}))
 				putState(t, b, tt.state)
-				assert.NoError(t, s.Check(t.Context()), "within a second nothing is asked")
+				assert.NoError(t, s.Check(t.Context()), "nothing is asked for a while")
 				time.Sleep(recheck)
 				assert.ErrorIs(t, s.Check(t.Context()), tt.wantErr)
 				held := leases(t, b)
@@ -105,7 +105,7 @@ func TestWaitsForSweep(t *testing.T) {
 				end := time.AfterFunc(tt.until, func() { putState(t, b, State{Phase: Idle, Sweeps: 1}) })
 				defer end.Stop()
 				begun := time.Now()
-				s, err := Begin(t.Context(), b, silent, []string{hashPart}, nil)
+				s, err := NewWriters(b, silent).Begin(t.Context(), []string{hashPart}, nil)
 				require.NoError(t, err)
 				took := time.Since(begun)
 				assert.LessOrEqual(t, took, tt.want)
@@ -126,7 +126,7 @@ func TestRenewed(t *testing.T) {
 		b := memblob.New()
 		putState(t, b, State{Phase: Idle})
 		begun := time.Now()
-		s, err := Begin(t.Context(), b, silent, []string{hashPart}, nil)
+		s, err := NewWriters(b, silent).Begin(t.Context(), []string{hashPart}, nil)
 		require.NoError(t, err)
 		for range 10 {
 			time.Sleep(TTL / 2)
@@ -158,7 +158,7 @@ func TestNotRenewed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &deaf{Bucket: memblob.New()}
 		putState(t, b, State{Phase: Idle})
-		s, err := Begin(t.Context(), b, silent, []string{hashPart}, nil)
+		s, err := NewWriters(b, silent).Begin(t.Context(), []string{hashPart}, nil)
 		require.NoError(t, err)
 		b.deaf = true
 		time.Sleep(Stop - time.Minute)
@@ -180,7 +180,7 @@ func TestRely(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memblob.New()
 		putState(t, b, State{Phase: Idle})
-		s, err := Begin(t.Context(), b, silent, []string{hashPart}, []string{"nar/known"})
+		s, err := NewWriters(b, silent).Begin(t.Context(), []string{hashPart}, []string{"nar/known"})
 		require.NoError(t, err)
 		assert.True(t, s.Covers("nar/known"))
 		assert.False(t, s.Covers("nar/found"))
@@ -209,7 +209,7 @@ func TestEndAfterFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := memblob.New()
 		putState(t, b, State{Phase: Idle})
-		s, err := Begin(t.Context(), b, silent, []string{hashPart}, nil)
+		s, err := NewWriters(b, silent).Begin(t.Context(), []string{hashPart}, nil)
 		require.NoError(t, err)
 		s.End(t.Context(), context.Canceled)
 		assert.Len(t, leases(t, b), 1)
@@ -235,7 +235,7 @@ func TestBegunInBadState(t *testing.T) {
 	for _, text := range []string{"", "{", `{"phase":"dancing"}`, `{"phase":"idle","ttl":-1}`, `{"phase":"idle","ttl":99999999999}`} {
 		_, err := b.Put(t.Context(), StateKey, strings.NewReader(text), blob.PutOptions{})
 		require.NoError(t, err)
-		_, err = Begin(t.Context(), b, silent, nil, nil)
+		_, err = NewWriters(b, silent).Begin(t.Context(), nil, nil)
 		assert.ErrorContains(t, err, "state of the collector", text)
 	}
 }

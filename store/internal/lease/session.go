@@ -22,16 +22,45 @@ var ErrCollected = errors.New("cache was collected since the work began")
 
 // How often a writer without a lease looks whether the cache has come under
 // collection. A collector's first sweep waits longer than that, see [Settle].
-const recheck = time.Second
+const recheck = 500 * time.Millisecond
 
 // Settle is how long after a cache came under collection the first sweep may
 // begin, so that writers at work have noticed and taken a lease.
-const Settle = 3 * time.Second
+const Settle = 2 * time.Second
 
-// Session is a writer at work. Its methods are safe for concurrent use.
+// Writers begins the sessions of the writers of a bucket that are in this
+// process. Its methods are safe for concurrent use.
+type Writers struct {
+	b   blob.Bucket
+	log *slog.Logger
+
+	mu     sync.Mutex
+	asked  bool
+	absent Stopwatch // since the bucket was last seen not to be under collection
+}
+
+// NewWriters returns the writers of a bucket.
+func NewWriters(b blob.Bucket, log *slog.Logger) *Writers { return &Writers{b: b, log: log} }
+
+// uncollected notes that the bucket was not under collection.
+func (w *Writers) uncollected(since Stopwatch) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked, w.absent = true, since
+}
+
+// lastAbsent returns since when the bucket was last seen not to be under
+// collection, if that is so recent that it still counts.
+func (w *Writers) lastAbsent() (Stopwatch, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.absent, w.asked && w.absent.AtMost() < recheck
+}
+
+// Session is a writer at work. Its methods are safe for concurrent use. The
+// methods of a nil Session, which is a writer without a bucket, do nothing.
 type Session struct {
-	b      blob.Bucket
-	log    *slog.Logger
+	*Writers
 	key    string
 	writes chan struct{} // of one place: who writes the lease holds it
 
@@ -53,13 +82,19 @@ type Session struct {
 // Begin announces a writer of paths with these hash parts, which may rely on
 // these archives, and waits until no sweep is under way. Only after that may the
 // writer ask what the cache has. Where the cache is not under collection, Begin
-// costs one request and no lease is made. The caller ends the session.
-func Begin(ctx context.Context, b blob.Bucket, log *slog.Logger, hashParts, archives []string) (*Session, error) {
-	s := &Session{b: b, log: log, key: Prefix + rand.Text(), writes: make(chan struct{}, 1), stop: func() {}}
+// costs one request, at most two a second, and no lease is made. The caller ends
+// the session.
+func (w *Writers) Begin(ctx context.Context, hashParts, archives []string) (*Session, error) {
+	s := &Session{Writers: w, key: Prefix + rand.Text(), writes: make(chan struct{}, 1), stop: func() {}}
 	s.names.add(hashParts, archives)
+	var known bool
+	if s.held, known = w.lastAbsent(); known {
+		return s, nil
+	}
 	s.held = StartWatch()
-	switch _, _, err := ReadState(ctx, b); {
+	switch _, _, err := ReadState(ctx, w.b); {
 	case isMissing(err):
+		w.uncollected(s.held)
 		return s, nil
 	case err != nil:
 		return nil, err
@@ -158,6 +193,10 @@ func (s *Session) put(ctx context.Context) (int, error) {
 	return n, nil
 }
 
+// Leased reports whether the session has a lease, as it has where the cache is
+// under collection.
+func (s *Session) Leased() bool { return s != nil && s.isLeased() }
+
 func (s *Session) isLeased() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -166,8 +205,11 @@ func (s *Session) isLeased() bool {
 
 // Check fails unless the session may still publish. A writer calls it before
 // each request that makes a path visible. It costs no request where there is a
-// lease, else at most one a second.
+// lease, else at most two a second.
 func (s *Session) Check(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
 	due, err := s.due()
 	if !due || err != nil {
 		return err
@@ -202,6 +244,7 @@ func (s *Session) enrol(ctx context.Context) error {
 	asked := StartWatch()
 	_, _, err := ReadState(ctx, s.b)
 	if isMissing(err) {
+		s.uncollected(asked)
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.held = asked
@@ -232,6 +275,9 @@ func (s *Session) enrol(ctx context.Context) error {
 // that were not among the names of the session. When it returns, the writer asks
 // for them again, and may rely on what it finds then.
 func (s *Session) Rely(ctx context.Context, hashParts, archives []string) error {
+	if s == nil {
+		return nil
+	}
 	s.mu.Lock()
 	s.names.add(hashParts, archives)
 	n := s.names.len()
@@ -262,8 +308,11 @@ func (s *Session) Rely(ctx context.Context, hashParts, archives []string) error 
 }
 
 // Covers reports whether the writer may rely on an archive that it finds,
-// without calling Rely for it first.
+// or overwrite it, without calling Rely for it first.
 func (s *Session) Covers(archive string) bool {
+	if s == nil {
+		return true
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, ok := s.names.archives[archive]
@@ -273,6 +322,9 @@ func (s *Session) Covers(archive string) bool {
 // End ends the session. The lease goes, unless the writer failed: a request whose
 // answer it does not know may still arrive, so the lease then expires by itself.
 func (s *Session) End(ctx context.Context, failure error) {
+	if s == nil {
+		return
+	}
 	s.stop()
 	s.done.Wait()
 	if !s.isLeased() || failure != nil {
