@@ -218,8 +218,14 @@ func ReadAll(ctx context.Context, b Bucket, key string, limit int64) ([]byte, At
 func readBody(obj *Object, limit int64) ([]byte, error) {
 	if obj.Length >= 0 {
 		data := make([]byte, obj.Length)
-		_, err := io.ReadFull(obj.Body, data)
-		return data, err
+		if _, err := io.ReadFull(obj.Body, data); err != nil {
+			return nil, err
+		}
+		// A body may say only at its end that its checksum does not match.
+		if _, err := io.ReadFull(obj.Body, make([]byte, 1)); err != nil && err != io.EOF {
+			return nil, err
+		}
+		return data, nil
 	}
 	return io.ReadAll(io.LimitReader(obj.Body, limit+1))
 }

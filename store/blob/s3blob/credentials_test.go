@@ -4,11 +4,13 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -298,3 +300,31 @@ func TestRotationDuringUpload(t *testing.T) {
 type roundTripFunc func(*http.Request) (*http.Response, error)
 
 func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+func TestCredentialsOfFilesThatChange(t *testing.T) {
+	newAWSHome(t)
+	file := filepath.Join(t.TempDir(), "renewed")
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", file)
+	write := func(key string) {
+		require.NoError(t, os.WriteFile(file, []byte("[default]\naws_access_key_id = "+key+"\naws_secret_access_key = secret\n"), 0o600))
+	}
+	write("first")
+	synctest.Test(t, func(t *testing.T) {
+		var r recorder
+		b, err := s3blob.Open(t.Context(), &s3url.URL{Bucket: "bucket"}, s3blob.Options{Transport: &r})
+		require.NoError(t, err)
+		signs := func() string {
+			_, err := b.Head(t.Context(), "key")
+			require.NoError(t, err)
+			key, _ := signer(r.requests[len(r.requests)-1])
+			return key
+		}
+		assert.Equal(t, "first", signs())
+		write("renewed")
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, "renewed", signs())
+		require.NoError(t, os.WriteFile(file, []byte("[half"), 0o600))
+		time.Sleep(2 * time.Second)
+		assert.Equal(t, "renewed", signs(), "a file that is being written")
+	})
+}

@@ -167,11 +167,13 @@ func requestID(err error) string {
 	return ""
 }
 
+// hostOf returns the host of an endpoint, and nothing of one that cannot be
+// parsed: it may hold a password.
 func hostOf(endpoint string) string {
-	if u, err := url.Parse(endpoint); err == nil && u.Host != "" {
+	if u, err := url.Parse(endpoint); err == nil {
 		return u.Host
 	}
-	return endpoint
+	return ""
 }
 
 // codeOf returns the server's name for a failure, "" where there is none.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -12,9 +13,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/s3blob"
 	"example.com/nixs3/store/storetest"
@@ -30,6 +34,10 @@ func TestErrorsOfTheServer(t *testing.T) {
 	}{
 		{404, "NoSuchKey", blob.ErrNotFound, ""},
 		{404, "NoSuchBucket", blob.ErrNoSuchBucket, "check the bucket's name and endpoint=, or create the bucket"},
+		{404, "NoSuchVersion", blob.ErrNotFound, ""},
+		{404, "NoSuchUser", blob.ErrAccessDenied, "allow s3:GetObject on arn:aws:s3:::bucket/cache/*"},
+		{404, "NoSuchAccessKey", blob.ErrAccessDenied, "allow s3:GetObject on arn:aws:s3:::bucket/cache/*"},
+		{407, "Whatever", blob.ErrAccessDenied, "allow s3:GetObject on arn:aws:s3:::bucket/cache/*"},
 		{403, "AccessDenied", blob.ErrAccessDenied, "allow s3:GetObject on arn:aws:s3:::bucket/cache/*"},
 		{403, "InvalidAccessKeyId", blob.ErrAccessDenied, "the server does not know this access key: check profile=, AWS_ACCESS_KEY_ID and endpoint="},
 		{403, "SignatureDoesNotMatch", blob.ErrAccessDenied, "the secret key is wrong, or a proxy changed the request"},
@@ -193,4 +201,143 @@ func TestRefusedSignatureOfHead(t *testing.T) {
 		}
 		assert.Equal(t, map[fakes3.Op]int{fakes3.HeadObject: 3, fakes3.GetObject: 1}, server.Counts())
 	})
+}
+
+// TestNotFoundIsAboutAKey: only a 404 that an S3 server gives for a key means
+// that there is no object.
+func TestNotFoundIsAboutAKey(t *testing.T) {
+	for name, test := range map[string]struct {
+		status  int
+		body    string
+		missing bool
+	}{
+		"no such key":       {404, "<?xml version=\"1.0\"?>\n<Error><Code>NoSuchKey</Code></Error>", true},
+		"no such version":   {404, "<Error><Code>NoSuchVersion</Code></Error>", true},
+		"no such bucket":    {404, "<Error><Code>NoSuchBucket</Code></Error>", false},
+		"no such user":      {404, "<Error><Code>NoSuchUser</Code></Error>", false},
+		"another code":      {404, "<Error><Code>NoSuchWebsiteConfiguration</Code></Error>", false},
+		"XML without code":  {404, "<Error></Error>", false},
+		"a web page":        {404, "<html><body><h1>404 Not Found</h1></body></html>", false},
+		"a broken web page": {404, "<html><br><p>404", false},
+		"text":              {404, "404 page not found\n", false},
+		"JSON":              {404, `{"error":"not found"}`, false},
+		"nothing":           {404, "", false},
+		"gone":              {410, "", false},
+		"a login page":      {401, "<html></html>", false},
+		"an archive":        {403, "<Error><Code>InvalidObjectState</Code></Error>", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(test.status)
+				if r.Method != http.MethodHead {
+					io.WriteString(w, test.body)
+				}
+			}))
+			defer server.Close()
+			b := open(t, newFake(t, fakes3.Options{}), "?retry-attempts=1&endpoint="+server.URL, s3blob.Options{})
+			_, err := b.Head(t.Context(), "key")
+			require.Error(t, err)
+			assert.Equal(t, test.missing, errors.Is(err, blob.ErrNotFound), "Head: %v", err)
+			_, err = b.Get(t.Context(), "key", blob.GetOptions{})
+			require.Error(t, err)
+			assert.Equal(t, test.missing, errors.Is(err, blob.ErrNotFound), "Get: %v", err)
+			if name == "an archive" {
+				assert.NotErrorIs(t, err, blob.ErrAccessDenied)
+				assert.ErrorContains(t, err, "restored")
+			}
+		})
+	}
+}
+
+// TestChecksumMismatch is for the SDK that is used: its error has no type, and
+// is known by its words.
+func TestChecksumMismatch(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"etag"`)
+		w.Header().Set("X-Amz-Checksum-Crc32", "AAAAAA==")
+		io.WriteString(w, "other bytes")
+	}))
+	defer server.Close()
+	b := open(t, newFake(t, fakes3.Options{}), "?endpoint="+server.URL, s3blob.Options{Dialect: s3blob.DialectAWS})
+	_, _, err := blob.ReadAll(t.Context(), b, "key", 100)
+	require.ErrorIs(t, err, blob.ErrChecksum, "the SDK has reworded its error: see isChecksumMismatch")
+}
+
+func TestListingsRise(t *testing.T) {
+	page := func(token string, keys ...string) string {
+		s := "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>" + token + "</NextContinuationToken>"
+		for _, key := range keys {
+			s += "<Contents><Key>" + key + "</Key></Contents>"
+		}
+		return s + "</ListBucketResult>"
+	}
+	for name, test := range map[string]struct {
+		page func(n int) string
+		err  string
+	}{
+		"tokens that alternate":     {func(n int) string { return page(string(rune('a'+n%2)), "key") }, "does not rise"},
+		"the same key again":        {func(n int) string { return page("t", "a", "a") }, "does not rise"},
+		"keys that fall":            {func(n int) string { return page("t", "b", "a") }, "does not rise"},
+		"the same token":            {func(n int) string { return page("t", strings.Repeat("a", n+1)) }, "no token"},
+		"pages of nothing":          {func(n int) string { return page(strings.Repeat("t", n+1)) }, "does not end"},
+		"a page that never ends":    {func(n int) string { return strings.Repeat("<x>", 1<<20) }, "not answer as S3"},
+		"a listing that never ends": {func(n int) string { return "<ListBucketResult>" + strings.Repeat("<Contents/>", 1<<20) }, "longer than"},
+		"something that is not one": {func(n int) string { return "<html></html>" }, "not answer as S3"},
+		"nothing":                   {func(n int) string { return "" }, "not answer as S3"},
+		"folders that do not change": {func(n int) string {
+			return strings.Replace(page(strings.Repeat("t", n+1)), "</List", "<CommonPrefixes><Prefix>a/</Prefix></CommonPrefixes></List", 1)
+		}, "does not end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.WriteString(w, test.page(n))
+				n++
+			}))
+			defer server.Close()
+			b := open(t, newFake(t, fakes3.Options{}), "?retry-attempts=1&endpoint="+server.URL, s3blob.Options{})
+			var last error
+			for _, err := range b.List(t.Context(), blob.ListOptions{}) {
+				last = err
+			}
+			require.ErrorContains(t, last, test.err)
+		})
+	}
+}
+
+func TestExpectationFailed(t *testing.T) {
+	var expected []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		expected = append(expected, r.Header.Get("Expect"))
+		if r.Header.Get("Expect") != "" {
+			w.WriteHeader(http.StatusExpectationFailed)
+			return
+		}
+		io.Copy(io.Discard, r.Body)
+		w.Header().Set("ETag", `"etag"`)
+	}))
+	defer server.Close()
+	b := open(t, newFake(t, fakes3.Options{}), "?retry-attempts=1&endpoint="+server.URL, s3blob.Options{})
+	for range 2 {
+		put(t, b, "key", make([]byte, 3<<20), blob.PutOptions{})
+	}
+	assert.Equal(t, []string{"100-continue", "", ""}, expected)
+}
+
+func TestNothingPrintsSecrets(t *testing.T) {
+	u, err := s3url.Parse("s3://bucket?retry-attempts=1&anonymous=true")
+	require.NoError(t, err)
+	for _, endpoint := range []string{"http://me:hunter2@127.0.0.1:1", "http://127.0.0.1:1?sig=hunter2", "http://me:hun%ter2@127.0.0.1:1", "http://me:hunter2@[x/"} {
+		t.Setenv("AWS_ENDPOINT_URL_S3", endpoint)
+		_, err = s3blob.Open(t.Context(), u, s3blob.Options{})
+		require.ErrorContains(t, err, "without a login")
+		assert.NotContains(t, err.Error(), "hunter2")
+	}
+	b := s3blob.New(s3.New(s3.Options{Region: "us-east-1", BaseEndpoint: aws.String("http://me:hunter2@127.0.0.1:1"), RetryMaxAttempts: 1}), "bucket", "", s3blob.Options{})
+	_, err = b.Head(t.Context(), "key")
+	require.Error(t, err)
+	assert.NotContains(t, err.Error()+b.String(), "hunter2")
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x"} {
+		assert.NotContains(t, fmt.Sprintf(verb, b), "hunter2")
+	}
 }

@@ -64,7 +64,7 @@ func digest(out *s3.HeadObjectOutput) *[32]byte {
 // is refused with.
 func (b *Bucket) explainHead(ctx context.Context, full string, err error) error {
 	switch statusOf(err) {
-	case http.StatusNotFound:
+	case http.StatusNotFound, http.StatusGone:
 		if b.authenticated.Load() || b.opts.Dialect == DialectAWS {
 			b.authenticated.Store(true)
 			return err

@@ -3,6 +3,8 @@ package s3blob
 import (
 	"cmp"
 	"context"
+	"errors"
+	"net/url"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,6 +37,12 @@ func Open(ctx context.Context, u *s3url.URL, opts Options) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !u.Anonymous {
+		cfg.Credentials = newReloaded(cfg.Credentials, func(ctx context.Context) (aws.CredentialsProvider, error) {
+			cfg, err := loadConfig(ctx, u, opts)
+			return cfg.Credentials, err
+		})
+	}
 	mode := cfg.RetryMode
 	// Both would make NewFromConfig wrap or replace what is set below.
 	cfg.RetryMaxAttempts, cfg.Retryer = 0, nil
@@ -58,9 +66,22 @@ func Open(ctx context.Context, u *s3url.URL, opts Options) (*Bucket, error) {
 		expectAnswers(o)
 		followRegion(opts.Logger)(o)
 	})
+	if err := checkEndpoint(value(client.Options().BaseEndpoint)); err != nil {
+		return nil, err
+	}
 	b := newBucket(client, u.Bucket, u.Prefix, opts)
 	b.transport = own
 	return b, nil
+}
+
+// checkEndpoint refuses an endpoint, which the environment may have set, that
+// cannot be used or holds a secret. The error does not repeat it.
+func checkEndpoint(endpoint string) error {
+	u, err := url.Parse(endpoint)
+	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return errors.New("expected an endpoint of the form http(s)://host[:port][/path] without a login, got another")
+	}
+	return nil
 }
 
 // with returns the options with what the URL says.

@@ -47,8 +47,11 @@ package s3blob
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -134,11 +137,18 @@ func (b *Bucket) String() string {
 	if b.prefix != "" {
 		s += "/" + strings.TrimSuffix(b.prefix, "/")
 	}
-	if b.endpoint != "" {
-		s += "?endpoint=" + b.endpoint
+	if b.endpoint == "" {
+		return s
 	}
-	return s
+	u, err := url.Parse(b.endpoint)
+	if err != nil {
+		return s + "?endpoint=…"
+	}
+	return s + "?endpoint=" + (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
+
+// Format prints the bucket as String does, whatever the verb.
+func (b *Bucket) Format(f fmt.State, verb rune) { io.WriteString(f, b.String()) }
 
 // Close closes the idle connections of a bucket from Open.
 func (b *Bucket) Close() error {

@@ -48,6 +48,7 @@ type Body struct {
 	failures  int   // since the last progress
 
 	current io.ReadCloser
+	whole   bool  // current ends where the body does
 	broken  error // of current, after the bytes that came with it
 	done    error // of every further Read
 }
@@ -92,6 +93,7 @@ func (b *Body) begin(obj *blob.Object) error {
 		return err
 	}
 	b.next, b.end = offset, offset+length
+	b.whole = obj.Offset+obj.Length == b.end
 	skip := offset - obj.Offset
 	obj.Offset, obj.Length = offset, length
 	if length == 0 {
@@ -145,6 +147,13 @@ func (b *Body) read(p []byte) (int, error) {
 	switch {
 	case b.broken != nil:
 		return 0, b.broken
+	case b.next == b.end && b.whole:
+		// Its last word may be that a checksum does not match.
+		b.whole = false
+		if n, err := b.current.Read(make([]byte, 1)); n == 0 && errors.Is(err, blob.ErrChecksum) {
+			return 0, err
+		}
+		return 0, io.EOF
 	case b.next == b.end:
 		return 0, io.EOF
 	case b.end >= 0:
@@ -158,12 +167,12 @@ func (b *Body) read(p []byte) (int, error) {
 func (b *Body) recover(err error) error {
 	for {
 		switch {
+		case errors.Is(err, blob.ErrChecksum), errors.Is(err, errPlace):
+			return err
 		case b.next == b.end, err == io.EOF && b.end < 0:
 			return io.EOF
 		case err == io.EOF:
 			err = io.ErrUnexpectedEOF
-		case errors.Is(err, blob.ErrChecksum), errors.Is(err, errPlace):
-			return err
 		}
 		if b.ctx.Err() != nil {
 			return context.Cause(b.ctx)
@@ -213,7 +222,7 @@ func (b *Body) resume() (err error, fatal bool) {
 		}
 		return err, true
 	}
-	b.current = obj.Body
+	b.current, b.whole = obj.Body, b.end >= 0 && obj.Offset+obj.Length == b.end
 	if err := b.isSame(obj.Attrs); err != nil {
 		return err, true
 	}

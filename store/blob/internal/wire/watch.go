@@ -18,13 +18,23 @@ type watch struct {
 
 	mu    sync.Mutex
 	timer *time.Timer
-	cause *stalled // what it means when the timer fires now; nil at rest
+	phase phase
+	next  stalled  // what it means when the timer fires now; zero at rest
 	stall *stalled // what ended the exchange
-	ended bool
 
 	content sync.Mutex // held while the content of the request is read
 	over    bool       // nothing of it is read any more
 }
+
+// phase says whose clock runs. The transport may read the content of a request
+// on while the answer is there already.
+type phase uint8
+
+const (
+	asking phase = iota
+	answered
+	ended
+)
 
 func newWatch(cancel context.CancelCauseFunc) *watch {
 	w := &watch{cancel: cancel}
@@ -35,37 +45,38 @@ func newWatch(cancel context.CancelCauseFunc) *watch {
 func (w *watch) fire() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.ended || w.cause == nil {
-		return
+	if s := w.next; s.what != "" {
+		w.stall, w.next = &s, stalled{}
+		w.cancel(w.stall)
 	}
-	w.stall, w.cause = w.cause, nil
-	w.cancel(w.stall)
 }
 
-// wait lets the exchange end after d unless it goes on before.
-func (w *watch) wait(d time.Duration, what string) {
+// wait lets the exchange end as a stall after d unless it goes on before.
+func (w *watch) wait(p phase, d time.Duration, s stalled) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.ended {
-		w.cause = &stalled{what, d}
+	if w.phase == p {
+		w.next = s
 		w.timer.Reset(d)
 	}
 }
 
 // rest stops the clock.
-func (w *watch) rest() {
+func (w *watch) rest(p phase) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.timer.Stop()
-	w.cause = nil
+	if w.phase == p {
+		w.timer.Stop()
+		w.next = stalled{}
+	}
 }
 
-// end stops the clock for good.
-func (w *watch) end() {
+// enter stops the clock of the phase before.
+func (w *watch) enter(p phase) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.timer.Stop()
-	w.ended = true
+	w.next, w.phase = stalled{}, p
 }
 
 // abandon makes sure that the content of the request is not read any more: its
@@ -101,13 +112,13 @@ func (s *sending) Read(p []byte) (int, error) {
 	if s.w.over {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	s.w.rest()
+	s.w.rest(asking)
 	n, err := s.ReadCloser.Read(p)
 	s.left -= int64(n)
 	if err == io.EOF || s.left == 0 {
-		s.w.wait(s.retry.FirstByte, "the server did not answer")
+		s.w.wait(asking, s.retry.FirstByte, unanswered(s.retry))
 	} else {
-		s.w.wait(s.retry.Stall, "the server took nothing more")
+		s.w.wait(asking, s.retry.Stall, stalled{"the server took nothing more", s.retry.Stall})
 	}
 	return n, err
 }
@@ -115,7 +126,6 @@ func (s *sending) Read(p []byte) (int, error) {
 // receiving is the body of an answer.
 type receiving struct {
 	body   io.ReadCloser
-	sent   *watch // of the request
 	w      *watch
 	answer Answer
 	failed bool // the status is not a success
@@ -127,8 +137,8 @@ type receiving struct {
 	err   error
 }
 
-func (t *Transport) receive(r *http.Request, resp *http.Response, sent *watch) *receiving {
-	b := &receiving{body: resp.Body, sent: sent, w: newWatch(sent.cancel), stall: t.Retry.Stall}
+func (t *Transport) receive(r *http.Request, resp *http.Response, w *watch) *receiving {
+	b := &receiving{body: resp.Body, w: w, stall: t.Retry.Stall}
 	answer, told := r.Context().Value(answerKey{}).(Answer)
 	b.failed = resp.StatusCode >= 300
 	switch {
@@ -146,7 +156,6 @@ func (t *Transport) receive(r *http.Request, resp *http.Response, sent *watch) *
 		b.stall = min(b.stall, errorTime)
 	}
 	b.left = b.stall
-	b.w.rest()
 	return b
 }
 
@@ -158,9 +167,9 @@ func (b *receiving) Read(p []byte) (int, error) {
 		p = p[:min(int64(len(p)), b.limit+1)]
 	}
 	begin := time.Now()
-	b.w.wait(b.left, "the server sent nothing more")
+	b.w.wait(answered, b.left, stalled{"the server sent nothing more", b.stall})
 	n, err := b.body.Read(p)
-	b.w.rest()
+	b.w.rest(answered)
 	b.left -= time.Since(begin)
 	if err != nil {
 		b.err = err
@@ -177,7 +186,7 @@ func (b *receiving) Read(p []byte) (int, error) {
 		b.w.cancel(nil)
 	}
 	if b.err != nil {
-		b.w.end()
+		b.w.enter(ended)
 		b.w.cancel(nil)
 	}
 	return n, b.err
@@ -209,12 +218,12 @@ func (b *receiving) explain(err error) error {
 }
 
 func (b *receiving) Close() error {
-	b.w.end()
+	b.w.enter(ended)
 	if b.err == nil {
 		b.err = http.ErrBodyReadAfterClose
 	}
 	b.w.cancel(nil)
-	b.sent.abandon()
+	b.w.abandon()
 	return b.body.Close()
 }
 

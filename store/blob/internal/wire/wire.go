@@ -93,9 +93,9 @@ func (t *Transport) send(r *http.Request) (*http.Response, error) {
 			}
 		}
 	}
-	w.wait(t.Retry.FirstByte, "the server did not answer")
+	w.wait(asking, t.Retry.FirstByte, unanswered(&t.Retry))
 	resp, err := t.Base.RoundTrip(out)
-	w.end()
+	w.enter(answered)
 	if err != nil {
 		err = w.explain(err)
 		cancel(nil)
@@ -120,7 +120,9 @@ type stalled struct {
 	after time.Duration
 }
 
-func (e *stalled) Error() string        { return fmt.Sprintf("%s for %v", e.what, e.after) }
+func unanswered(r *blob.Retry) stalled { return stalled{"the server did not answer", r.FirstByte} }
+
+func (e *stalled) Error() string        { return fmt.Sprintf("stalled: %s for %v", e.what, e.after) }
 func (e *stalled) Is(target error) bool { return target == blob.ErrStalled }
 func (e *stalled) Timeout() bool        { return true }
 func (e *stalled) Temporary() bool      { return true }
