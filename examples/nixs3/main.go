@@ -60,6 +60,7 @@ type commands struct {
 
 	Verify verifyCommand `cmd:"" help:"Compare what a cache holds with what it claims."`
 	Repair repairCommand `cmd:"" help:"Mend a cache from other caches or a local store."`
+	Mirror mirrorCommand `cmd:"" help:"Copy to a cache what another has and it lacks, once or again and again."`
 	Sign   signCommand   `cmd:"" help:"Add signatures to paths of a cache, or drop those of a retired key."`
 
 	URL    urlCommand    `cmd:"" name:"url" help:"Explain an s3:// URL."`
