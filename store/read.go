@@ -8,8 +8,10 @@ import (
 	"sync"
 
 	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/codec"
 )
 
 // NAR opens the archive of a path, decompressed and verified while it is read.
@@ -38,7 +40,7 @@ func (c *Cache) OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadClos
 		cancel()
 		return nil, errors.Join(err, file.Close())
 	}
-	v := newVerifiedReader(info, c.contentSum(&info.PathInfo))
+	v := newVerifiedReader(fileClaims(info, file), c.contentSum(&info.PathInfo))
 	v.start(ctx, file, place.parallel)
 	return &openArchive{verifiedReader: v, cancel: cancel, leave: place.leave}, nil
 }
@@ -66,9 +68,10 @@ func (a *openArchive) Close() error {
 func (a *openArchive) Interrupt(err error) { a.fan.Fail(err) }
 
 // OpenCompressed opens the archive of a narinfo as it is stored: compressed,
-// and not verified. The caller has to verify it: a download that breaks off is
-// resumed even where nothing proves that the archive is the same. It holds a place among the archives that are read until it
-// is read to its end or closed.
+// and not verified; a Content-Encoding of its object is decoded. The caller has
+// to verify it: a download that breaks off is resumed even where nothing proves
+// that the archive is still the same. It holds a place among the archives that
+// are read until it is read to its end or closed.
 func (c *Cache) OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error) {
 	if err := c.trust(&info.PathInfo); err != nil {
 		return nil, err
@@ -82,12 +85,72 @@ func (c *Cache) OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.R
 		leave()
 		return nil, fmt.Errorf("archive of %s: %w", info.Path, err)
 	}
-	if info.FileSize > 0 && obj.Length >= 0 && obj.Length != info.FileSize {
+	file, err := c.openFile(info, obj)
+	if err != nil {
 		leave()
-		obj.Body.Close()
-		return nil, &SizeMismatchError{Path: info.Path, Key: info.URL, Field: "FileSize", Wanted: info.FileSize, Got: obj.Length}
+		return nil, errors.Join(err, obj.Body.Close())
 	}
-	return &transferBody{obj.Body, leave}, nil
+	return &transferBody{file, leave}, nil
+}
+
+// openFile returns the archive that an object holds.
+func (c *Cache) openFile(info *narinfo.NarInfo, obj *blob.Object) (io.ReadCloser, error) {
+	fits := info.FileSize <= 0 || obj.Length < 0 || obj.Length == info.FileSize
+	if !codec.HasEncoding(obj.ContentEncoding) {
+		if !fits {
+			return nil, &SizeMismatchError{Path: info.Path, Key: info.URL, Field: "FileSize", Wanted: info.FileSize, Got: obj.Length}
+		}
+		return obj.Body, nil
+	}
+	// Writers disagree on whether FileSize and FileHash are those of the
+	// archive or of the encoded object. The size of the object decides.
+	claims := *info
+	ofObject := info.FileSize > 0 && obj.Length == info.FileSize
+	var raw io.Reader = obj.Body
+	var check *fileCheck
+	if ofObject {
+		check = newFileCheck(&claims, obj.Body)
+		check.always()
+		raw = check
+	}
+	r, err := codec.NewContentReader(obj.ContentEncoding, raw, codec.ReaderOptions{MaxSize: fileLimit(&narinfo.NarInfo{PathInfo: info.PathInfo})})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", subject(info.Path, info.URL), err)
+	}
+	return &encodedFile{r: r, body: obj.Body, check: check}, nil
+}
+
+// encodedFile is an archive whose object has a Content-Encoding.
+type encodedFile struct {
+	r     io.ReadCloser
+	body  io.Closer
+	check *fileCheck // of the object; nil where the claims are about the archive
+}
+
+func (e *encodedFile) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	if err == io.EOF && e.check != nil {
+		if cerr := e.check.finish(); cerr != nil {
+			err = cerr
+		}
+	}
+	return n, err
+}
+
+func (e *encodedFile) Close() error { return errors.Join(e.r.Close(), e.body.Close()) }
+
+// fileClaims is info without the claims that are about an encoded object, which
+// has verified them itself.
+func fileClaims(info *narinfo.NarInfo, file io.Reader) *narinfo.NarInfo {
+	if t, ok := file.(*transferBody); ok {
+		file = t.ReadCloser
+	}
+	if e, ok := file.(*encodedFile); !ok || e.check == nil {
+		return info
+	}
+	bare := *info
+	bare.FileSize, bare.FileHash = 0, nixhash.Hash{}
+	return &bare
 }
 
 // transferBody gives its place back when it has been read to its end or is

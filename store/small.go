@@ -32,7 +32,10 @@ func (c *Cache) getSmall(ctx context.Context, key string, limit int64) ([]byte, 
 		return nil, attrs, err
 	}
 	defer r.Close()
-	data, err := io.ReadAll(r)
+	data, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("%w: expected at most %d bytes", blob.ErrTooLarge, limit)
+	}
 	if err != nil {
 		return nil, attrs, fmt.Errorf("%s in %s: %w", key, c, err)
 	}
@@ -41,14 +44,11 @@ func (c *Cache) getSmall(ctx context.Context, key string, limit int64) ([]byte, 
 
 // decodeObject decodes the Content-Encoding of an object.
 func (c *Cache) decodeObject(key string, attrs blob.Attrs, body io.Reader, o codec.ReaderOptions) (io.ReadCloser, error) {
-	name, err := codec.FromContentEncoding(attrs.ContentEncoding)
-	if err == nil {
-		var r io.ReadCloser
-		if r, _, err = codec.NewReaderDetect(name, body, o); err == nil {
-			return r, nil
-		}
+	r, err := codec.NewContentReader(attrs.ContentEncoding, body, o)
+	if err != nil {
+		return nil, fmt.Errorf("%s in %s: %w", key, c, err)
 	}
-	return nil, fmt.Errorf("%s in %s: %w", key, c, err)
+	return r, nil
 }
 
 // putSmall stores an object, encoded as the setting of its kind says.

@@ -280,6 +280,9 @@ func (t *transfer) prepareFrom(ctx context.Context, cancel context.CancelCauseFu
 		return nil, err
 	}
 	defer r.Close()
+	if opts.Encoded != nil {
+		opts.Encoded = fileClaims(opts.Encoded, r)
+	}
 	return t.dst.Prepare(ctx, n.info, interruptible(flow.CountReader(r, &t.done.fileBytes), cancel), opts)
 }
 

@@ -1,10 +1,15 @@
 package codec
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zlib"
 )
 
 // ContentEncoding returns the value of the HTTP header Content-Encoding for an
@@ -20,22 +25,111 @@ func ContentEncoding(name string) string {
 // FromContentEncoding returns the name of the codec that a Content-Encoding
 // means, [None] for an empty one. It knows the names that HTTP defines
 // (RFC 9110, section 8.4) and those of all codecs; "identity" and "aws-chunked",
-// which some servers keep from the upload, mean nothing. Unknown encodings, and
-// more than one of them, are errors.
+// which some servers keep from the upload, mean nothing. Unknown encodings are
+// errors, and so are several in a row, which [NewContentReader] decodes.
 func FromContentEncoding(value string) (string, error) {
-	name := None
+	names, err := contentEncodings(value)
+	switch {
+	case err != nil:
+		return "", err
+	case len(names) == 0:
+		return None, nil
+	case len(names) > 1:
+		return "", fmt.Errorf("Content-Encoding %q: %w: more than one encoding", value, errors.ErrUnsupported)
+	}
+	_, err = Lookup(names[0]) // deflate is no codec
+	return names[0], err
+}
+
+// HasEncoding reports whether a Content-Encoding names an encoding, even one that
+// is not known.
+func HasEncoding(value string) bool {
+	names, err := contentEncodings(value)
+	return len(names) > 0 || err != nil
+}
+
+// maxEncodings bounds the encodings of one object.
+const maxEncodings = 8
+
+// contentEncodings returns the names of the codecs of a Content-Encoding, in the
+// order in which they were applied.
+func contentEncodings(value string) ([]string, error) {
+	var names []string
 	for token := range strings.SplitSeq(value, ",") {
 		token = strings.ToLower(strings.TrimSpace(token))
 		if slices.Contains([]string{"", "identity", "aws-chunked", None}, token) {
 			continue
 		}
-		if name != None {
-			return "", fmt.Errorf("Content-Encoding %q: %w: more than one encoding", value, errors.ErrUnsupported)
+		if len(names) == maxEncodings {
+			return nil, fmt.Errorf("Content-Encoding: expected at most %d encodings, got more", maxEncodings)
 		}
-		name = strings.TrimPrefix(token, "x-")
-		if _, err := Lookup(name); err != nil {
-			return "", fmt.Errorf("Content-Encoding %q: %w", value, err)
+		name := strings.TrimPrefix(token, "x-")
+		if _, err := Lookup(name); err != nil && name != deflate {
+			return nil, fmt.Errorf("Content-Encoding %q: %w", value, err)
 		}
+		names = append(names, name)
 	}
-	return name, nil
+	return names, nil
+}
+
+// NewContentReader returns a reader of the content of r, which has a
+// Content-Encoding: one, none, or several in the order in which they were
+// applied. Like [NewReaderDetect], it believes the signature of the data before
+// the header. ReaderOptions.MaxSize helps codecs to choose their memory; the caller bounds
+// what it reads.
+func NewContentReader(value string, r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
+	names, err := contentEncodings(value)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) == 0 {
+		names = []string{None}
+	}
+	var c contentReader
+	for _, name := range slices.Backward(names) {
+		rc, err := newLayer(name, r, o)
+		if err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+		c.Reader, r = rc, rc
+		c.layers = append(c.layers, rc)
+	}
+	return &c, nil
+}
+
+func newLayer(name string, r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
+	if name == deflate {
+		return newDeflateReader(r)
+	}
+	rc, _, err := NewReaderDetect(name, r, o)
+	return rc, err
+}
+
+// deflate is an encoding of HTTP which Nix does not compress archives with.
+const deflate = "deflate"
+
+// newDeflateReader reads the zlib format, which HTTP means, and the bare deflate
+// format, which some servers send.
+func newDeflateReader(r io.Reader) (io.ReadCloser, error) {
+	br := bufio.NewReader(r)
+	head, _ := br.Peek(2) // a failing reader fails again below
+	if len(head) == 2 && head[0]&0x0f == 8 && (int(head[0])<<8|int(head[1]))%31 == 0 {
+		return zlib.NewReader(br)
+	}
+	return flate.NewReader(br), nil
+}
+
+// contentReader reads through several decoders.
+type contentReader struct {
+	io.Reader
+	layers []io.Closer
+}
+
+func (c *contentReader) Close() error {
+	var errs []error
+	for _, l := range slices.Backward(c.layers) {
+		errs = append(errs, l.Close())
+	}
+	c.layers = nil
+	return errors.Join(errs...)
 }

@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
 	"testing/iotest"
 
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zlib"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -241,6 +244,69 @@ func TestContentEncoding(t *testing.T) {
 	require.ErrorIs(t, err, errors.ErrUnsupported)
 	_, err = codec.FromContentEncoding("deflat")
 	require.ErrorIs(t, err, codec.ErrUnknown)
+}
+
+func TestContentReader(t *testing.T) {
+	text := bytes.Repeat([]byte("a text that is encoded "), 1000)
+	encode := func(data []byte, names ...string) []byte {
+		for _, name := range names {
+			var buf bytes.Buffer
+			switch name {
+			case "deflate":
+				w := zlib.NewWriter(&buf)
+				w.Write(data)
+				w.Close()
+			case "raw":
+				w, err := flate.NewWriter(&buf, 6)
+				require.NoError(t, err)
+				w.Write(data)
+				w.Close()
+			default:
+				w, err := codec.NewWriter(name, &buf, codec.WriterOptions{})
+				require.NoError(t, err)
+				_, err = w.Write(data)
+				require.NoError(t, errors.Join(err, w.Close()))
+			}
+			data = buf.Bytes()
+		}
+		return data
+	}
+	for _, tt := range []struct {
+		value   string
+		encoded []byte
+	}{
+		{"", text},
+		{"identity", text},
+		{"gzip", encode(text, "gzip")},
+		{"x-gzip", encode(text, "gzip")},
+		{"br", encode(text, "br")},
+		{"ZSTD", encode(text, "zstd")},
+		{"deflate", encode(text, "deflate")},
+		{"deflate", encode(text, "raw")},
+		{"gzip, zstd", encode(text, "gzip", "zstd")},
+		{"br,gzip,deflate", encode(text, "br", "gzip", "deflate")},
+		{"aws-chunked, xz", encode(text, "xz")},
+		{"", encode(text, "zstd")}, // the server lost the header
+		{"gzip", text[:0]},         // checked below: nothing is not gzip
+		{"gzip, gzip", encode(text, "gzip", "gzip")},
+	} {
+		t.Run(fmt.Sprintf("%q", tt.value), func(t *testing.T) {
+			r, err := codec.NewContentReader(tt.value, bytes.NewReader(tt.encoded), codec.ReaderOptions{})
+			if len(tt.encoded) == 0 {
+				require.Error(t, err)
+				return
+			}
+			require.NoError(t, err)
+			got, err := io.ReadAll(r)
+			require.NoError(t, err)
+			require.Equal(t, text, got)
+			require.NoError(t, r.Close())
+		})
+	}
+	for _, value := range []string{"deflat", "gzip, what", strings.Repeat("gzip,", 9)} {
+		_, err := codec.NewContentReader(value, bytes.NewReader(text), codec.ReaderOptions{})
+		require.Error(t, err, value)
+	}
 }
 
 func unhex(t testing.TB, s string) []byte {
