@@ -101,7 +101,6 @@ func (c *copier) begin(ctx context.Context, g closure) (*Session, error) {
 // send transfers the nodes. Then it looks for the references that were found at
 // the destination, and transfers those that are gone.
 func (c *copier) send(ctx context.Context, g closure, todo []*node) error {
-	sent := map[storepath.Path]bool{}
 	for round := 0; ; round++ {
 		if err := c.transfer(ctx, todo); err != nil {
 			return err
@@ -109,10 +108,7 @@ func (c *copier) send(ctx context.Context, g closure, todo []*node) error {
 		if c.opts.DryRun {
 			return nil
 		}
-		for _, n := range todo {
-			sent[n.info.Path] = true
-		}
-		gone, err := c.gone(ctx, g, todo, sent)
+		gone, err := c.gone(ctx, g, todo)
 		if err != nil || len(gone) == 0 {
 			return err
 		}
@@ -130,14 +126,14 @@ func (c *copier) transfer(ctx context.Context, todo []*node) error {
 
 // gone returns the nodes that were found at the destination, to which a
 // published one refers, and that are there no more.
-func (c *copier) gone(ctx context.Context, g closure, published []*node, sent map[storepath.Path]bool) ([]*node, error) {
+func (c *copier) gone(ctx context.Context, g closure, published []*node) ([]*node, error) {
 	relied := map[storepath.Path]*node{}
 	for _, n := range published {
 		if !n.published {
 			continue
 		}
 		for _, ref := range n.info.References {
-			if r := g[ref]; r != nil && r.present && !sent[ref] {
+			if r := g[ref]; r != nil && r.present {
 				r.user = n.info.Path
 				relied[ref] = r
 			}

@@ -1,0 +1,224 @@
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/klauspost/compress/zlib"
+	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/nixhash"
+	"example.com/nixs3/store"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/fileblob"
+	"example.com/nixs3/store/blob/memblob"
+	"example.com/nixs3/store/layout"
+	"example.com/nixs3/store/storetest"
+)
+
+// keeping is a store that refuses to overwrite an archive, in the way of a
+// status, and that vouches for no bytes.
+func keeping(b blob.Bucket, status int) blob.Bucket {
+	return blob.Intercept(withoutChecksums(b), func(ctx context.Context, call *blob.Call, do func(context.Context) error) error {
+		if (call.Op == "Put" || call.Op == "Commit" || call.Op == "Copy") && layout.KindOf(call.Key) == layout.Archive {
+			if _, err := b.Head(ctx, call.Key); err == nil {
+				return refusal(call.Key, status)
+			}
+		}
+		return do(ctx)
+	})
+}
+
+// refusal is the error of a driver for a status.
+func refusal(key string, status int) error {
+	e := &blob.Error{Op: "Put", Key: key, Status: status, Err: fmt.Errorf("status %d", status)}
+	switch status {
+	case http.StatusForbidden:
+		e.Err = blob.ErrAccessDenied
+	case http.StatusPreconditionFailed:
+		e.Err = blob.ErrPrecondition
+	}
+	return e
+}
+
+func withoutChecksums(b blob.Bucket) blob.Bucket {
+	return blob.Intercept(b, func(ctx context.Context, call *blob.Call, do func(context.Context) error) error {
+		err := do(ctx)
+		call.Attrs.SHA256 = nil
+		return err
+	})
+}
+
+// Storing an archive again where the store keeps the first one is no failure, if
+// that has the right bytes.
+func TestArchivesThatTheStoreKeeps(t *testing.T) {
+	for _, size := range []int{100, 200 << 10} {
+		for _, status := range []int{403, 405, 409, 412} {
+			for _, kept := range []string{"whole", "zeros", "short"} {
+				t.Run(fmt.Sprintf("%d bytes, %d, %s", size, status, kept), func(t *testing.T) {
+					o := independent(t, 1, size)[0]
+					made := add(t, newCache(t, memblob.New(), store.Settings{Compression: "none"}), o, store.AddOptions{})
+					content := map[string][]byte{
+						"whole": o.archive, "zeros": make([]byte, len(o.archive)), "short": o.archive[:50],
+					}[kept]
+					b := memblob.New()
+					_, err := b.Put(t.Context(), made.URL, bytes.NewReader(content), blob.PutOptions{})
+					require.NoError(t, err)
+					c := newCache(t, keeping(b, status), store.Settings{Compression: "none"})
+					_, err = c.Add(t.Context(), o.info, bytes.NewReader(o.archive), store.AddOptions{})
+					if kept == "whole" {
+						require.NoError(t, err)
+						require.Equal(t, 1, requireSound(t, b).Paths)
+						return
+					}
+					require.Error(t, err)
+					_, err = c.NarInfo(t.Context(), o.info.Path)
+					require.ErrorIs(t, err, store.ErrNotFound)
+				})
+			}
+		}
+	}
+}
+
+// An interrupted copy to a store that keeps archives is finished by the next
+// one, and two paths may share an archive.
+func TestCopyToAStoreThatKeepsArchives(t *testing.T) {
+	lib, user, top := smallClosure(t)
+	twin := object{with2(lib.info, madeUpPath(77, "twin")), lib.archive}
+	objects := []object{lib, user, top, twin}
+	src, _ := fill(t, objects, store.Settings{})
+	for _, status := range []int{403, 405, 409, 412} {
+		b := memblob.New()
+		dst := keeping(b, status)
+		broken := storetest.NewFaultBucket(dst, func(op storetest.Operation) storetest.Fault {
+			if layout.KindOf(op.Key) == layout.NarInfo && op.Op == "Put" {
+				return storetest.Fault{Kind: storetest.FaultError}
+			}
+			return storetest.Fault{}
+		})
+		_, err := store.Copy(t.Context(), newCache(t, broken, store.Settings{}), src, paths(objects), store.CopyOptions{})
+		require.Error(t, err)
+		_, err = store.Copy(t.Context(), newCache(t, dst, store.Settings{}), src, paths(objects), store.CopyOptions{})
+		require.NoError(t, err, status)
+		require.Equal(t, len(objects), requireSound(t, b).Paths)
+	}
+}
+
+// The size of an object says nothing about its bytes.
+func TestPresenceIsNotSize(t *testing.T) {
+	for _, size := range []int{100, 200 << 10} {
+		o := independent(t, 1, size)[0]
+		made := add(t, newCache(t, memblob.New(), store.Settings{Compression: "none"}), o, store.AddOptions{})
+		zeros := make([]byte, len(o.archive))
+		digest, wrong := sha256.Sum256(o.archive), sha256.Sum256(zeros)
+		for _, tt := range []struct {
+			name     string
+			present  []byte
+			vouches  *[32]byte
+			settings store.Settings
+			sent     bool
+			broken   bool
+		}{
+			{name: "zeros of the right size", present: zeros, sent: true},
+			{name: "zeros with their own checksum", present: zeros, vouches: &wrong, sent: true},
+			{name: "the archive with its checksum", present: o.archive, vouches: &digest},
+			{name: "the archive without a checksum", present: o.archive, sent: true},
+			{name: "zeros where sizes are trusted", present: zeros, settings: store.Settings{TrustSizes: true}, broken: true},
+		} {
+			t.Run(fmt.Sprintf("%s, %d bytes", tt.name, size), func(t *testing.T) {
+				b := memblob.New()
+				_, err := b.Put(t.Context(), made.URL, bytes.NewReader(tt.present), blob.PutOptions{SHA256: tt.vouches})
+				require.NoError(t, err)
+				log := storetest.NewFaultBucket(b, nil)
+				tt.settings.Compression = "none"
+				add(t, newCache(t, log, tt.settings), o, store.AddOptions{})
+				sent := 0
+				for _, op := range log.Log() {
+					if op.Op == "Put" && op.Key == made.URL && op.Err == nil {
+						sent++
+					}
+				}
+				require.Equal(t, tt.sent, sent == 1)
+				_, err = storetest.CheckCache(t.Context(), b, storetest.CheckOptions{})
+				require.Equal(t, tt.broken, err != nil)
+			})
+		}
+	}
+	t.Run("a directory", func(t *testing.T) {
+		o := independent(t, 1, 200<<10)[0]
+		b, err := fileblob.Open(t.TempDir(), fileblob.Options{})
+		require.NoError(t, err)
+		c := newCache(t, b, store.Settings{Compression: "none"})
+		made := add(t, newCache(t, memblob.New(), store.Settings{Compression: "none"}), o, store.AddOptions{})
+		_, err = b.Put(t.Context(), made.URL, bytes.NewReader(make([]byte, len(o.archive))), blob.PutOptions{})
+		require.NoError(t, err)
+		add(t, c, o, store.AddOptions{})
+		requireSound(t, b)
+	})
+}
+
+// TestEncodedArchives reads and copies archives whose objects have a
+// Content-Encoding, whichever bytes FileSize and FileHash describe.
+func TestEncodedArchives(t *testing.T) {
+	o := newObject(t, 1, []byte(strings.Repeat("text ", 1000)))
+	for _, encoding := range []string{"gzip", "zstd", "br", "deflate", "gzip, zstd", "br,deflate,gzip", "x-gzip"} {
+		for _, compression := range []string{"none", "xz", "zstd"} {
+			file := encode(t, compression, o.archive)
+			stored := file
+			for name := range strings.SplitSeq(encoding, ",") {
+				stored = encodeContent(t, strings.TrimSpace(name), stored)
+			}
+			for claims, of := range map[string][]byte{"object": stored, "archive": file, "nothing": nil} {
+				t.Run(fmt.Sprintf("%s of %s, claims of the %s", encoding, compression, claims), func(t *testing.T) {
+					info := &narinfo.NarInfo{PathInfo: *o.info, URL: "nar/x.nar", Compression: narinfo.Compression(compression)}
+					if of != nil {
+						info.FileSize, info.FileHash = int64(len(of)), nixhash.Sum(nixhash.SHA256, of)
+					}
+					b := memblob.New()
+					_, err := b.Put(t.Context(), info.URL, bytes.NewReader(stored), blob.PutOptions{ContentEncoding: encoding})
+					require.NoError(t, err)
+					text, err := info.MarshalText()
+					require.NoError(t, err)
+					_, err = b.Put(t.Context(), layout.NarInfoKey(info.Path.HashPart()), bytes.NewReader(text), blob.PutOptions{})
+					require.NoError(t, err)
+					c := newCache(t, b, store.Settings{})
+					require.NoError(t, readAll(t, c, info.Path))
+					for _, verify := range []store.Verification{store.VerifyContents, store.VerifyFiles} {
+						for _, to := range []narinfo.Compression{"", "gzip"} {
+							dst := memblob.New()
+							_, err := store.Copy(t.Context(), newCache(t, dst, store.Settings{Compression: to}), c, paths([]object{o}), store.CopyOptions{Verify: verify})
+							require.NoError(t, err)
+							require.Equal(t, 1, requireSound(t, dst).Paths)
+						}
+					}
+					// A changed byte is never read as the archive.
+					broken := bytes.Clone(stored)
+					broken[len(broken)/2] ^= 1
+					_, err = b.Put(t.Context(), info.URL, bytes.NewReader(broken), blob.PutOptions{ContentEncoding: encoding})
+					require.NoError(t, err)
+					if of != nil {
+						require.Error(t, readAll(t, c, info.Path))
+					}
+				})
+			}
+		}
+	}
+}
+
+func encodeContent(t *testing.T, name string, data []byte) []byte {
+	if name != "deflate" {
+		return encode(t, strings.TrimPrefix(name, "x-"), data)
+	}
+	var buf bytes.Buffer
+	w := zlib.NewWriter(&buf)
+	_, err := w.Write(data)
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	return buf.Bytes()
+}
