@@ -101,14 +101,16 @@ func (c *copier) begin(ctx context.Context, g closure) (*Session, error) {
 // send transfers the nodes. Then it looks for the references that were found at
 // the destination, and transfers those that are gone.
 func (c *copier) send(ctx context.Context, g closure, todo []*node) error {
+	var all []*node
 	for round := 0; ; round++ {
 		if err := c.transfer(ctx, todo); err != nil {
 			return err
 		}
+		all = append(all, todo...)
 		if c.opts.DryRun {
 			return nil
 		}
-		gone, err := c.gone(ctx, g, todo)
+		gone, err := c.gone(ctx, g, all)
 		if err != nil || len(gone) == 0 {
 			return err
 		}
