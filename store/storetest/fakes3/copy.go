@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/xml"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,7 +14,8 @@ import (
 
 // copySource finds the object that a request copies.
 func (s *Server) copySource(r *http.Request) (*object, *apiError) {
-	path, err := url.PathUnescape(strings.TrimPrefix(r.Header.Get("X-Amz-Copy-Source"), "/"))
+	source, query, _ := strings.Cut(r.Header.Get("X-Amz-Copy-Source"), "?")
+	path, err := url.PathUnescape(strings.TrimPrefix(source, "/"))
 	bucketName, key, ok := strings.Cut(path, "/")
 	if err != nil || !ok || key == "" {
 		return nil, newError(http.StatusBadRequest, "InvalidArgument", "Copy Source must mention the source bucket and key: sourcebucket/sourcekey")
@@ -23,11 +23,16 @@ func (s *Server) copySource(r *http.Request) (*object, *apiError) {
 	if s.store.region(bucketName) == "" {
 		return nil, errNoSuchBucket
 	}
-	o := s.store.find(bucketName, key)
-	if o == nil {
-		return nil, errNoSuchKey
+	o, err := s.store.findVersion(bucketName, key, strings.TrimPrefix(query, "versionId="))
+	if err != nil {
+		return nil, asAPIError(err)
 	}
-	if want := r.Header.Get("X-Amz-Copy-Source-If-Match"); want != "" && strings.Trim(want, `"`) != strings.Trim(o.etag, `"`) {
+	if o.generate != nil {
+		copied := *o
+		copied.body, copied.generate = o.generate(key), nil
+		o = &copied
+	}
+	if want := r.Header.Get("X-Amz-Copy-Source-If-Match"); want != "" && strings.Trim(want, `"`) != strings.Trim(o.etag(), `"`) {
 		return nil, errPrecondition
 	}
 	return o, nil
@@ -39,21 +44,26 @@ func (s *Server) copyObject(w http.ResponseWriter, r *http.Request, req *Request
 	if fail != nil {
 		return fail
 	}
+	onto := strings.TrimPrefix(r.Header.Get("X-Amz-Copy-Source"), "/")
+	if s.opts.SelfCopyIgnored && onto == req.Bucket+"/"+(&url.URL{Path: req.Key}).EscapedPath() {
+		writeCopyResult(w, "CopyObjectResult", source.etag(), source)
+		return nil
+	}
 	copied := *source
+	copied.version = ""
 	copied.modified = s.opts.Now()
 	if strings.EqualFold(r.Header.Get("X-Amz-Metadata-Directive"), "REPLACE") {
 		request := make(map[string]string)
 		for name := range r.Header {
 			request[name] = r.Header.Get(name)
 		}
-		copied.header = objectHeader(request)
-	} else {
-		copied.header = maps.Clone(source.header)
+		copied.header = s.store.objectHeader(request)
 	}
 	if err := s.store.replace(req.Bucket, req.Key, &copied, conditions(r.Header)); err != nil {
 		return err
 	}
-	writeCopyResult(w, "CopyObjectResult", copied.etag, &copied)
+	setVersion(w, &copied)
+	writeCopyResult(w, "CopyObjectResult", copied.etag(), &copied)
 	return nil
 }
 

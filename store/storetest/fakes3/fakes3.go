@@ -1,21 +1,24 @@
 // Package fakes3 is an S3 server in this process that is as strict as the real
-// ones, and as ill-mannered when told to be. Tests use it through
-// storetest.NewS3, programs that need a throw-away bucket through [Start].
+// ones, and as ill-mannered as the options say. Tests use it through
+// storetest.NewS3; programs that need a bucket for a while use [Start].
 //
-// gofakes3 speaks the protocol to a store in memory. In front of it stands what
-// it leaves out, and what breaks clients in practice:
+// gofakes3 speaks the protocol to a store in memory. This package adds what it
+// lacks and what breaks clients in practice:
 //
-//   - every signature (SigV4, in headers, presigned URLs and chunks) is
-//     verified, also as it arrives behind a proxy that rewrites headers;
-//   - payload digests, checksums, trailers and Content-MD5 are verified, or
-//     refused as servers do that do not know them;
-//   - conditional writes, part sizes, ETags, pages and the 403 for missing keys
-//     of a bucket that may not be listed are those of S3;
-//   - [Fault] fails the N-th request of a kind: an error, a reset, a body cut
-//     short, an answer that gets lost after the work was done.
+//   - Every signature (SigV4 in headers, presigned URLs and chunks) is verified,
+//     also if a proxy rewrites headers on the way.
+//   - Payload digests, checksums, trailers and Content-MD5 are verified, or
+//     refused as by servers that do not know them. A checksum is kept and comes
+//     back with HEAD.
+//   - Conditional writes and deletes, part sizes, ETags, pages, versions and the
+//     403 for missing keys of a bucket that may not be listed are those of S3.
+//     [MinIO], [VersityGW] and [RadosGW] return the options for what these
+//     servers do otherwise.
+//   - [Fault] fails the N-th request of a kind: with an error, a reset, a body
+//     that is cut, or an answer that is lost after the work was done.
 //
-// Every request is logged and counted, for assertions. Objects live in memory
-// and are gone with the server.
+// Every request is logged and counted. Objects are in memory and are gone with
+// the server; [Server.PutGenerated] stores very many.
 package fakes3
 
 import (
@@ -67,13 +70,34 @@ type Options struct {
 	// bucket's with 301, not with 400.
 	RedirectRegion bool
 
-	Conditions Conditions // what becomes of conditional writes
+	// Conditions is how conditional writes are treated. The others concern one
+	// operation; the less friendly of the two holds. See also MinIO, VersityGW
+	// and RadosGW.
+	Conditions              Conditions
+	DeleteConditions        Conditions // of DeleteObject and DeleteObjects
+	DeleteObjectsConditions Conditions
+	CopyConditions          Conditions // of CopyObject, on the destination
+	CompleteConditions      Conditions // of CompleteMultipartUpload
+
+	UnquotedIfMatch   bool // If-Match with a quoted ETag never holds
+	SelfCopyIgnored   bool // a copy of an object onto itself changes nothing
+	UploadPrefixIsKey bool // ListMultipartUploads yields the uploads of one key
+	IgnoreChecksums   bool // x-amz-checksum-* are neither verified nor kept
+	NoOverwrite       int  // the status that refuses to overwrite an object; 0 permits it
+
+	// Versioned makes buckets keep versions: a delete leaves a marker, and
+	// only one that names a version removes it for good.
+	Versioned bool
 
 	MinPartSize int64 // of all parts but the last; default 5 MiB
 	PageSize    int   // most keys of one page of a listing; default 1,000
 	MaxInFlight int   // more requests at a time answer 503 SlowDown; 0 means no limit
 
 	Latency time.Duration // added to every request
+
+	// LogLimit is the number of requests that the log keeps, the newest; 0
+	// keeps all. The counts do not depend on it.
+	LogLimit int
 
 	// Now is the server's clock, nil is time.Now.
 	Now func() time.Time
@@ -86,15 +110,6 @@ const (
 	NoAccess Access = iota
 	ReadAccess
 	FullAccess
-)
-
-// Conditions is what a server makes of If-Match and If-None-Match on writes.
-type Conditions uint8
-
-const (
-	HonourConditions Conditions = iota
-	IgnoreConditions            // as if they were not there
-	RefuseConditions            // 501 NotImplemented
 )
 
 // Server is a running fake S3. All methods may be called at any time and by
@@ -114,7 +129,9 @@ type Server struct {
 	mu          sync.Mutex
 	credentials []Credentials
 	faults      []*armed
-	requests    []*Request
+	requests    []*Request // the newest LogLimit
+	received    int        // requests since the log was reset
+	counts      map[Op]int
 	connections int
 	inFlight    int
 	maxInFlight int
@@ -137,6 +154,7 @@ func Start(opts Options) (*Server, error) {
 		store:       newStore(opts),
 		credentials: opts.Credentials,
 		closing:     make(chan struct{}),
+		counts:      make(map[Op]int),
 	}
 	for _, name := range opts.Buckets {
 		if err := s.AddBucket(name, opts.Region); err != nil {

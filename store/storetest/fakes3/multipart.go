@@ -55,7 +55,7 @@ func (s *store) CreateMultipartUpload(bucketName, key string, meta map[string]st
 	}
 	s.uploadID++
 	id := gofakes3.UploadID(fmt.Sprintf("upload+%06d/=", s.uploadID)) // as awkward in a query as those of S3
-	b.uploads[id] = &upload{id: id, key: key, header: objectHeader(meta), initiated: s.opts.Now(), parts: make(map[int]*part)}
+	b.uploads[id] = &upload{id: id, key: key, header: s.objectHeader(meta), initiated: s.opts.Now(), parts: make(map[int]*part)}
 	return id, nil
 }
 
@@ -132,7 +132,7 @@ func (s *store) ListMultipartUploads(bucketName string, marker *gofakes3.UploadL
 		result.KeyMarker, result.UploadIDMarker = marker.Object, marker.UploadID
 	}
 	for _, u := range b.sortedUploads() {
-		if !strings.HasPrefix(u.key, prefix.Prefix) || marker != nil && !u.after(marker) {
+		if !strings.HasPrefix(u.key, prefix.Prefix) || s.opts.UploadPrefixIsKey && u.key != prefix.Prefix || marker != nil && !u.after(marker) {
 			continue
 		}
 		if int64(len(result.Uploads)) == limit {
@@ -182,8 +182,8 @@ func (s *store) complete(bucketName, key string, id gofakes3.UploadID, wanted []
 	for _, p := range parts {
 		body = append(body, p.body...)
 	}
-	o := &object{body: body, etag: multipartETag(parts), modified: s.opts.Now(), header: u.header}
-	if err := b.replace(key, o, conditions); err != nil {
+	o := &object{body: body, size: size, sum: multipartSum(parts), parts: len(parts), modified: s.opts.Now(), header: u.header}
+	if err := s.put(b, key, o, conditions); err != nil {
 		return nil, err
 	}
 	delete(b.uploads, id)
@@ -222,11 +222,12 @@ func (s *Server) completeUpload(w http.ResponseWriter, r *http.Request, req *Req
 		return err
 	}
 	w.Header().Set("Content-Type", "application/xml")
+	setVersion(w, o)
 	writeXML(w, struct {
 		XMLName xml.Name `xml:"CompleteMultipartUploadResult"`
 		gofakes3.CompleteMultipartUploadResult
 	}{CompleteMultipartUploadResult: gofakes3.CompleteMultipartUploadResult{
-		Location: s.Endpoint() + r.URL.EscapedPath(), Bucket: req.Bucket, Key: req.Key, ETag: o.etag,
+		Location: s.Endpoint() + r.URL.EscapedPath(), Bucket: req.Bucket, Key: req.Key, ETag: o.etag(),
 	}})
 	return nil
 }

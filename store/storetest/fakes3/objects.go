@@ -3,11 +3,9 @@ package fakes3
 import (
 	"bytes"
 	"crypto/md5"
-	"maps"
+	"iter"
 	"net/http"
 	"slices"
-
-	"github.com/johannesboyne/gofakes3"
 )
 
 // Object is a stored object, as the server knows it.
@@ -33,7 +31,7 @@ func (s *Server) Object(bucket, key string) (Object, bool) {
 	for name, value := range o.header {
 		header.Set(name, value)
 	}
-	return Object{Body: o.body, ETag: o.etag, Header: header}, true
+	return Object{Body: o.contents(key), ETag: o.etag(), Header: header}, true
 }
 
 // PutObject stores an object without asking for permission, over what is there.
@@ -45,14 +43,30 @@ func (s *Server) PutObject(bucket, key string, body []byte, header http.Header) 
 			request[cacheHeader] = header.Get(name)
 		}
 	}
-	sum := md5.Sum(body)
-	o := &object{body: bytes.Clone(body), etag: gofakes3.FormatETag(sum[:]), modified: s.opts.Now(), header: objectHeader(request)}
+	o := s.store.newObject(bytes.Clone(body), s.store.objectHeader(request))
 	return s.store.replace(bucket, key, o, nil)
+}
+
+// PutGenerated stores objects, given by key and size, without asking for
+// permission. Their bodies are not kept: body computes one with every read, from
+// several goroutines at once, and must return the same bytes of that size for a
+// key each time. The ETag depends on the key alone. An object takes about
+// 230 bytes.
+func (s *Server) PutGenerated(bucket string, objects iter.Seq2[string, int64], body func(key string) []byte) error {
+	header := s.store.objectHeader(nil)
+	now := s.opts.Now()
+	for key, size := range objects {
+		o := &object{generate: body, size: size, sum: md5.Sum([]byte(key)), parts: 1, modified: now, header: header}
+		if err := s.store.replace(bucket, key, o, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // DeleteObject removes an object without asking for permission.
 func (s *Server) DeleteObject(bucket, key string) error {
-	_, err := s.store.DeleteMulti(bucket, key)
+	_, err := s.store.remove(bucket, key, "", nil)
 	return err
 }
 
@@ -64,7 +78,7 @@ func (s *Server) Keys(bucket string) []string {
 	if b == nil {
 		return nil
 	}
-	return slices.Sorted(maps.Keys(b.objects))
+	return slices.Concat(b.keys.blocks...)
 }
 
 // Uploads returns the keys of the multipart uploads in a bucket that are

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 )
@@ -34,6 +33,8 @@ const (
 	CreateBucket            Op = "CreateBucket"
 	DeleteBucket            Op = "DeleteBucket"
 	GetBucketLocation       Op = "GetBucketLocation"
+	GetBucketVersioning     Op = "GetBucketVersioning"
+	ListObjectVersions      Op = "ListObjectVersions"
 	Unsupported             Op = "Unsupported" // what the server does not know
 )
 
@@ -63,7 +64,7 @@ type Request struct {
 	Fault  *Fault // that was injected, nil for none
 }
 
-// Requests returns a copy of the log, in the order of arrival.
+// Requests returns a copy of the log in the order of arrival.
 func (s *Server) Requests() []Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,25 +75,26 @@ func (s *Server) Requests() []Request {
 	return log
 }
 
-// Count returns how many requests of the operations there were; of all without
-// an argument.
+// Count returns the number of requests of the operations, or of all without an
+// argument.
 func (s *Server) Count(ops ...Op) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(ops) == 0 {
+		return s.received
+	}
 	n := 0
-	for _, r := range s.Requests() {
-		if len(ops) == 0 || slices.Contains(ops, r.Op) {
-			n++
-		}
+	for _, op := range ops {
+		n += s.counts[op]
 	}
 	return n
 }
 
-// Counts returns how many requests there were of each operation.
+// Counts returns the number of requests of each operation.
 func (s *Server) Counts() map[Op]int {
-	counts := make(map[Op]int)
-	for _, r := range s.Requests() {
-		counts[r.Op]++
-	}
-	return counts
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.counts)
 }
 
 // ResetLog forgets all requests. Indexes and the other counts begin again.
@@ -100,6 +102,8 @@ func (s *Server) ResetLog() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = nil
+	s.received = 0
+	clear(s.counts)
 	s.connections = 0
 	s.maxInFlight = s.inFlight
 }
@@ -159,6 +163,10 @@ func operation(r *Request) Op {
 		return pick(r, map[string]Op{"GET": ListMultipartUploads})
 	case r.Key == "" && has("location"):
 		return pick(r, map[string]Op{"GET": GetBucketLocation})
+	case r.Key == "" && has("versioning"):
+		return pick(r, map[string]Op{"GET": GetBucketVersioning})
+	case r.Key == "" && has("versions"):
+		return pick(r, map[string]Op{"GET": ListObjectVersions})
 	case r.Key == "" && has("delete"):
 		return pick(r, map[string]Op{"POST": DeleteObjects})
 	case r.Key == "" && r.Query.Get("list-type") == "2":
@@ -188,7 +196,7 @@ func pick(r *Request, byMethod map[string]Op) Op {
 // subresource that it does not would otherwise read as another operation.
 func knownQuery(name string) bool {
 	switch strings.ToLower(name) {
-	case "uploads", "uploadid", "partnumber", "location", "delete", "x-id",
+	case "uploads", "uploadid", "partnumber", "location", "delete", "x-id", "versionid", "versions", "versioning", "version-id-marker",
 		"list-type", "prefix", "delimiter", "start-after", "continuation-token", "marker", "max-keys", "encoding-type", "fetch-owner",
 		"key-marker", "upload-id-marker", "max-uploads", "max-parts", "part-number-marker":
 		return true

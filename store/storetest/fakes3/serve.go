@@ -51,7 +51,12 @@ func (s *Server) begin(r *http.Request) (*Request, *Fault, *apiError) {
 	default:
 	}
 	s.handlers.Add(1)
-	req.Index = len(s.requests)
+	req.Index = s.received
+	s.received++
+	s.counts[req.Op]++
+	if s.opts.LogLimit > 0 && len(s.requests) == s.opts.LogLimit {
+		s.requests = s.requests[1:]
+	}
 	s.requests = append(s.requests, req)
 	s.inFlight++
 	s.maxInFlight = max(s.maxInFlight, s.inFlight)
@@ -144,13 +149,16 @@ func (s *Server) handle(rw *response, r *http.Request, req *Request) error {
 	if fail := s.authorize(req, g, access); fail != nil {
 		return fail
 	}
-	if fail := s.checkConditions(r); fail != nil {
+	if fail := s.checkConditions(r, req.Op); fail != nil {
 		return fail
 	}
 	if r.Method == http.MethodPut || r.Method == http.MethodPost {
 		if fail := s.readPayload(r, req.Op, g); fail != nil {
 			return fail
 		}
+	}
+	if s.overwrites(req) {
+		return newError(s.opts.NoOverwrite, "ObjectAlreadyExists", "The object exists and cannot be overwritten.")
 	}
 	switch req.Op {
 	case CompleteMultipartUpload:
@@ -159,6 +167,14 @@ func (s *Server) handle(rw *response, r *http.Request, req *Request) error {
 		return s.copyObject(rw, r, req)
 	case UploadPartCopy:
 		return s.copyPart(rw, r, req)
+	case DeleteObject:
+		return s.deleteObject(rw, r, req)
+	case DeleteObjects:
+		return s.deleteObjects(rw, r, req)
+	case ListObjectVersions:
+		return s.listVersions(rw, req)
+	case GetBucketVersioning:
+		return s.bucketVersioning(rw)
 	case GetBucketLocation:
 		return s.bucketLocation(rw, req)
 	case HeadBucket:
@@ -169,6 +185,9 @@ func (s *Server) handle(rw *response, r *http.Request, req *Request) error {
 		}
 	case GetObject, HeadObject:
 		rw.ifMatch = r.Header.Get("If-Match")
+		if version := req.Query.Get("versionId"); version != "" {
+			selectVersion(r, version)
+		}
 	}
 	s.protocol.ServeHTTP(rw, r)
 	return nil
@@ -202,14 +221,14 @@ func (s *Server) authorize(req *Request, g *signature, access Access) *apiError 
 	}
 	switch req.Op {
 	case GetObject, HeadObject:
-		if s.opts.Unlistable && s.store.find(req.Bucket, req.Key) == nil {
+		if s.opts.Unlistable && s.store.find(req.Bucket, req.Key) == nil && !req.Query.Has("versionId") {
 			return errAccessDenied
 		}
-	case ListObjects, ListObjectsV2, HeadBucket:
+	case ListObjects, ListObjectsV2, ListObjectVersions, HeadBucket:
 		if s.opts.Unlistable {
 			return errAccessDenied
 		}
-	case GetBucketLocation:
+	case GetBucketLocation, GetBucketVersioning:
 	default:
 		if access != FullAccess {
 			return errAccessDenied
@@ -234,20 +253,6 @@ func (s *Server) checkRegion(g *signature, region string) *apiError {
 	fail.Region = region
 	fail.header = http.Header{"X-Amz-Bucket-Region": {region}}
 	return fail
-}
-
-// checkConditions does with the conditions of a write what the server is told
-// to.
-func (s *Server) checkConditions(r *http.Request) *apiError {
-	if s.opts.Conditions == HonourConditions || r.Method == http.MethodGet || r.Method == http.MethodHead || conditions(r.Header) == nil {
-		return nil
-	}
-	if s.opts.Conditions == RefuseConditions {
-		return errNotImplemented
-	}
-	r.Header.Del("If-Match")
-	r.Header.Del("If-None-Match")
-	return nil
 }
 
 func (s *Server) bucketLocation(w http.ResponseWriter, req *Request) error {

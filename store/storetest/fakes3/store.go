@@ -4,13 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"crypto/md5"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"slices"
-	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -26,22 +24,50 @@ type store struct {
 	mu       sync.RWMutex
 	buckets  map[string]*bucket
 	uploadID int
+	versions int
+	headers  sync.Map // of objects, by their text
 }
 
 type bucket struct {
 	region  string
 	created time.Time
 	objects map[string]*object
-	keys    []string // of objects, sorted; nil where that is to be done
+	keys    keySet // of objects
 	uploads map[gofakes3.UploadID]*upload
+	history map[string][]*object // of a versioned bucket: all versions, the newest first; else nil
 }
 
-// object is never changed.
+// object is a version of an object. It is not changed once it is stored. A
+// million of them should fit into memory.
 type object struct {
 	body     []byte
-	etag     string // with quotes
+	generate func(key string) []byte // the body; nil if body is it
+	size     int64
+	sum      [md5.Size]byte
+	parts    int // that it was stored in; 0 for one request
 	modified time.Time
-	header   map[string]string
+	header   map[string]string // shared
+	version  string            // of a versioned bucket
+	marker   bool              // of a deletion
+}
+
+// etag returns the ETag with quotes.
+func (o *object) etag() string {
+	if o.parts > 0 {
+		return fmt.Sprintf(`"%x-%d"`, o.sum, o.parts)
+	}
+	return gofakes3.FormatETag(o.sum[:])
+}
+
+func (o *object) contents(key string) []byte {
+	if o.generate != nil {
+		return o.generate(key)
+	}
+	return o.body
+}
+
+func (s *store) newObject(body []byte, header map[string]string) *object {
+	return &object{body: body, size: int64(len(body)), sum: md5.Sum(body), modified: s.opts.Now(), header: header}
 }
 
 var (
@@ -61,15 +87,16 @@ const (
 	cacheHeader = "X-Amz-Fakes3-Cache-Control"
 )
 
-// objectHeader picks what S3 keeps of the headers of an upload.
-func objectHeader(request map[string]string) map[string]string {
+// objectHeader picks the headers of an upload that S3 keeps. Uploads with the
+// same ones share them.
+func (s *store) objectHeader(request map[string]string) map[string]string {
 	kept := make(map[string]string)
 	for name, value := range request {
 		switch {
 		case name == "Content-Type", name == "Content-Encoding", name == "Content-Disposition",
 			name == "X-Amz-Storage-Class", name == "X-Amz-Checksum-Type",
 			strings.HasPrefix(name, "X-Amz-Meta-"), strings.HasPrefix(name, "X-Amz-Server-Side-Encryption"),
-			checksums[strings.TrimPrefix(name, checksumPrefix)] != nil:
+			checksums[strings.TrimPrefix(name, checksumPrefix)] != nil && !s.opts.IgnoreChecksums:
 			kept[name] = value
 		case name == cacheHeader:
 			kept["Cache-Control"] = value
@@ -78,7 +105,15 @@ func objectHeader(request map[string]string) map[string]string {
 	if kept["Content-Type"] == "" {
 		kept["Content-Type"] = "binary/octet-stream"
 	}
-	return kept
+	var name strings.Builder
+	for _, header := range slices.Sorted(maps.Keys(kept)) {
+		if strings.HasPrefix(header, checksumPrefix) {
+			return kept // each has another
+		}
+		fmt.Fprintf(&name, "%q:%q", header, kept[header])
+	}
+	shared, _ := s.headers.LoadOrStore(name.String(), kept)
+	return shared.(map[string]string)
 }
 
 func (s *store) bucket(name string) (*bucket, error) {
@@ -117,12 +152,16 @@ func (s *store) addBucket(name, region string) error {
 	if s.buckets[name] != nil {
 		return gofakes3.ResourceError(gofakes3.ErrBucketAlreadyExists, name)
 	}
-	s.buckets[name] = &bucket{
+	b := &bucket{
 		region:  cmp.Or(region, s.opts.Region),
 		created: s.opts.Now(),
 		objects: make(map[string]*object),
 		uploads: make(map[gofakes3.UploadID]*upload),
 	}
+	if s.opts.Versioned {
+		b.history = make(map[string][]*object)
+	}
+	s.buckets[name] = b
 	return nil
 }
 
@@ -149,7 +188,7 @@ func (s *store) DeleteBucket(name string) error {
 	if err != nil {
 		return err
 	}
-	if len(b.objects) > 0 {
+	if len(b.objects) > 0 || len(b.history) > 0 {
 		return gofakes3.ResourceError(gofakes3.ErrBucketNotEmpty, name)
 	}
 	delete(s.buckets, name)
@@ -168,27 +207,29 @@ func (s *store) open(bucketName, key string, rng *gofakes3.ObjectRangeRequest) (
 	if s.region(bucketName) == "" {
 		return nil, gofakes3.BucketNotFound(bucketName)
 	}
-	o := s.find(bucketName, key)
-	if o == nil {
-		return nil, gofakes3.KeyNotFound(key)
-	}
-	part, err := rng.Range(int64(len(o.body)))
+	key, version, _ := strings.Cut(key, versionMark)
+	o, err := s.findVersion(bucketName, key, version)
 	if err != nil {
 		return nil, err
 	}
-	body := o.body
+	part, err := rng.Range(o.size)
+	if err != nil {
+		return nil, err
+	}
+	body := o.contents(key)
 	if part != nil {
 		body = body[part.Start : part.Start+part.Length]
 	}
 	header := maps.Clone(o.header)
 	header["Last-Modified"] = o.modified.UTC().Format(http.TimeFormat)
-	header[etagHeader] = o.etag
+	header[etagHeader] = o.etag()
 	return &gofakes3.Object{
-		Name:     key,
-		Metadata: header,
-		Size:     int64(len(o.body)),
-		Contents: io.NopCloser(bytes.NewReader(body)),
-		Range:    part,
+		Name:      key,
+		Metadata:  header,
+		Size:      o.size,
+		Contents:  io.NopCloser(bytes.NewReader(body)),
+		Range:     part,
+		VersionID: gofakes3.VersionID(o.version),
 	}, nil
 }
 
@@ -209,12 +250,12 @@ func (s *store) PutObject(bucketName, key string, meta map[string]string, input 
 	if n, err := input.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		return gofakes3.PutObjectResult{}, gofakes3.ErrIncompleteBody
 	}
-	sum := md5.Sum(body)
-	o := &object{body: body, etag: gofakes3.FormatETag(sum[:]), modified: s.opts.Now(), header: objectHeader(meta)}
-	return gofakes3.PutObjectResult{}, s.replace(bucketName, key, o, conditions)
+	o := s.newObject(body, s.objectHeader(meta))
+	err := s.replace(bucketName, key, o, conditions)
+	return gofakes3.PutObjectResult{VersionID: gofakes3.VersionID(o.version)}, err
 }
 
-// replace stores an object where the conditions hold.
+// replace stores an object if the conditions hold.
 func (s *store) replace(bucketName, key string, o *object, conditions *gofakes3.PutConditions) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,26 +263,36 @@ func (s *store) replace(bucketName, key string, o *object, conditions *gofakes3.
 	if err != nil {
 		return err
 	}
-	return b.replace(key, o, conditions)
+	return s.put(b, key, o, conditions)
 }
 
-func (b *bucket) replace(key string, o *object, conditions *gofakes3.PutConditions) error {
+// put is replace under the lock.
+func (s *store) put(b *bucket, key string, o *object, conditions *gofakes3.PutConditions) error {
 	old := b.objects[key]
-	if c := conditions; c != nil {
-		if c.IfNoneMatch != nil && old != nil {
-			return gofakes3.ErrorMessage(gofakes3.ErrPreconditionFailed, errPrecondition.Message)
-		}
-		if c.IfMatch != nil && old == nil {
-			return gofakes3.KeyNotFound(key) // as S3 does
-		}
-		if c.IfMatch != nil && strings.Trim(*c.IfMatch, `"`) != strings.Trim(old.etag, `"`) {
-			return gofakes3.ErrorMessage(gofakes3.ErrPreconditionFailed, errPrecondition.Message)
-		}
+	if err := s.check(key, old, conditions); err != nil {
+		return err
 	}
-	if old == nil {
-		b.keys = nil
-	}
+	s.add(b, key, o)
 	b.objects[key] = o
+	if old == nil {
+		b.keys.insert(key)
+	}
+	return nil
+}
+
+// check fails unless the conditions of a write hold for the object.
+func (s *store) check(key string, old *object, c *gofakes3.PutConditions) error {
+	switch {
+	case c == nil:
+	case c.IfNoneMatch != nil && old != nil:
+		return gofakes3.ErrorMessage(gofakes3.ErrPreconditionFailed, errPrecondition.Message)
+	case c.IfMatch == nil:
+	case old == nil:
+		return gofakes3.KeyNotFound(key) // as S3 does
+	case s.opts.UnquotedIfMatch && strings.HasPrefix(*c.IfMatch, `"`),
+		strings.Trim(*c.IfMatch, `"`) != strings.Trim(old.etag(), `"`) && *c.IfMatch != "*":
+		return gofakes3.ErrorMessage(gofakes3.ErrPreconditionFailed, errPrecondition.Message)
+	}
 	return nil
 }
 
@@ -249,44 +300,20 @@ func (s *store) CopyObject(_, _, _, _ string, _ map[string]string) (gofakes3.Cop
 	return gofakes3.CopyObjectResult{}, gofakes3.ErrNotImplemented // done in front
 }
 
-func (s *store) DeleteObject(bucketName, key string) (gofakes3.ObjectDeleteResult, error) {
-	_, err := s.DeleteMulti(bucketName, key)
-	return gofakes3.ObjectDeleteResult{}, err
+func (s *store) DeleteObject(_, _ string) (gofakes3.ObjectDeleteResult, error) {
+	return gofakes3.ObjectDeleteResult{}, gofakes3.ErrNotImplemented // done in front
 }
 
-func (s *store) DeleteMulti(bucketName string, keys ...string) (gofakes3.MultiDeleteResult, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var result gofakes3.MultiDeleteResult
-	b, err := s.bucket(bucketName)
-	if err != nil {
-		return result, err
-	}
-	for _, key := range keys {
-		if b.objects[key] != nil {
-			delete(b.objects, key)
-			b.keys = nil
-		}
-		result.Deleted = append(result.Deleted, gofakes3.ObjectID{Key: key})
-	}
-	return result, nil
+func (s *store) DeleteMulti(_ string, _ ...string) (gofakes3.MultiDeleteResult, error) {
+	return gofakes3.MultiDeleteResult{}, gofakes3.ErrNotImplemented // done in front
 }
 
-// sorted returns the keys of a bucket in their order. The slice is not changed
-// any more.
-func (s *store) sorted(b *bucket) []string {
-	if b.keys == nil {
-		b.keys = slices.Sorted(maps.Keys(b.objects))
-	}
-	return b.keys
-}
-
-// groupEnd sorts behind all keys that begin with what stands before it.
+// groupEnd sorts after all keys that begin with the text before it.
 const groupEnd = "\xff"
 
 func (s *store) ListBucket(name string, prefix *gofakes3.Prefix, page gofakes3.ListBucketPage) (*gofakes3.ObjectList, error) {
-	s.mu.Lock() // sorted may sort
-	defer s.mu.Unlock()
+	s.mu.RLock()
+	defer s.mu.RUnlock()
 	b, err := s.bucket(name)
 	if err != nil {
 		return nil, err
@@ -295,31 +322,29 @@ func (s *store) ListBucket(name string, prefix *gofakes3.Prefix, page gofakes3.L
 	if page.MaxKeys > 0 {
 		limit = min(limit, int(page.MaxKeys))
 	}
-	keys := s.sorted(b)
 	list := gofakes3.NewObjectList()
-	last := "" // what the page ends with
-	i := sort.Search(len(keys), func(i int) bool { return keys[i] > page.Marker && keys[i] >= prefix.Prefix })
-	for n := 0; i < len(keys) && strings.HasPrefix(keys[i], prefix.Prefix); n++ {
+	last := page.Marker // what the page ends with
+	for n := 0; ; n++ {
+		key, ok := b.keys.next(max(last, prefix.Prefix), last)
+		if !ok || !strings.HasPrefix(key, prefix.Prefix) {
+			return list, nil
+		}
 		if n == limit {
 			list.IsTruncated, list.NextMarker = true, last
-			break
+			return list, nil
 		}
-		key := keys[i]
 		if group, ok := commonPrefix(key, prefix); ok {
 			list.AddPrefix(group)
 			last = group + groupEnd
-			i += sort.Search(len(keys)-i, func(j int) bool { return keys[i+j] > last })
 			continue
 		}
 		o := b.objects[key]
-		list.Add(&gofakes3.Content{Key: key, LastModified: gofakes3.NewContentTime(o.modified), ETag: o.etag, Size: int64(len(o.body))})
+		list.Add(&gofakes3.Content{Key: key, LastModified: gofakes3.NewContentTime(o.modified), ETag: o.etag(), Size: o.size})
 		last = key
-		i++
 	}
-	return list, nil
 }
 
-// commonPrefix returns what key is rolled up to by the delimiter.
+// commonPrefix returns the prefix that the delimiter rolls the key up to.
 func commonPrefix(key string, p *gofakes3.Prefix) (string, bool) {
 	if p.Delimiter == "" {
 		return "", false
@@ -328,11 +353,11 @@ func commonPrefix(key string, p *gofakes3.Prefix) (string, bool) {
 	return p.Prefix + head + p.Delimiter, ok
 }
 
-// multipartETag is the ETag of an object that was stored in parts.
-func multipartETag(parts []*part) string {
+// multipartSum is the sum in the ETag of an object that was stored in parts.
+func multipartSum(parts []*part) [md5.Size]byte {
 	h := md5.New()
 	for _, p := range parts {
 		h.Write(p.md5[:])
 	}
-	return fmt.Sprintf(`"%s-%d"`, hex.EncodeToString(h.Sum(nil)), len(parts))
+	return [md5.Size]byte(h.Sum(nil))
 }
