@@ -54,7 +54,7 @@ func readHeaders(file string) (http.Header, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		name, value, ok := strings.Cut(line, ":")
+		name, value, ok := strings.Cut(line, ": ") // with the blank, so that few other files pass for one
 		value = strings.TrimSpace(value)
 		if !ok || !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
 			return nil, fmt.Errorf("header file %s: line %d is not a header", file, n)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/aws-sdk-go-v2/credentials/endpointcreds"
@@ -19,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"example.com/nixs3/s3url"
+	"example.com/nixs3/store/blob/internal/wire"
 )
 
 const (
@@ -58,9 +60,14 @@ func loadConfig(ctx context.Context, u *s3url.URL, o Options) (aws.Config, error
 		log.Warn("s3 URL: "+warning, "bucket", u.Bucket)
 	}
 
+	environ, err := wire.Environment()
+	if err != nil {
+		return aws.Config{}, err
+	}
 	metadata := &boundedMetadata{}
 	load := []func(*config.LoadOptions) error{
 		config.WithLogger(sdkLogger{log}),
+		config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(environ)),
 		config.WithRegion(u.Region),
 		config.WithDefaultRegion(s3url.DefaultRegion),
 		config.WithEC2RoleCredentialOptions(func(o *ec2rolecreds.Options) { o.Client = metadata }),

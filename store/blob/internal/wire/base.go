@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"sync"
@@ -25,20 +26,36 @@ const minIdle = 256
 // requests at a time. It takes proxies and certificate authorities from the
 // environment, and decompresses nothing: objects come as they are stored.
 func NewBase(requests int) (*http.Transport, error) {
-	roots, err := authorities()
-	if err != nil {
-		return nil, err
-	}
-	return &http.Transport{
-		Proxy:                 proxies(),
+	t := &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
 		TLSHandshakeTimeout:   15 * time.Second,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 		ForceAttemptHTTP2:     true,
 		MaxIdleConnsPerHost:   max(requests, minIdle),
 		IdleConnTimeout:       90 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
+	}
+	environ, err := Environment()
+	if err != nil {
+		return nil, err
+	}
+	environ(t)
+	return t, nil
+}
+
+// Environment returns what gives a transport the proxies and certificate
+// authorities of the environment.
+func Environment() (func(*http.Transport), error) {
+	roots, err := authorities()
+	if err != nil {
+		return nil, err
+	}
+	return func(t *http.Transport) {
+		t.Proxy = proxies()
+		if t.TLSClientConfig == nil {
+			t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		t.TLSClientConfig.RootCAs = roots
 	}, nil
 }
 
@@ -53,6 +70,9 @@ func proxies() func(*http.Request) (*url.URL, error) {
 	config.HTTPSProxy = cmp.Or(config.HTTPSProxy, all)
 	choose := config.ProxyFunc()
 	return func(r *http.Request) (*url.URL, error) {
+		if ip, err := netip.ParseAddr(r.URL.Hostname()); err == nil && ip.IsLinkLocalUnicast() {
+			return nil, nil // the instance metadata service of a cloud
+		}
 		proxy, err := choose(r.URL)
 		if err != nil {
 			return nil, errors.New("the address of the proxy in the environment is not a valid URL")

@@ -33,6 +33,7 @@ func TestProxies(t *testing.T) {
 		{"all for https", map[string]string{"ALL_PROXY": "socks5h://a:1"}, "https://host/", "socks5h://a:1"},
 		{"all and its own", map[string]string{"all_proxy": "http://a:1", "https_proxy": "http://b:2"}, "https://host/", "http://b:2"},
 		{"all but some", map[string]string{"all_proxy": "http://a:1", "no_proxy": "host,.example"}, "https://host/", ""},
+		{"not instance metadata", map[string]string{"all_proxy": "http://a:1", "http_proxy": "http://a:1"}, "http://169.254.169.254/latest", ""},
 		{"all but others", map[string]string{"all_proxy": "http://a:1", "NO_PROXY": ".example"}, "https://host/", "http://a:1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
