@@ -32,16 +32,22 @@ var (
 	_ fs.ReadLinkFS = (*FS)(nil)
 )
 
-// NewFS returns the file system of a NAR that can be read at any offset. The
-// listing is that of this NAR: it alone says what there is and where. What a
-// false one says of sizes and offsets leads to errors when files are read, no
-// further.
+// NewFS returns the file system of a NAR that can be read at any offset. What
+// there is, and where, is what the listing says. A false listing makes reads
+// fail or return other bytes of ra, within the bounds of ra and with memory in
+// proportion to the bytes that are there; [Listing.Validate] refuses one.
+//
+// A Read or ReadAt of a file is one ReadAt of ra. Copying a file with [io.Copy]
+// reads 1 MiB at a time, and ReadFile reads a file of up to 1 MiB at once.
 func NewFS(ra io.ReaderAt, l *Listing) *FS { return &FS{ra: ra, root: l.Root} }
 
 // maxLinks is how many symbolic links are followed on the way to one file.
 const maxLinks = 40
 
-var errLinks = errors.New("too many levels of symbolic links")
+var (
+	errLinks  = errors.New("too many levels of symbolic links")
+	errExtent = errors.New("the listing has a negative size or offset")
+)
 
 // resolve returns what has a name, and follows a symbolic link there if asked
 // to.
@@ -105,6 +111,9 @@ func (f *FS) Open(name string) (fs.File, error) {
 	if n.Type == TypeDirectory {
 		return &openDir{info: info, path: name}, nil
 	}
+	if n.Size < 0 || n.ContentOffset < 0 {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errExtent}
+	}
 	return &openFile{info: info, SectionReader: f.section(n)}, nil
 }
 
@@ -113,6 +122,9 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	n, err := f.resolve("readfile", name, true)
 	if err == nil && n.Type != TypeRegular {
 		err = &fs.PathError{Op: "readfile", Path: name, Err: errIsDirectory}
+	}
+	if err == nil && (n.Size < 0 || n.ContentOffset < 0) {
+		err = &fs.PathError{Op: "readfile", Path: name, Err: errExtent}
 	}
 	if err != nil {
 		return nil, err

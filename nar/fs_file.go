@@ -40,6 +40,24 @@ func (f *openFile) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// copyBuffer is how much WriteTo reads at once: where reading is a request, few
+// of them.
+const copyBuffer = 1 << 20
+
+// WriteTo writes the rest of the file to w. io.Copy calls it, and would
+// otherwise read in much smaller pieces.
+func (f *openFile) WriteTo(w io.Writer) (n int64, err error) {
+	pos, err := f.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return 0, err
+	}
+	left := f.info.Size() - pos
+	if left <= 0 {
+		return 0, nil
+	}
+	return io.CopyBuffer(w, struct{ io.Reader }{f}, make([]byte, min(left, copyBuffer)))
+}
+
 // openDir is an open directory of an FS.
 type openDir struct {
 	info nodeInfo

@@ -197,3 +197,62 @@ func TestFSWithAFalseListing(t *testing.T) {
 		})
 	}
 }
+
+// rangeReader counts what an io.ReaderAt is asked for.
+type rangeReader struct {
+	io.ReaderAt
+	calls int
+}
+
+func (r *rangeReader) ReadAt(p []byte, off int64) (int, error) {
+	r.calls++
+	return r.ReaderAt.ReadAt(p, off)
+}
+
+func TestFSReadsInFewRanges(t *testing.T) {
+	contents := strings.Repeat("0123456789abcdef", 3<<16) // 3 MiB
+	data := archive(directory(entry("big", regular(contents)), entry("small", regular(contents[:1<<20]))))
+	l, err := nar.List(strings.NewReader(data))
+	require.NoError(t, err)
+	open := func(t *testing.T, name string) (*rangeReader, *nar.FS, fs.File) {
+		ra := &rangeReader{ReaderAt: strings.NewReader(data)}
+		fsys := nar.NewFS(ra, l)
+		f, err := fsys.Open(name)
+		require.NoError(t, err)
+		assert.Zero(t, ra.calls, "Open reads nothing")
+		return ra, fsys, f
+	}
+	t.Run("a read is a range", func(t *testing.T) {
+		ra, _, f := open(t, "big")
+		for i := range 3 {
+			_, err := f.Read(make([]byte, 10))
+			require.NoError(t, err)
+			assert.Equal(t, i+1, ra.calls)
+		}
+	})
+	t.Run("ReadFile", func(t *testing.T) {
+		ra, fsys, _ := open(t, "small")
+		got, err := fsys.ReadFile("small")
+		require.NoError(t, err)
+		assert.True(t, contents[:1<<20] == string(got))
+		assert.Equal(t, 1, ra.calls)
+		got, err = fsys.ReadFile("big")
+		require.NoError(t, err)
+		assert.True(t, contents == string(got))
+		assert.LessOrEqual(t, ra.calls, 4)
+	})
+	t.Run("Copy", func(t *testing.T) {
+		ra, _, f := open(t, "big")
+		_, err := io.CopyN(io.Discard, f, 10)
+		require.NoError(t, err)
+		ra.calls = 0
+		var out strings.Builder
+		_, err = io.Copy(&out, f)
+		require.NoError(t, err)
+		assert.True(t, contents[10:] == out.String())
+		assert.LessOrEqual(t, ra.calls, 4)
+		n, err := io.Copy(&out, f)
+		require.NoError(t, err)
+		assert.Zero(t, n)
+	})
+}

@@ -12,9 +12,11 @@ import (
 	"unicode/utf8"
 )
 
-// UnmarshalJSON reads a listing as any Nix writes it: keys in any order,
-// unknown ones ignored. Names, targets, numbers, nesting and the number of
-// entries are held to the rules of NARs and to [MaxListingEntries].
+// UnmarshalJSON reads a listing as any Nix writes it. Keys come in any order;
+// unknown ones are ignored. Names, targets and nesting must follow the rules of
+// NARs, numbers must not be negative, and [MaxListingEntries] bounds the
+// entries. The listing takes at most 12 times the memory of data. Whether sizes
+// and offsets fit together is what [Listing.Validate] checks.
 func (l *Listing) UnmarshalJSON(data []byte) error {
 	root, err := parseListing(data)
 	if err != nil {
@@ -47,12 +49,12 @@ func parseListing(data []byte) (*Node, error) {
 	case err != nil:
 		return nil, err
 	case version != "1":
-		return nil, fmt.Errorf("version %q, 1 expected", version)
+		return nil, fmt.Errorf("expected version 1, got %q", version)
 	case root == nil:
 		return nil, errors.New("no root")
 	}
 	if _, err := p.dec.Token(); err != io.EOF {
-		return nil, errors.New("something follows the listing")
+		return nil, errors.New("expected nothing after the listing")
 	}
 	return root, nil
 }
@@ -62,7 +64,8 @@ type listingParser struct {
 	entries int
 }
 
-// node parses one file system object.
+// node parses one file system object. It calls itself for entries, less than
+// maxDepth deep.
 func (p *listingParser) node(name string, depth int) (*Node, error) {
 	if depth >= maxDepth {
 		return nil, fmt.Errorf("%s is nested too deeply", quote(name))
@@ -167,7 +170,7 @@ func (p *listingParser) object(each func(key string) error) error {
 func (p *listingParser) delim(want json.Delim) error {
 	tok, err := p.dec.Token()
 	if err == nil && tok != want {
-		err = fmt.Errorf("offset %d: found %v, %v expected", p.dec.InputOffset(), tok, want)
+		err = fmt.Errorf("offset %d: expected %v, got %v", p.dec.InputOffset(), want, tok)
 	}
 	return err
 }
@@ -187,7 +190,7 @@ func (p *listingParser) count() (int64, error) {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil || n < 0 {
-		return 0, fmt.Errorf("offset %d: found %s, a number of bytes expected", p.dec.InputOffset(), quote(s))
+		return 0, fmt.Errorf("offset %d: expected a number of bytes, got %s", p.dec.InputOffset(), quote(s))
 	}
 	return n, nil
 }
@@ -197,10 +200,14 @@ func token[T any](p *listingParser, what string) (T, error) {
 	tok, err := p.dec.Token()
 	v, ok := tok.(T)
 	if err == nil && !ok {
-		err = fmt.Errorf("offset %d: found %v, %s expected", p.dec.InputOffset(), tok, what)
+		err = fmt.Errorf("offset %d: expected %s, got %v", p.dec.InputOffset(), what, tok)
 	}
 	return v, err
 }
+
+// maxSkipDepth bounds the nesting of values with unknown keys, for which the
+// decoder keeps a stack.
+const maxSkipDepth = 64
 
 // skip passes over a value.
 func (p *listingParser) skip() error {
@@ -211,7 +218,9 @@ func (p *listingParser) skip() error {
 		}
 		switch tok {
 		case json.Delim('{'), json.Delim('['):
-			depth++
+			if depth++; depth > maxSkipDepth {
+				return fmt.Errorf("offset %d: an unknown key has a value nested deeper than %d", p.dec.InputOffset(), maxSkipDepth)
+			}
 		case json.Delim('}'), json.Delim(']'):
 			depth--
 		}
