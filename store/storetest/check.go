@@ -44,6 +44,7 @@ type CheckReport struct {
 //     checked, nor are archives over 64 MiB that mention their own path,
 //   - every path that it refers to is visible,
 //   - no archive, referred to or not, has other bytes than its name says,
+//   - no object is larger than readers accept one of its kind,
 //   - and no upload was left unfinished.
 //
 // The error joins all that is wrong. CheckCache shares no code with package
@@ -53,7 +54,10 @@ func CheckCache(ctx context.Context, b blob.Bucket, opts CheckOptions) (CheckRep
 	if err := c.list(); err != nil {
 		return c.report, err
 	}
-	for key := range c.sizes {
+	for key, size := range c.sizes {
+		if limit := layout.KindOf(key).Limit(); limit > 0 && size > limit {
+			c.note(key, fmt.Errorf("has %d bytes, expected at most %d", size, limit))
+		}
 		if hashPart, ok := layout.ParseNarInfoKey(key); ok {
 			c.note(key, c.readInfo(key, hashPart))
 		}
@@ -286,12 +290,12 @@ func (c *checker) name(key string) error {
 }
 
 func (c *checker) uploads() error {
-	uploader, ok := blob.As[blob.UploadCleaner](c.b)
+	cleaner, ok := blob.As[blob.UploadCleaner](c.b)
 	if !ok || c.opts.Uploads {
 		return nil
 	}
 	var errs []error
-	for u, err := range uploader.Uploads(c.ctx, "") {
+	for u, err := range cleaner.Uploads(c.ctx, "") {
 		if errors.Is(err, errors.ErrUnsupported) {
 			return nil
 		}
