@@ -6,6 +6,8 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -18,8 +20,10 @@ import (
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/fileblob"
 	"example.com/nixs3/store/blob/memblob"
+	"example.com/nixs3/store/blob/s3blob"
 	"example.com/nixs3/store/layout"
 	"example.com/nixs3/store/storetest"
+	"example.com/nixs3/store/storetest/fakes3"
 )
 
 // keeping is a store that refuses to overwrite an archive, in the way of a
@@ -221,4 +225,52 @@ func encodeContent(t *testing.T, name string, data []byte) []byte {
 	require.NoError(t, err)
 	require.NoError(t, w.Close())
 	return buf.Bytes()
+}
+
+// Where S3 keeps checksums, an archive that an interrupted copy has left is not
+// sent again, and zeros in its place are.
+func TestChecksumsOfS3(t *testing.T) {
+	s3 := storetest.NewS3(t, fakes3.Options{Buckets: []string{"cache"}})
+	aws := store.WithS3(s3blob.Options{Dialect: s3blob.DialectAWS})
+	o := independent(t, 1, 200<<10)[0]
+	made := add(t, s3Cache(t, s3, "&compression=none", aws), o, store.AddOptions{})
+	key := layout.NarInfoKey(o.info.Path.HashPart())
+	puts := func() (n int) {
+		for _, r := range s3.Requests() {
+			if r.Method == http.MethodPut && r.Key == made.URL {
+				n++
+			}
+		}
+		return n
+	}
+	again := func() {
+		c := s3Cache(t, s3, "&compression=none", aws)
+		require.NoError(t, c.Bucket().Delete(t.Context(), key))
+		add(t, c, o, store.AddOptions{})
+		require.NoError(t, readAll(t, s3Cache(t, s3, "", aws), o.info.Path))
+	}
+	require.Equal(t, 1, puts())
+	again()
+	require.Equal(t, 1, puts())
+	require.NoError(t, s3.PutObject("cache", made.URL, make([]byte, made.FileSize), nil))
+	again()
+	require.Equal(t, 2, puts())
+}
+
+// The temporary file of an archive has no name while the archive is open, so
+// that a killed process leaves nothing.
+func TestOpenArchivesHaveNoName(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("a file in use cannot be removed")
+	}
+	dir := t.TempDir()
+	o := newObject(t, 1, []byte("text"))
+	c := newCache(t, memblob.New(), store.Settings{SpoolDir: dir})
+	add(t, c, o, store.AddOptions{})
+	a, err := c.FS(t.Context(), o.info.Path)
+	require.NoError(t, err)
+	defer a.Close()
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
 }

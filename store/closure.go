@@ -149,14 +149,14 @@ func (s *copySource) everything(ctx context.Context, g closure) (unreadable []*C
 	used := graph.NewTally(s.opts.Limits)
 	for n, err := range s.nodes(ctx) {
 		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
 		case err == nil:
 			if err := used.Add(n.info); err != nil {
 				return nil, err
 			}
 			n.err = s.trust(n.info)
 			g[n.info.Path] = n
-		case ctx.Err() != nil:
-			return nil, context.Cause(ctx)
 		case errors.Is(err, ErrNotFound):
 		case s.opts.KeepGoing:
 			unreadable = append(unreadable, &CopyError{Err: err})
@@ -196,7 +196,10 @@ func (s *copySource) nodes(ctx context.Context) iter.Seq2[*node, error] {
 // followed.
 func (s *copySource) lookup(ctx context.Context, p, user storepath.Path) (*node, error) {
 	n, err := s.describe(ctx, p)
-	if err == nil {
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx) // signatures take time to check
+	case err == nil:
 		n.err = s.trust(n.info)
 		n.leaf = s.opts.NoClosure
 		return n, nil
@@ -206,7 +209,7 @@ func (s *copySource) lookup(ctx context.Context, p, user storepath.Path) (*node,
 		name = fmt.Sprintf("%s, a reference of %s,", name, s.StoreDir().Join(user))
 	}
 	err = fmt.Errorf("%s in %s: %w", name, s, err)
-	if !s.opts.KeepGoing || ctx.Err() != nil {
+	if !s.opts.KeepGoing {
 		return nil, err
 	}
 	return &node{info: &narinfo.PathInfo{Path: p}, err: err}, nil
