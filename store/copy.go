@@ -68,6 +68,11 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 	if err := c.send(ctx, g, todo); err != nil {
 		return err
 	}
+	if !c.opts.DryRun {
+		if err := c.companions(ctx, g); err != nil {
+			return err
+		}
+	}
 	if n := len(c.report.Failed); n > 0 {
 		all := c.report.Paths - c.report.Present - c.report.Upstream
 		return fmt.Errorf("%d of %d paths could not be copied, the first: %w", n, all, c.report.Failed[0])
@@ -122,7 +127,7 @@ func (c *copier) send(ctx context.Context, g closure, todo []*node) error {
 }
 
 func (c *copier) transfer(ctx context.Context, todo []*node) error {
-	t := newTransfer(c.dst, c.src, c.opts, c.session, todo)
+	t := newTransfer(c.dst, c.src, c.opts, c.session, todo, newProgressCounters(c.dst, &c.report))
 	return t.run(ctx, &c.report)
 }
 

@@ -49,7 +49,7 @@ func TestCopyOfAClosure(t *testing.T) {
 	require.Positive(t, report.FileBytes)
 	require.Positive(t, calls)
 	require.Equal(t, store.Progress{Paths: 2, PathsTotal: 2, NARBytes: report.NARBytes, NARBytesTotal: report.NARBytes,
-		FileBytes: report.FileBytes, FileBytesTotal: report.FileBytes, Requests: dst.Stats().Requests()}, last)
+		FileBytes: report.FileBytes, FileBytesTotal: report.FileBytes, BytesWritten: report.BytesWritten, Requests: dst.Stats().Requests()}, last)
 
 	report, err = store.Copy(t.Context(), dst, src, nil, store.CopyOptions{All: true})
 	require.NoError(t, err)

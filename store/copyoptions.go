@@ -41,8 +41,14 @@ type CopyOptions struct {
 	Limits Limits
 
 	// Signers sign every path that is copied, besides those of the
-	// destination's settings. Signatures of the source are kept.
+	// destination's settings, and add their signatures to the paths that the
+	// destination has already where it is a SigningDestination. Signatures of
+	// the source are kept.
 	Signers []narinfo.Signer
+
+	// Logs also copies the build logs of the paths' derivers, from a LogSource
+	// to a LogDestination.
+	Logs bool
 
 	// Upstreams are caches that the users of the destination have too. A path
 	// that one of them serves with a good signature is not copied.
@@ -141,14 +147,6 @@ const (
 	VerifyNothing
 )
 
-// Progress is how far a copy has come.
-type Progress struct {
-	Paths, PathsTotal         int   // published, of all that are to be copied
-	NARBytes, NARBytesTotal   int64 // of archives, uncompressed, that are stored
-	FileBytes, FileBytesTotal int64 // read from the source, as it stores them; the total is an estimate where sizes are not known
-	Requests                  int64 // to the destination, since it was opened
-}
-
 // PathSize is a path that is to be copied.
 type PathSize struct {
 	Path     storepath.Path
@@ -182,9 +180,22 @@ type CopyReport struct {
 	// least; an archive in parts takes one for each part.
 	Requests int
 
-	Copied    int // paths that were published
-	NARBytes  int64
-	FileBytes int64        // read from the source
-	Failed    []*CopyError // empty where planning failed without KeepGoing
-	Elapsed   time.Duration
+	Copied       int // paths that were published
+	NARBytes     int64
+	FileBytes    int64 // read from the source
+	BytesWritten int64 // to a destination that is Metered, narinfos included
+	Realisations int   // that were copied
+	Logs         int   // that were copied
+	Signed       int   // paths that were at the destination, and carry the signatures of Signers now
+
+	// Untrusted counts the realisations that were left out, since none of
+	// TrustedKeys has signed them.
+	Untrusted int
+
+	// Unlisted reports that the source cannot list its realisations, so that
+	// none were copied.
+	Unlisted bool
+
+	Failed  []*CopyError // empty where planning failed without KeepGoing
+	Elapsed time.Duration
 }

@@ -72,7 +72,15 @@ func (m *meter) around(ctx context.Context, call *blob.Call, do func(context.Con
 			defer leave()
 		}
 	}
+	var sending *countedContent
+	if call.Op == "Put" {
+		sending = &countedContent{Content: call.Content, sum: &m.written}
+		call.Content = sending
+	}
 	err := do(ctx)
+	if sending != nil {
+		sending.settle(err)
+	}
 	switch {
 	case err != nil:
 	case call.Op == "Get":
@@ -81,10 +89,35 @@ func (m *meter) around(ctx context.Context, call *blob.Call, do func(context.Con
 			io.Reader
 			io.Closer
 		}{flow.CountReader(body, &m.read), body}
-	case call.Op == "Put", call.Op == "Commit":
+	case call.Op == "Commit":
 		m.written.Add(call.Size)
 	}
 	return err
+}
+
+// countedContent counts the bytes of an object while they are sent, each once:
+// a driver may read some again.
+type countedContent struct {
+	blob.Content
+	sum     *atomic.Int64
+	counted atomic.Int64
+}
+
+func (c *countedContent) ReadAt(p []byte, off int64) (int, error) {
+	n, err := c.Content.ReadAt(p, off)
+	before := c.counted.Load()
+	if add := min(int64(n), c.Size()-before); add > 0 && c.counted.CompareAndSwap(before, before+add) {
+		c.sum.Add(add)
+	}
+	return n, err
+}
+
+// settle corrects the sum when the object is stored, or is not.
+func (c *countedContent) settle(err error) {
+	c.sum.Add(-c.counted.Load())
+	if err == nil {
+		c.sum.Add(c.Size())
+	}
 }
 
 // GetRef opens what the URL of a narinfo refers to.

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 
 	"example.com/nixs3/narinfo/storepath"
-	"example.com/nixs3/store/internal/flow"
 	"example.com/nixs3/store/internal/graph"
 )
 
@@ -38,7 +37,7 @@ type transfer struct {
 
 	todo []*node
 	next atomic.Int64
-	done progressCounters
+	done *progressCounters
 
 	mu     sync.Mutex // guards what follows
 	nodes  map[storepath.Path]*transferNode
@@ -57,9 +56,9 @@ type transferNode struct {
 	over    bool    // published or failed
 }
 
-func newTransfer(dst Destination, src *copySource, opts CopyOptions, session *Session, todo []*node) *transfer {
+func newTransfer(dst Destination, src *copySource, opts CopyOptions, session *Session, todo []*node, done *progressCounters) *transfer {
 	t := &transfer{
-		dst: dst, src: src, opts: opts, session: session, todo: todo,
+		dst: dst, src: src, opts: opts, session: session, todo: todo, done: done,
 		nodes: make(map[storepath.Path]*transferNode, len(todo)), left: len(todo),
 	}
 	t.there, _ = dst.(ServiceCopier)
@@ -82,7 +81,7 @@ func (t *transfer) run(ctx context.Context, report *CopyReport) error {
 		report.Failed = append(report.Failed, t.failed...)
 		return nil
 	}
-	stop := t.done.watch(t.dst, t.opts.Progress)
+	stop := t.done.watch(t.opts.Progress)
 
 	var workers sync.WaitGroup
 	for range min(len(t.todo), transferWorkers) {
@@ -98,6 +97,7 @@ func (t *transfer) run(ctx context.Context, report *CopyReport) error {
 	report.Copied += copied
 	report.NARBytes += t.done.narBytes.Load()
 	report.FileBytes += t.done.fileBytes.Load()
+	report.BytesWritten += t.done.progress().BytesWritten
 	report.Failed = append(report.Failed, t.failed...)
 	if copied == len(t.todo) {
 		return nil
@@ -283,7 +283,9 @@ func (t *transfer) prepareFrom(ctx context.Context, cancel context.CancelCauseFu
 	if opts.Encoded != nil {
 		opts.Encoded = fileClaims(opts.Encoded, r)
 	}
-	return t.dst.Prepare(ctx, n.info, interruptible(flow.CountReader(r, &t.done.fileBytes), cancel), opts)
+	counted, end := t.done.moving(n, r)
+	defer end()
+	return t.dst.Prepare(ctx, n.info, interruptible(counted, cancel), opts)
 }
 
 // interruptible returns an archive of the source as an Interrupter: it ends the

@@ -20,6 +20,7 @@ type copyCommand struct {
 	NoClosure bool     `help:"Copy only the paths themselves. Their references must be at the destination."`
 	Upstream  []string `placeholder:"URL=KEY" sep:"none" help:"Leave out what this cache serves with a signature by the key. Several keys are separated by commas. May be repeated."`
 	Verify    string   `enum:"contents,files,none" default:"contents" help:"How much of an archive to check: its contents, only the hash of its file, or nothing where a server can copy it by itself."`
+	Logs      bool     `help:"Also copy the build logs of the paths' derivers."`
 	DryRun    bool     `help:"Print the paths that would be copied, and copy nothing."`
 	KeepGoing bool     `help:"Go on past paths that cannot be copied."`
 	Repair    bool     `help:"Copy also what is there already."`
@@ -72,7 +73,7 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 }
 
 func (c *copyCommand) options(ctx context.Context, con *console) (opts store.CopyOptions, err error) {
-	opts = store.CopyOptions{All: c.All, NoClosure: c.NoClosure, DryRun: c.DryRun, KeepGoing: c.KeepGoing, Repair: c.Repair}
+	opts = store.CopyOptions{All: c.All, NoClosure: c.NoClosure, DryRun: c.DryRun, KeepGoing: c.KeepGoing, Repair: c.Repair, Logs: c.Logs}
 	switch c.Verify {
 	case "files":
 		opts.Verify = store.VerifyFiles
@@ -91,16 +92,23 @@ func (c *copyCommand) options(ctx context.Context, con *console) (opts store.Cop
 
 // copyResult is the JSON of a copy.
 type copyResult struct {
-	Paths     int         `json:"paths"`
-	Present   int         `json:"present"`
-	Upstream  int         `json:"upstream"`
-	Copied    int         `json:"copied"`
-	Failed    []failure   `json:"failed,omitempty"`
-	Todo      []plannedIn `json:"todo,omitempty"`
-	NARBytes  int64       `json:"narBytes"`
-	FileBytes int64       `json:"fileBytes"`
-	Requests  int         `json:"requests,omitempty"`
-	Seconds   float64     `json:"seconds"`
+	Paths    int         `json:"paths"`
+	Present  int         `json:"present"`
+	Upstream int         `json:"upstream"`
+	Copied   int         `json:"copied"`
+	Failed   []failure   `json:"failed,omitempty"`
+	Todo     []plannedIn `json:"todo,omitempty"`
+	Signed   int         `json:"signed,omitempty"`
+
+	Realisations int `json:"realisations,omitempty"`
+	Logs         int `json:"logs,omitempty"`
+
+	NARBytes     int64 `json:"narBytes"`
+	FileBytes    int64 `json:"fileBytes"`
+	BytesWritten int64 `json:"bytesWritten"`
+
+	Requests int     `json:"requests,omitempty"`
+	Seconds  float64 `json:"seconds"`
 }
 
 type failure struct {
@@ -133,16 +141,37 @@ func (c *copyCommand) report(con *console, dir storepath.Dir, report store.CopyR
 			fmt.Fprintf(con.stderr, "%v\n", failed) // the first is in err
 		}
 	}
-	fmt.Fprintf(con.stderr, "%d of %d paths copied, %d there already, %s of archives in %s sent, in %v\n",
-		report.Copied, report.Paths, report.Present, size(report.NARBytes), size(report.FileBytes),
-		report.Elapsed.Round(time.Millisecond))
+	fmt.Fprintf(con.stderr, "%d of %d paths copied, %d there already%s: %s of archives, %s read, %s written, in %v\n",
+		report.Copied, report.Paths, report.Present, companions(report), size(report.NARBytes), size(report.FileBytes),
+		size(report.BytesWritten), report.Elapsed.Round(time.Millisecond))
+	if report.Unlisted {
+		con.logger.Warn("the source cannot list its realisations, so none were copied; content-addressed derivations will be built again")
+	}
+	if report.Untrusted > 0 {
+		con.logger.Warn("realisations without a trusted signature were not copied", "number", report.Untrusted)
+	}
 	return err
+}
+
+// companions names what a copy did besides copying paths.
+func companions(r store.CopyReport) string {
+	text := ""
+	for _, c := range []struct {
+		n    int
+		what string
+	}{{r.Upstream, "served by an upstream"}, {r.Signed, "of them signed"}, {r.Realisations, "realisations"}, {r.Logs, "logs"}} {
+		if c.n > 0 {
+			text += fmt.Sprintf(", %d %s", c.n, c.what)
+		}
+	}
+	return text
 }
 
 func (c *copyCommand) result(dir storepath.Dir, r store.CopyReport) copyResult {
 	out := copyResult{
 		Paths: r.Paths, Present: r.Present, Upstream: r.Upstream, Copied: r.Copied,
-		NARBytes: r.NARBytes, FileBytes: r.FileBytes, Seconds: r.Elapsed.Seconds(),
+		Signed: r.Signed, Realisations: r.Realisations, Logs: r.Logs,
+		NARBytes: r.NARBytes, FileBytes: r.FileBytes, BytesWritten: r.BytesWritten, Seconds: r.Elapsed.Seconds(),
 	}
 	for _, f := range r.Failed {
 		failed := failure{Error: f.Err.Error()}

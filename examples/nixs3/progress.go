@@ -45,11 +45,23 @@ func barProgress(w io.Writer) progress {
 				return
 			}
 			bar.ChangeMax64(p.NARBytesTotal)
-			bar.Describe(fmt.Sprintf("%d/%d paths", p.Paths, p.PathsTotal))
+			bar.Describe(described(p))
 			_ = bar.Set64(p.NARBytes)
 		},
 		end: func() { _ = bar.Exit() },
 	}
+}
+
+// described says what a copy is at.
+func described(p store.Progress) string {
+	text := fmt.Sprintf("%d/%d paths", p.Paths, p.PathsTotal)
+	if len(p.UnderWay) > 0 {
+		text += " " + p.UnderWay[0].Name()
+	}
+	if len(p.UnderWay) > 1 {
+		text += fmt.Sprintf(" +%d", len(p.UnderWay)-1)
+	}
+	return text
 }
 
 func lineProgress(w io.Writer, every time.Duration) progress {
