@@ -11,26 +11,32 @@ import (
 )
 
 // AddressingStyle says where the bucket's name goes in a request. The zero
-// value is [Auto].
+// value is [AutoStyle].
 type AddressingStyle string
 
 // The addressing styles.
 const (
-	Auto    AddressingStyle = "auto"    // virtual on AWS, but path for a bucket with a dot; path on a custom endpoint
-	Path    AddressingStyle = "path"    // https://host/bucket/key
-	Virtual AddressingStyle = "virtual" // https://bucket.host/key
+	AutoStyle    AddressingStyle = "auto"    // virtual on AWS where the bucket's name is one label of a host name, else path
+	PathStyle    AddressingStyle = "path"    // https://host/bucket/key
+	VirtualStyle AddressingStyle = "virtual" // https://bucket.host/key
 )
 
-// PathStyle reports whether the bucket's name goes into the path of requests
+// isLabel reports whether a bucket's name can be one label of a host name.
+func isLabel(name string) bool {
+	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
+	return len(name) <= 63 && !strings.ContainsFunc(name, other) && strings.Trim(name, "-") == name
+}
+
+// UsesPathStyle reports whether the bucket's name goes into the path of requests
 // and not into the host.
-func (u *URL) PathStyle() bool {
+func (u *URL) UsesPathStyle() bool {
 	switch u.AddressingStyle {
-	case Path:
+	case PathStyle:
 		return true
-	case Virtual:
+	case VirtualStyle:
 		return false
 	}
-	return u.Endpoint != "" || strings.Contains(u.Bucket, ".")
+	return u.Endpoint != "" || !isLabel(u.Bucket)
 }
 
 // EndpointURL returns the address of the server, without the bucket, or nil
@@ -40,6 +46,11 @@ func (u *URL) EndpointURL() (*url.URL, error) {
 	if u.Endpoint == "" {
 		return nil, nil
 	}
+	e, err := u.endpoint()
+	return e, conceal(u.Endpoint, err)
+}
+
+func (u *URL) endpoint() (*url.URL, error) {
 	full := u.Endpoint
 	if !strings.Contains(full, "://") {
 		full = cmp.Or(u.Scheme, DefaultScheme) + "://" + full
@@ -50,23 +61,23 @@ func (u *URL) EndpointURL() (*url.URL, error) {
 		if errors.As(err, &inner) {
 			err = inner.Err // the URL itself is already in the message around it
 		}
-		return nil, fmt.Errorf("%w; want https://host[:port][/path] or host[:port]", err)
+		return nil, fmt.Errorf("%w; expected https://host[:port][/path] or host[:port]", err)
 	}
 	switch {
 	case e.Scheme != "http" && e.Scheme != "https":
-		return nil, fmt.Errorf("scheme %q: want http or https", e.Scheme)
+		return nil, fmt.Errorf("scheme %q, expected http or https", e.Scheme)
 	case e.Hostname() == "":
 		return nil, errors.New("the host is missing")
 	case strings.Contains(e.Hostname(), ":") && !strings.HasPrefix(e.Host, "["):
 		return nil, errors.New("an IPv6 address goes into brackets, as in [::1]:9000")
 	case e.User != nil:
-		return nil, errors.New("credentials do not belong into the URL; use profile= or the environment")
+		return nil, errLogin
 	case e.RawQuery != "" || e.ForceQuery || e.Fragment != "":
 		return nil, errors.New("neither query nor fragment is allowed")
 	}
 	if port := e.Port(); port != "" {
 		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return nil, fmt.Errorf("port %q: want 1 to 65535", port)
+			return nil, fmt.Errorf("port %q, expected 1 to 65535", port)
 		}
 	}
 	return &url.URL{Scheme: e.Scheme, Host: e.Host, Path: strings.TrimRight(e.Path, "/")}, nil
@@ -146,13 +157,13 @@ func (u *URL) ObjectURL(key string) (*url.URL, error) {
 	}
 	base, err := u.EndpointURL()
 	if err != nil {
-		return nil, fmt.Errorf("endpoint=%s: %w", u.Endpoint, err)
+		return nil, conceal(u.Endpoint, &parameterError{"endpoint", u.Endpoint, err})
 	}
 	if base == nil {
 		base = &url.URL{Scheme: cmp.Or(u.Scheme, DefaultScheme), Host: u.awsHost()}
 	}
 	path := key
-	if u.PathStyle() {
+	if u.UsesPathStyle() {
 		path = u.Bucket + "/" + key
 	} else {
 		base.Host = u.Bucket + "." + base.Host

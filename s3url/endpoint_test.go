@@ -57,8 +57,8 @@ func TestObjectURLErrors(t *testing.T) {
 	tests := []struct {
 		name, key, want string
 	}{
-		{"empty", "", "want 1 to 1024 bytes"},
-		{"too long", strings.Repeat("a", 1025), "want 1 to 1024 bytes"},
+		{"empty", "", "expected 1 to 1024 bytes"},
+		{"too long", strings.Repeat("a", 1025), "expected 1 to 1024 bytes"},
 		{"climbing", "nar/../x", `has the segment ".."`},
 		{"NUL", "a\x00", "contains NUL"},
 		{"not UTF-8", "\xff", "not valid UTF-8"},
@@ -70,7 +70,7 @@ func TestObjectURLErrors(t *testing.T) {
 		})
 	}
 	_, err := (&s3url.URL{Bucket: "bucket", Endpoint: "ftp://x"}).ObjectURL("key")
-	require.ErrorContains(t, err, "want http or https")
+	require.ErrorContains(t, err, "expected http or https")
 }
 
 func TestEndpointURL(t *testing.T) {

@@ -32,7 +32,7 @@ var params = []param{
 	{name: "scheme", def: DefaultScheme, deprecated: "write it into the endpoint, as in endpoint=http://host:port", bind: func(u *URL) value { return text{&u.Scheme, oneOf("http", "https")} }},
 	{name: "endpoint", def: "AWS", bind: func(u *URL) value { return text{&u.Endpoint, line(1024)} }},
 	{name: "addressing-style", def: "auto", bind: func(u *URL) value {
-		return text{(*string)(&u.AddressingStyle), oneOf(string(Auto), string(Path), string(Virtual))}
+		return text{(*string)(&u.AddressingStyle), oneOf(string(AutoStyle), string(PathStyle), string(VirtualStyle))}
 	}},
 	{name: "multipart-upload", def: "true", bind: func(u *URL) value { return optionalBool{&u.MultipartUpload} }},
 	{name: "multipart-chunk-size", def: "5242880", alias: "buffer-size", bind: func(u *URL) value {
@@ -165,6 +165,10 @@ func (u *URL) Warnings() []string {
 	}
 	if u.Scheme != "" && strings.Contains(u.Endpoint, "://") {
 		all = append(all, "scheme has no effect: the endpoint names its own")
+	}
+	all = append(all, SettingsWarnings(u.Rest)...)
+	if rule := bucketWarning(u.Bucket); rule != "" && u.IsAWS() {
+		all = append(all, "the bucket's name is not one that S3 gives today, which has "+rule)
 	}
 	chunk, threshold := cmp.Or(u.MultipartChunkSize, DefaultMultipartChunkSize), cmp.Or(u.MultipartThreshold, DefaultMultipartThreshold)
 	if threshold < chunk {

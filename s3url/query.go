@@ -16,7 +16,7 @@ func ParseQuery(query string) (url.Values, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, err
+		return nil, conceal(query, err)
 	}
 	return v, nil
 }
@@ -33,7 +33,7 @@ func eachPair(query string, f func(name, text string) error) error {
 			return fmt.Errorf("parameter %q: %w", pair, err)
 		}
 		if !ok {
-			return fmt.Errorf("parameter %q has no value; want %s=value", name, name)
+			return fmt.Errorf("parameter %q has no value, expected %s=value", name, name)
 		}
 		if text, err = url.PathUnescape(text); err != nil {
 			return fmt.Errorf("parameter %q: %w", pair, err)

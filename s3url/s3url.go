@@ -54,7 +54,7 @@ type URL struct {
 	Scheme   string // "http" or "https", for an Endpoint without one; deprecated in Nix 2.36
 	Endpoint string // "https://host[:port][/path]" or "host[:port]"; empty is AWS. See EndpointURL
 
-	AddressingStyle AddressingStyle // see PathStyle
+	AddressingStyle AddressingStyle // see UsesPathStyle
 
 	MultipartUpload    *bool // nil is on, unlike in Nix: objects over 5 GiB need it
 	MultipartChunkSize int64 // bytes, 5 MiB to 5 GiB; 0 is DefaultMultipartChunkSize
@@ -121,28 +121,40 @@ func Parse(s string) (*URL, error) {
 	}
 	scheme, rest, ok := strings.Cut(s, "://")
 	if !ok || !strings.EqualFold(scheme, "s3") {
-		return nil, errors.New("s3 URL: want s3://bucket[/prefix][?name=value&…]")
+		return nil, errors.New("s3 URL: expected s3://bucket[/prefix][?name=value&…]")
 	}
 	if strings.Contains(rest, "#") {
 		return nil, errors.New(`s3 URL: a "#" has no meaning here; written as %23 it is part of a name or value`)
 	}
 	location, query, _ := strings.Cut(rest, "?")
 	bucket, path, _ := strings.Cut(location, "/")
-	if strings.Contains(bucket, "@") {
-		return nil, errors.New("s3 URL: credentials do not belong into the URL; use profile= or the environment")
+	if strings.Contains(bucket, "@") || strings.Contains(bucket, ":") && hasAt(s) {
+		return nil, fmt.Errorf("s3 URL: %w", errLogin)
+	}
+	u, err := parse(bucket, path, query)
+	switch {
+	case err != nil && hasAt(s):
+		return nil, fmt.Errorf("s3 URL: %w", conceal(s, err))
+	case err != nil:
+		return nil, fmt.Errorf("s3 URL of bucket %q: %w", clip(bucket), err)
+	}
+	return u, nil
+}
+
+func parse(bucket, path, query string) (*URL, error) {
+	bucket, err := url.PathUnescape(bucket)
+	if err != nil {
+		return nil, fmt.Errorf("invalid bucket name: %w", err)
 	}
 	prefix, err := url.PathUnescape(path)
 	if err != nil {
-		return nil, fmt.Errorf("s3 URL: prefix %q: %w", path, err)
+		return nil, fmt.Errorf("prefix %q: %w", path, err)
 	}
-	u := &URL{Bucket: bucket, Prefix: strings.Trim(prefix, "/")}
+	u := &URL{Bucket: bucket, Prefix: strings.TrimRight(prefix, "/")}
 	if err := u.parseQuery(query); err != nil {
-		return nil, fmt.Errorf("s3 URL of bucket %q: %w", bucket, err)
-	}
-	if err := u.Validate(); err != nil {
 		return nil, err
 	}
-	return u, nil
+	return u, u.validate()
 }
 
 // parseQuery sets the fields from the part behind the question mark.
@@ -162,7 +174,7 @@ func (u *URL) parseQuery(query string) error {
 		}
 		seen[p.name] = true
 		if err := p.bind(u).set(text); err != nil {
-			return fmt.Errorf("%s=%s: %w", given, text, err)
+			return &parameterError{given, text, err}
 		}
 		if given != p.name && text != "" {
 			if u.spelled == nil {

@@ -7,10 +7,14 @@ import (
 	"slices"
 )
 
-// CheckSettings reports the first cache setting, in the order of names, that
+// ValidateSettings reports the first cache setting, in the order of names, that
 // is unknown or malformed. It is for the query of store URLs other than s3://;
 // [Parse] has checked URL.Rest already.
-func CheckSettings(v url.Values) error {
+func ValidateSettings(v url.Values) error {
+	return conceal(fmt.Sprint(v), validateSettings(v))
+}
+
+func validateSettings(v url.Values) error {
 	for _, name := range slices.Sorted(maps.Keys(v)) {
 		p, err := lookup(name)
 		if err != nil {
@@ -20,10 +24,24 @@ func CheckSettings(v url.Values) error {
 			return p.misplaced(name)
 		}
 		if err := p.bind(&URL{}).set(v.Get(name)); err != nil {
-			return fmt.Errorf("%s=%s: %w", name, v.Get(name), err)
+			return &parameterError{name, v.Get(name), err}
 		}
 	}
 	return nil
+}
+
+// SettingsWarnings returns one sentence for each cache setting that makes objects
+// which Nix does not read. Since 2.34 it decodes what its HTTP client does.
+func SettingsWarnings(v url.Values) []string {
+	var all []string
+	for _, name := range []string{"narinfo-compression", "ls-compression", "log-compression"} {
+		switch encoding := v.Get(name); encoding {
+		case "", "none", "gzip", "br", "zstd":
+		default:
+			all = append(all, fmt.Sprintf("%s=%s: no Nix since 2.34 reads that Content-Encoding", name, encoding))
+		}
+	}
+	return all
 }
 
 // ParseTransport splits the query of an http:// or https:// store URL into the
@@ -58,11 +76,11 @@ func split(v url.Values, u *URL, selects func(*param) bool) (url.Values, error) 
 			continue
 		}
 		if err := p.bind(u).set(v.Get(p.name)); err != nil {
-			return nil, fmt.Errorf("%s=%s: %w", p.name, v.Get(p.name), err)
+			return nil, conceal(fmt.Sprint(v), &parameterError{p.name, v.Get(p.name), err})
 		}
 		delete(rest, p.name)
 	}
-	return rest, CheckSettings(rest)
+	return rest, ValidateSettings(rest)
 }
 
 // misplaced is the error for a parameter that the URL's scheme does not have.

@@ -97,14 +97,14 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
-func TestCheckSettings(t *testing.T) {
+func TestValidateSettings(t *testing.T) {
 	tests := []struct {
 		name, query, want string
 	}{
 		{"none", "", ""},
 		{"good", "compression=xz&priority=10&trusted=yes&secret-keys=/a,/b&ls-compression=", ""},
 		{"unknown", "comperssion=xz", `unknown parameter "comperssion"; the nearest known one is "compression"`},
-		{"malformed", "want-mass-query=maybe", "want-mass-query=maybe: want true, yes, 1, false, no or 0"},
+		{"malformed", "want-mass-query=maybe", "want-mass-query=maybe: expected true, yes, 1, false, no or 0"},
 		{"of S3", "region=eu-west-1", "region is a parameter of s3:// URLs, not of this one"},
 		{"of the transport", "retry-attempts=3", "retry-attempts is a parameter of s3:// and http:// URLs, not of this one"},
 	}
@@ -112,7 +112,7 @@ func TestCheckSettings(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			v, err := s3url.ParseQuery(tt.query)
 			require.NoError(t, err)
-			err = s3url.CheckSettings(v)
+			err = s3url.ValidateSettings(v)
 			if tt.want == "" {
 				require.NoError(t, err)
 				return
@@ -127,7 +127,7 @@ func TestParseQuery(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, url.Values{"secret-key": {"/k/c++.sec"}, "a b": {"c=d=e"}, "x": {"", "2"}}, v)
 	for query, want := range map[string]string{
-		"trusted":    `parameter "trusted" has no value; want trusted=value`,
+		"trusted":    `parameter "trusted" has no value, expected trusted=value`,
 		"a=%4":       `parameter "a=%4": invalid URL escape "%4"`,
 		"%zz=1&ok=1": `parameter "%zz=1": invalid URL escape "%zz"`,
 	} {

@@ -11,12 +11,11 @@ import (
 // maxKey is the length of the longest key of S3, in bytes.
 const maxKey = 1024
 
-// Validate reports what is wrong with the URL: a bucket name or a prefix that
-// S3 does not allow, a malformed parameter, or parameters that exclude one
-// another.
+// Validate returns an error for a bucket name or a prefix that cannot be sent, a
+// malformed parameter, or parameters that exclude one another.
 func (u *URL) Validate() error {
 	if err := u.validate(); err != nil {
-		return fmt.Errorf("s3 URL of bucket %q: %w", u.Bucket, err)
+		return fmt.Errorf("s3 URL of bucket %q: %w", clip(u.Bucket), conceal(u.String(), err))
 	}
 	return nil
 }
@@ -27,28 +26,28 @@ func (u *URL) validate() error {
 		p := &params[i]
 		if text := p.bind(u).String(); text != "" && !p.setting {
 			if err := p.bind(&URL{}).set(text); err != nil {
-				return fmt.Errorf("%s=%s: %w", p.name, text, err)
+				return &parameterError{p.name, text, err}
 			}
 		}
 	}
-	if err := CheckSettings(u.Rest); err != nil {
+	if err := ValidateSettings(u.Rest); err != nil {
 		return err
 	}
 	if err := u.Transport.validate(); err != nil {
 		return err
 	}
 	if _, err := u.EndpointURL(); err != nil {
-		return fmt.Errorf("endpoint=%s: %w", u.Endpoint, err)
+		return &parameterError{"endpoint", u.Endpoint, err}
 	}
-	if err := checkBucket(u.Bucket, u.Endpoint != ""); err != nil {
+	if err := checkBucket(u.Bucket); err != nil {
 		return err
 	}
 	if u.Prefix != "" {
 		if err := checkKey(u.Prefix); err != nil {
 			return fmt.Errorf("prefix %q: %w", u.Prefix, err)
 		}
-		if strings.Trim(u.Prefix, "/") != u.Prefix {
-			return fmt.Errorf("prefix %q: want no slashes around it", u.Prefix)
+		if strings.HasSuffix(u.Prefix, "/") {
+			return fmt.Errorf("prefix %q: expected no slash at its end", u.Prefix)
 		}
 	}
 	return u.checkConflicts()
@@ -67,9 +66,11 @@ func (u *URL) checkConflicts() error {
 	custom := u.Endpoint != ""
 	dotted := strings.Contains(u.Bucket, ".")
 	switch {
-	case u.AddressingStyle == Virtual && dotted:
+	case u.AddressingStyle == VirtualStyle && dotted:
 		return errors.New("addressing-style=virtual: the dots in the bucket's name break TLS certificates; use addressing-style=path")
-	case u.AddressingStyle == Virtual && custom && u.endpointIsAddress():
+	case u.AddressingStyle == VirtualStyle && !isLabel(u.Bucket):
+		return errors.New("addressing-style=virtual: the bucket's name cannot be a part of a host name; use addressing-style=path")
+	case u.AddressingStyle == VirtualStyle && custom && u.endpointIsAddress():
 		return errors.New("addressing-style=virtual: the endpoint is an IP address, which cannot have the bucket put before it; use addressing-style=path")
 	case u.Anonymous && u.Profile != "":
 		return errors.New("anonymous=true excludes profile")
@@ -77,62 +78,76 @@ func (u *URL) checkConflicts() error {
 		return errors.New("anonymous=true excludes requester-pays: somebody has to pay")
 	case u.SSEKMSKeyID != "" && !strings.HasPrefix(u.SSE, "aws:kms"):
 		return errors.New("sse-kms-key-id needs sse=aws:kms or sse=aws:kms:dsse")
-	case u.Accelerate && (custom || u.FIPS || dotted || u.AddressingStyle == Path):
-		return errors.New("accelerate=true excludes endpoint, fips, addressing-style=path and a bucket with dots in its name")
+	case u.Accelerate && (custom || u.FIPS || !isLabel(u.Bucket) || u.AddressingStyle == PathStyle):
+		return errors.New("accelerate=true excludes endpoint, fips, addressing-style=path and a bucket whose name is not one label of a host name")
 	case u.DualStack && custom:
-		return errors.New("dualstack=true excludes endpoint: write the address of the endpoint you want")
+		return errors.New("dualstack=true excludes endpoint: write the address of such an endpoint")
 	case u.FIPS && custom:
-		return errors.New("fips=true excludes endpoint: write the address of the endpoint you want")
+		return errors.New("fips=true excludes endpoint: write the address of such an endpoint")
 	}
 	return nil
 }
 
-// checkBucket holds a name against the rules of S3 (Amazon S3 User Guide,
-// "General purpose bucket naming rules"). Other servers are less strict, with
-// underscores and capitals as in the early days of S3.
-func checkBucket(name string, custom bool) error {
+// checkBucket accepts the names that Nix sends: those that can be the host of a
+// URL and are not an IP address. Servers other than S3, and S3 in its early days,
+// allow more than S3 does today; see bucketWarning.
+func checkBucket(name string) error {
+	const allowed = "-._~!$&'()*+,;="
 	if name == "" {
-		return errors.New("the bucket is missing; want s3://bucket[/prefix]")
+		return errors.New("the bucket is missing, expected s3://bucket[/prefix]")
 	}
-	if host, port, ok := strings.Cut(name, ":"); ok {
-		return fmt.Errorf("invalid bucket name: %q cannot have the port %q; a server goes into endpoint=", host, port)
+	if strings.Contains(name, ":") {
+		return errors.New("invalid bucket name: a colon is not allowed; a server and its port go into endpoint=")
 	}
-	shortest, longest, others := 3, 63, "-."
-	if custom {
-		shortest, longest, others = 1, 255, "-._"
-	}
-	if len(name) < shortest || len(name) > longest {
-		return fmt.Errorf("invalid bucket name: want %d to %d characters", shortest, longest)
+	if len(name) > maxBucket {
+		return fmt.Errorf("invalid bucket name: %d bytes, expected at most %d", len(name), maxBucket)
 	}
 	for i := range len(name) {
-		c := name[i]
-		allowed := isAlphanumeric(c) && (custom || c < 'A' || c > 'Z')
-		if !allowed && strings.IndexByte(others, c) < 0 {
-			return fmt.Errorf("invalid bucket name: %q is not allowed; want lower-case letters, digits and %s", c, others)
+		if c := name[i]; !isAlphanumeric(c) && strings.IndexByte(allowed, c) < 0 {
+			return fmt.Errorf("invalid bucket name: %q is not allowed, expected letters, digits and %s", c, allowed)
 		}
-	}
-	if !isAlphanumeric(name[0]) || !isAlphanumeric(name[len(name)-1]) {
-		return errors.New("invalid bucket name: must begin and end with a letter or digit")
-	}
-	if strings.Contains(name, "..") {
-		return errors.New("invalid bucket name: two dots in a row")
 	}
 	if _, err := netip.ParseAddr(name); err == nil {
 		return errors.New("invalid bucket name: it is an IP address; a server goes into endpoint=")
 	}
-	for _, reserved := range []string{"xn--", "sthree-"} {
-		if !custom && strings.HasPrefix(name, reserved) {
-			return fmt.Errorf("invalid bucket name: S3 reserves the prefix %q", reserved)
-		}
+	if name == "." || name == ".." {
+		return errors.New("invalid bucket name: HTTP clients remove it from a path")
 	}
 	return nil
+}
+
+// maxBucket is the length of the longest name of a bucket in the early days of
+// S3, in bytes.
+const maxBucket = 255
+
+// bucketWarning says which rule of S3 a name breaks (Amazon S3 User Guide,
+// "General purpose bucket naming rules"), or "".
+func bucketWarning(name string) string {
+	lower := func(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
+	if len(name) < 3 || len(name) > 63 {
+		return "3 to 63 characters"
+	}
+	for i := range len(name) {
+		if c := name[i]; !lower(c) && c != '-' && c != '.' {
+			return "lower-case letters, digits, hyphens and dots"
+		}
+	}
+	switch {
+	case !lower(name[0]) || !lower(name[len(name)-1]):
+		return "a letter or digit at the beginning and the end"
+	case strings.Contains(name, ".."):
+		return "no two dots in a row"
+	case strings.HasPrefix(name, "xn--") || strings.HasPrefix(name, "sthree-"):
+		return "no reserved prefix"
+	}
+	return ""
 }
 
 // checkKey accepts the keys that S3 has and that an HTTP client leaves as they
 // are.
 func checkKey(key string) error {
 	if key == "" || len(key) > maxKey {
-		return fmt.Errorf("want 1 to %d bytes", maxKey)
+		return fmt.Errorf("expected 1 to %d bytes", maxKey)
 	}
 	if !utf8.ValidString(key) {
 		return errors.New("not valid UTF-8")

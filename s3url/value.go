@@ -92,7 +92,7 @@ func (v number[T]) set(s string) error {
 		n = int64(v.zero)
 	}
 	if n < int64(v.min) {
-		return fmt.Errorf("want at least %d", v.min)
+		return fmt.Errorf("expected at least %d", v.min)
 	}
 	*v.p = T(n)
 	return nil
@@ -177,7 +177,7 @@ func (v tags) set(s string) error {
 	for pair := range strings.SplitSeq(s, ",") {
 		name, text, ok := strings.Cut(pair, "=")
 		if !ok || name == "" {
-			return fmt.Errorf("tag %q: want name=value[,name=value…]", pair)
+			return fmt.Errorf("tag %q: expected name=value[,name=value…]", pair)
 		}
 		if err := isTag(name, 128); err != nil {
 			return fmt.Errorf("name of tag %q: %w", name, err)
@@ -199,11 +199,11 @@ func (v tags) set(s string) error {
 
 func isTag(s string, limit int) error {
 	if utf8.RuneCountInString(s) > limit {
-		return fmt.Errorf("want at most %d characters", limit)
+		return fmt.Errorf("expected at most %d characters", limit)
 	}
 	for _, r := range s {
 		if !unicode.IsLetter(r) && !unicode.IsNumber(r) && !strings.ContainsRune(" _.:/=+-@", r) {
-			return fmt.Errorf("%q is not allowed: want letters, digits, spaces and _ . : / = + - @", r)
+			return fmt.Errorf("%q is not allowed: expected letters, digits, spaces and _ . : / = + - @", r)
 		}
 	}
 	return nil
@@ -217,13 +217,13 @@ func ParseBool(s string) (bool, error) {
 	case "false", "no", "0":
 		return false, nil
 	}
-	return false, errors.New("want true, yes, 1, false, no or 0")
+	return false, errors.New("expected true, yes, 1, false, no or 0")
 }
 
 // parseInteger reads a number with one of Nix's unit suffixes K, M, G and T,
 // which are powers of 1024.
 func parseInteger(s string, low, high int64) (int64, error) {
-	outside := fmt.Errorf("want a number from %d to %d", low, high)
+	outside := fmt.Errorf("expected a number from %d to %d", low, high)
 	digits, unit := s, int64(1)
 	if s != "" {
 		if i := strings.IndexByte("KMGT", s[len(s)-1]&^0x20); i >= 0 {
@@ -254,7 +254,7 @@ func isInteger(low, high int64) check {
 
 func isAbsolute(s string) error {
 	if !strings.HasPrefix(s, "/") {
-		return errors.New("want an absolute path")
+		return errors.New("expected an absolute path")
 	}
 	return line(4096)(s)
 }
@@ -263,7 +263,7 @@ func isAbsolute(s string) error {
 func isToken(s string) error {
 	for i := range len(s) {
 		if !isAlphanumeric(s[i]) && strings.IndexByte("-._", s[i]) < 0 {
-			return fmt.Errorf("%q is not allowed: want letters, digits and - . _", s[i])
+			return fmt.Errorf("%q is not allowed: expected letters, digits and - . _", s[i])
 		}
 	}
 	return line(256)(s)
@@ -300,6 +300,6 @@ func oneOf(words ...string) check {
 		if slices.Contains(words, s) {
 			return nil
 		}
-		return fmt.Errorf("want one of %s; the nearest is %q", strings.Join(words, ", "), nearest(s, words))
+		return fmt.Errorf("expected one of %s; the nearest is %q", strings.Join(words, ", "), nearest(s, words))
 	}
 }

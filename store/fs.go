@@ -61,11 +61,14 @@ func (c *Cache) openFS(ctx context.Context, info *narinfo.NarInfo) (*ArchiveFS, 
 	if err := c.trust(&info.PathInfo); err != nil {
 		return nil, err
 	}
-	kept := filepath.Join(c.settings.LocalNARCache, info.Path.HashPart()+".nar") // as Nix names it
-	if a, err := c.openKept(ctx, info, kept); err == nil {
-		return a, nil
-	} else if !errors.Is(err, os.ErrNotExist) {
-		c.settings.Logger.WarnContext(ctx, "fetching again what was kept", "file", kept, "error", err)
+	kept := filepath.Join(c.settings.LocalNARCache, info.Path.HashPart()+".nar")  // as Nix up to 2.26 names it
+	newer := filepath.Join(c.settings.LocalNARCache, info.NarHash.Nix32()+".nar") // as Nix since 2.34 does
+	for _, name := range []string{kept, newer} {
+		if a, err := c.openKept(ctx, info, name); err == nil {
+			return a, nil
+		} else if !errors.Is(err, os.ErrNotExist) {
+			c.settings.Logger.WarnContext(ctx, "fetching again what was kept", "file", name, "error", err)
+		}
 	}
 	if err := os.MkdirAll(c.settings.LocalNARCache, 0o755); err != nil {
 		return nil, err

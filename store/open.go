@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 
 	"example.com/nixs3/narinfo"
+	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob/httpblob"
 	"example.com/nixs3/store/blob/s3blob"
 )
@@ -70,8 +70,8 @@ func WithHTTP(opts httpblob.Options) Option {
 // ("Binary Cache Store", "S3 Binary Cache Store"):
 //
 //	s3://bucket[/prefix]?…   any S3-compatible store
-//	file:///directory?…      made by the first write
-//	/directory?…, ./directory?…   the same
+//	file:///directory?…      made by the first write; also file:/directory, file:directory
+//	/directory?…, ./dir?…    the same
 //	http(s)://host/path?…    any web server; to write, one that takes PUT
 //	mem://name?…             memory of this process; mem:// alone is a new one
 //
@@ -85,7 +85,7 @@ func Open(ctx context.Context, rawURL string, opts ...Option) (*Cache, error) {
 	}
 	c, err := o.open(ctx, rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", RedactURL(rawURL), err)
+		return nil, fmt.Errorf("opening %s: %w", s3url.RedactURL(rawURL), err)
 	}
 	return c, nil
 }
@@ -104,6 +104,11 @@ func (o *opening) open(ctx context.Context, rawURL string) (*Cache, error) {
 		change(&settings)
 	}
 	settings.Budget.setDefaults()
+	if settings.Logger != nil {
+		for _, warning := range place.warnings {
+			settings.Logger.WarnContext(ctx, warning, "url", s3url.RedactURL(rawURL))
+		}
+	}
 	bucket, err := place.connect(ctx, o.drivers, settings.Budget.Requests)
 	if err != nil {
 		return nil, err
@@ -116,14 +121,4 @@ func (o *opening) open(ctx context.Context, rawURL string) (*Cache, error) {
 		return nil, errors.Join(err, bucket.Close())
 	}
 	return c, nil
-}
-
-// RedactURL returns a store URL without the password that it may hold, for
-// messages.
-func RedactURL(rawURL string) string {
-	u, err := url.Parse(rawURL)
-	if err != nil || u.User == nil {
-		return rawURL
-	}
-	return u.Redacted()
 }

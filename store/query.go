@@ -16,7 +16,7 @@ import (
 // Unknown and malformed settings are errors. It reads key files.
 func SettingsFromQuery(q url.Values) (Settings, error) {
 	var s Settings
-	if err := s3url.CheckSettings(q); err != nil {
+	if err := s3url.ValidateSettings(q); err != nil {
 		return s, err
 	}
 	p := queryParser{q: q}
@@ -56,7 +56,7 @@ func SettingsFromQuery(q url.Values) (Settings, error) {
 }
 
 // queryParser reads typed values from a query. The first value of a key counts.
-// CheckSettings has accepted the values before, so err is set only where the two
+// ValidateSettings has accepted the values before, so err is set only where the two
 // disagree.
 type queryParser struct {
 	q   url.Values

@@ -17,12 +17,14 @@ import (
 	"example.com/nixs3/store/blob/httpblob"
 	"example.com/nixs3/store/blob/memblob"
 	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/codec"
 )
 
 // location is what a store URL says.
 type location struct {
 	settings url.Values // of the cache
 	requests int        // at a time; 0 where the URL does not say
+	warnings []string   // about the URL, for the log
 
 	// connect opens the bucket for so many requests at a time.
 	connect func(ctx context.Context, o driverOptions, requests int) (blob.Bucket, error)
@@ -42,17 +44,19 @@ func locate(rawURL string) (*location, error) {
 			return nil, err
 		}
 	}
-	scheme, _, ok := strings.Cut(rawURL, "://")
-	if !ok {
-		return nil, errors.New("expected a URL that begins with s3://, file://, http://, https:// or mem://, or a folder such as ./cache")
-	}
+	scheme, rest, _ := strings.Cut(rawURL, ":")
 	scheme = strings.ToLower(scheme)
-	if scheme == "s3" {
+	switch {
+	case scheme == "file":
+	case !strings.HasPrefix(rest, "//"):
+		return nil, errors.New("expected a URL that begins with s3://, file://, http://, https:// or mem://, or a folder such as ./cache")
+	case scheme == "s3":
 		return locateS3(rawURL)
 	}
+	// The errors quote nothing of the URL, which may have a password.
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("malformed URL; special characters are written as %XX")
 	}
 	query, err := s3url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -67,7 +71,7 @@ func locate(rawURL string) (*location, error) {
 	case "mem":
 		return locateMemory(u, query), nil
 	}
-	return nil, fmt.Errorf("expected the scheme s3, file, http, https or mem, got %q", scheme)
+	return nil, fmt.Errorf("expected the scheme s3, file, http, https or mem, got %q", u.Scheme)
 }
 
 func locateS3(rawURL string) (*location, error) {
@@ -84,20 +88,37 @@ func locateS3(rawURL string) (*location, error) {
 	return &location{settings: u.Rest, requests: u.MaxConcurrency, connect: connect}, nil
 }
 
+// locateFile reads file:///directory, file:/directory and file:directory.
 func locateFile(u *url.URL, query url.Values) (*location, error) {
-	if u.Host != "" && u.Host != "localhost" {
-		return nil, fmt.Errorf("expected a file URL with three slashes before its path, got the host %q", u.Host)
+	if u.User != nil || u.Host != "" && u.Host != "localhost" {
+		return nil, errors.New("a file URL has no host but three slashes before its path, as in file:///directory")
 	}
-	if u.Path == "" {
-		return nil, errors.New("the directory is missing; expected file:///directory")
+	dir := u.Path
+	if u.Opaque != "" {
+		unescaped, err := url.PathUnescape(u.Opaque)
+		if err != nil {
+			return nil, errors.New("malformed path of a file URL")
+		}
+		dir = unescaped
+	}
+	if dir == "" {
+		return nil, errors.New("the directory is missing, expected file:///directory")
 	}
 	file, settings, err := s3url.ParseFile(query)
 	if err != nil {
 		return nil, err
 	}
+	l := &location{settings: settings}
+	// Only HTTP and S3 caches have these settings in Nix.
+	for _, name := range []string{"narinfo-compression", "ls-compression", "log-compression"} {
+		if encoding := settings.Get(name); encoding != "" && encoding != codec.None {
+			l.warnings = append(l.warnings, name+" has no effect on a directory, from which Nix reads such objects uncompressed")
+		}
+		settings.Del(name)
+	}
 	opts := fileblob.Options{Create: true, NoSync: file.Fsync != nil && !*file.Fsync}
-	connect := func(context.Context, driverOptions, int) (blob.Bucket, error) { return fileblob.Open(u.Path, opts) }
-	return &location{settings: settings, connect: connect}, nil
+	l.connect = func(context.Context, driverOptions, int) (blob.Bucket, error) { return fileblob.Open(dir, opts) }
+	return l, nil
 }
 
 func locateHTTP(u *url.URL, query url.Values) (*location, error) {
@@ -119,7 +140,7 @@ func locateHTTP(u *url.URL, query url.Values) (*location, error) {
 		opts.Retry = s3blob.RetryOf(&t, opts.Retry)
 		return httpblob.Open(u.String(), opts)
 	}
-	return &location{settings: settings, connect: connect}, nil
+	return &location{settings: settings, warnings: s3url.SettingsWarnings(settings), connect: connect}, nil
 }
 
 // memory holds the named mem:// buckets of this process.

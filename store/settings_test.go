@@ -71,7 +71,7 @@ func FuzzSettingsFromQuery(f *testing.F) {
 			return // reads files
 		}
 		s, err := store.SettingsFromQuery(q)
-		if err == nil && s3url.CheckSettings(q) != nil {
+		if err == nil && s3url.ValidateSettings(q) != nil {
 			t.Fatalf("%q became %+v", text, s)
 		}
 	})

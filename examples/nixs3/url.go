@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"text/tabwriter"
 
 	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/codec"
 	"example.com/nixs3/store/layout"
 )
 
@@ -23,6 +25,9 @@ func (urlCommand) Help() string {
 func (c *urlCommand) Run(ctx context.Context, con *console) error {
 	u, err := s3url.Parse(c.URL)
 	if err != nil {
+		return err
+	}
+	if err := checkWritable(u.Rest); err != nil {
 		return err
 	}
 	for _, warning := range u.Warnings() {
@@ -56,6 +61,25 @@ func (c *urlCommand) Run(ctx context.Context, con *console) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, orNone(s.value), s.origin, parameterNote(p))
 	}
 	return w.Flush()
+}
+
+// checkWritable returns the error of opening a cache whose settings name a
+// compression that cannot be written.
+func checkWritable(settings url.Values) error {
+	for _, name := range []string{"compression", "narinfo-compression", "ls-compression", "log-compression"} {
+		value := settings.Get(name)
+		if value == "" {
+			continue
+		}
+		c, err := codec.Lookup(value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if c.NewWriter == nil {
+			return fmt.Errorf("%s: %q can be read but not written", name, value)
+		}
+	}
+	return nil
 }
 
 func orNone(s string) string {

@@ -32,6 +32,10 @@ type Options struct {
 	// StateDir is the directory that has db/db.sqlite; "" means nix/var/nix
 	// in Root or /.
 	StateDir string
+
+	// LogDir is the directory that has drvs/ with the build logs; "" means
+	// nix/var/log/nix in Root or /.
+	LogDir string
 }
 
 func (o *Options) setDefaults() error {
@@ -48,7 +52,13 @@ func (o *Options) setDefaults() error {
 	if o.StateDir == "" {
 		o.StateDir = filepath.Join(cmp.Or(o.Root, "/"), "nix", "var", "nix")
 	}
+	if o.LogDir == "" {
+		o.LogDir = filepath.Join(cmp.Or(o.Root, "/"), "nix", "var", "log", "nix")
+	}
 	var err error
+	if o.LogDir, err = filepath.Abs(o.LogDir); err != nil {
+		return err
+	}
 	if o.StateDir, err = filepath.Abs(o.StateDir); err == nil {
 		o.RealStoreDir, err = filepath.Abs(o.RealStoreDir)
 	}

@@ -1,13 +1,16 @@
 package localstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 
 	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/s3url"
 )
 
 // ErrNotLocal is the URL of a store of another kind.
@@ -17,35 +20,75 @@ var ErrNotLocal = errors.New("not the URL of a local store")
 // "Local Store"):
 //
 //	local, auto                 the usual store
-//	local?root=/mnt             with any of root, store, state and real
-//	/mnt, ./dir                 the same as local?root=/mnt
+//	local?root=/mnt             with any of root, store, state, real and log
+//	local:/mnt, local:///mnt    the same as local?root=/mnt
+//	/mnt, ./dir                 the same
 //
-// Nix's parameters about building, writing and ranking stores are accepted, as
-// they say nothing to a reader; unknown ones are errors. Other URLs, also those
-// of daemons, fail with ErrNotLocal.
+// "auto" means the store that NIX_REMOTE names if that is a local one. Where the
+// URL is silent, NIX_STORE_DIR, NIX_STATE_DIR and NIX_LOG_DIR count as in Nix.
+//
+// Nix's parameters for building, writing and ranking stores are accepted and
+// have no effect here. Unknown parameters are errors. Other URLs, those of
+// daemons among them, fail with ErrNotLocal.
 func ParseURL(rawURL string) (Options, error) {
-	kind, rawQuery, _ := strings.Cut(rawURL, "?")
-	query, err := url.ParseQuery(rawQuery)
+	opts, err := parseURL(rawURL)
 	if err != nil {
-		return Options{}, fmt.Errorf("store URL %q: %w", rawURL, err)
+		return Options{}, fmt.Errorf("store URL %q: %w", s3url.RedactURL(rawURL), err)
 	}
-	switch {
-	case kind == "local", kind == "auto", kind == "local://":
-	case strings.Contains(kind, "/") && !strings.Contains(kind, "://"):
-		if query.Has("root") {
-			return Options{}, fmt.Errorf("store URL %q: its path and the parameter root say the same", rawURL)
-		}
-		query.Set("root", kind)
-	case kind == "daemon", strings.HasPrefix(kind, "unix://"):
-		return Options{}, fmt.Errorf("store URL %q: %w, but of Nix's daemon, which is not spoken to; its store can be read as %q",
-			rawURL, ErrNotLocal, "local")
-	default:
-		return Options{}, fmt.Errorf("store URL %q: %w", rawURL, ErrNotLocal)
-	}
-	return options(rawURL, query)
+	return opts, nil
 }
 
-func options(rawURL string, query url.Values) (Options, error) {
+func parseURL(rawURL string) (Options, error) {
+	kind, rawQuery, _ := strings.Cut(rawURL, "?")
+	query, err := s3url.ParseQuery(rawQuery)
+	if err != nil {
+		return Options{}, err
+	}
+	if remote := os.Getenv("NIX_REMOTE"); kind == "auto" && rawQuery == "" && isLocal(remote) {
+		return parseURL(remote)
+	}
+	if isDaemon(kind) {
+		return Options{}, fmt.Errorf("%w, but of Nix's daemon, with which this library cannot speak; its store can be read as %q", ErrNotLocal, "local")
+	}
+	root, ok := rootOf(kind)
+	if !ok {
+		return Options{}, ErrNotLocal
+	}
+	if root != "" {
+		if query.Has("root") {
+			return Options{}, errors.New("its path and the parameter root say the same")
+		}
+		query.Set("root", root)
+	}
+	return options(query)
+}
+
+// isLocal reports whether NIX_REMOTE names a local store by more than a default.
+func isLocal(remote string) bool {
+	kind, _, _ := strings.Cut(remote, "?")
+	_, ok := rootOf(kind)
+	return ok && kind != "auto"
+}
+
+func isDaemon(kind string) bool { return kind == "daemon" || strings.HasPrefix(kind, "unix://") }
+
+// rootOf returns the root in a URL without its query, "" for the usual store. It
+// reports false where that is not a local store's.
+func rootOf(kind string) (string, bool) {
+	switch kind {
+	case "auto", "local", "local:", "local://":
+		return "", true
+	}
+	path, ok := strings.CutPrefix(kind, "local:")
+	if !ok {
+		return kind, strings.Contains(kind, "/") && !strings.Contains(kind, "://")
+	}
+	path = strings.TrimPrefix(path, "//")
+	root, err := url.PathUnescape(path)
+	return root, err == nil && strings.HasPrefix(root, "/")
+}
+
+func options(query url.Values) (Options, error) {
 	var opts Options
 	for name := range query {
 		value := query.Get(name)
@@ -58,11 +101,18 @@ func options(rawURL string, query url.Values) (Options, error) {
 			opts.RealStoreDir = value
 		case "state":
 			opts.StateDir = value
-		case "log", "build-dir", "read-only", "require-sigs", "trusted", "priority", "want-mass-query",
+		case "log":
+			opts.LogDir = value
+		case "build-dir", "read-only", "require-sigs", "trusted", "priority", "want-mass-query",
 			"path-info-cache-size", "system-features", "use-roots-daemon", "ignore-gc-delete-failure":
 		default:
-			return Options{}, fmt.Errorf("store URL %q: unknown parameter %q, known are root, store, real and state", rawURL, name)
+			return Options{}, fmt.Errorf("unknown parameter %q, known are root, store, real, state and log", name)
 		}
+	}
+	opts.StoreDir = cmp.Or(opts.StoreDir, storepath.Dir(os.Getenv("NIX_STORE_DIR")))
+	if opts.Root == "" {
+		opts.StateDir = cmp.Or(opts.StateDir, os.Getenv("NIX_STATE_DIR"))
+		opts.LogDir = cmp.Or(opts.LogDir, os.Getenv("NIX_LOG_DIR"))
 	}
 	return opts, nil
 }

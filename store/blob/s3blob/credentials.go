@@ -76,16 +76,17 @@ func loadConfig(ctx context.Context, u *s3url.URL, o Options) (aws.Config, error
 			o.ExpiryWindow, o.ExpiryWindowJitterFrac = expiryWindow, 0.5
 		}),
 	}
-	if u.Profile != "" {
-		load = append(load, config.WithSharedConfigProfile(u.Profile))
-	}
 	if u.Anonymous {
 		load = append(load, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
 	}
 	if u.FIPS {
 		load = append(load, config.WithUseFIPSEndpoint(aws.FIPSEndpointStateEnabled))
 	}
-	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	cfg, err := config.LoadDefaultConfig(ctx, append(load, config.WithSharedConfigProfile(u.Profile))...)
+	if _, missing := errors.AsType[config.SharedConfigProfileNotExistError](err); missing && u.Profile == config.DefaultSharedConfigProfile {
+		// Without configuration files, profile=default means the default chain.
+		cfg, err = config.LoadDefaultConfig(ctx, load...)
+	}
 	if err != nil {
 		return aws.Config{}, &credentialsError{profile: u.Profile, err: err}
 	}

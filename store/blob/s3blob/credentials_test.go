@@ -65,6 +65,11 @@ func TestCredentials(t *testing.T) {
 			h.write("credentials", staticKeys)
 			h.t.Setenv("AWS_PROFILE", "dev")
 		}, "profile=default", "KEYDEFAULT", ""},
+		{"default profile of the URL without any file", inEnvironment, "profile=default", "KEYENV", "session-env"},
+		{"default profile of the URL beside others", func(h awsHome) {
+			h.write("config", "[profile dev]\nregion = eu-west-1\n")
+			inEnvironment(h)
+		}, "profile=default", "KEYENV", "session-env"},
 		{"files elsewhere", func(h awsHome) {
 			h.t.Setenv("AWS_SHARED_CREDENTIALS_FILE", h.write("elsewhere", staticKeys))
 		}, "", "KEYDEFAULT", ""},
