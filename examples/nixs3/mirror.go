@@ -20,6 +20,7 @@ type mirrorCommand struct {
 	signFlag
 	Bandwidth bandwidthFlag `placeholder:"RATE" help:"Read at most so many bytes a second, such as 10M."`
 	Watch     time.Duration `placeholder:"TIME" help:"Begin again when so much time has passed after a run, until interrupted. A run that fails is reported and the next one goes on."`
+	Hide      bool          `help:"Make invisible at the destination what the source does not have any more. nixs3 gc undo brings it back."`
 	DryRun    bool          `help:"Report what would be copied, and copy nothing."`
 	Paths     []string      `arg:"" optional:"" name:"path" help:"Store paths whose closures are mirrored. Without any, the whole cache is, and what it does not have any more is printed."`
 	purgeFlag
@@ -27,7 +28,7 @@ type mirrorCommand struct {
 
 func (mirrorCommand) Help() string {
 	return "Copies paths with their listings, links to debug files, logs and realisations. Nothing at the\n" +
-		"destination is replaced or removed. A mirror that was interrupted goes on where it was.\n\n" +
+		"destination is replaced, and nothing is removed. A mirror that was interrupted goes on where it was.\n\n" +
 		"    nixs3 mirror --from s3://cache --to file:///mnt/backup --bandwidth 20M --watch 15m"
 }
 
@@ -62,7 +63,7 @@ func (c *mirrorCommand) Run(ctx context.Context, con *console) (err error) {
 	if err != nil {
 		return err
 	}
-	opts := verify.MirrorOptions{Roots: roots, TrustedKeys: keys, Signers: signers, BytesPerSecond: int64(c.Bandwidth), DryRun: c.DryRun}
+	opts := verify.MirrorOptions{Roots: roots, TrustedKeys: keys, Signers: signers, BytesPerSecond: int64(c.Bandwidth), HideRemoved: c.Hide, DryRun: c.DryRun}
 	for {
 		err := c.once(ctx, con, to, from, opts)
 		if c.Watch == 0 || ctx.Err() != nil {

@@ -23,6 +23,7 @@ type repairCommand struct {
 	Depth    verify.Depth `default:"contents" placeholder:"DEPTH" help:"How deep to look for faults: listing, metadata, files or contents."`
 	Findings string       `placeholder:"FILE" help:"Mend the findings that nixs3 verify --json has printed to a file, - for standard input, and do not look for others."`
 	Search   bool         `help:"Look for the paths of orphaned archives among all paths of the caches that are taken from."`
+	Hide     bool         `help:"Make invisible what cannot be mended, with all that refers to it. nixs3 gc undo brings it back."`
 	Remove   bool         `help:"Remove what no reader needs: listings and links that lead nowhere, false orphans, unfinished uploads."`
 	DryRun   bool         `help:"Report what could be mended, and change nothing."`
 	Paths    []string     `arg:"" optional:"" name:"path" help:"Store paths whose closures are mended. Without any, the whole cache is."`
@@ -69,6 +70,7 @@ func (c *repairCommand) Run(ctx context.Context, con *console) (err error) {
 		From:        from,
 		TrustedKeys: keys,
 		Search:      c.Search,
+		Hide:        c.Hide,
 		Remove:      c.Remove,
 		DryRun:      c.DryRun,
 		Progress:    newCounter(con, "mended"),

@@ -86,6 +86,9 @@ func printProblems(con *console, report *verify.Report) {
 	for _, p := range report.Failed {
 		fmt.Fprintf(con.stderr, "failed: %v\n", p)
 	}
+	if report.HiddenBy != "" {
+		con.say("%d paths hidden, by run %s", len(report.Hidden), report.HiddenBy)
+	}
 }
 
 // purgeFlag makes a command print what a CDN may have as it was.

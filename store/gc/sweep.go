@@ -81,13 +81,7 @@ func (c *collector) sweep(ctx context.Context) error {
 		c.report.Run = c.run
 		c.mark(noKeeperID, spare...)
 	}
-	// Writers that began before the cache came under collection have to notice.
-	if wait := c.lock.state.Since.Add(lease.Settle).Sub(c.clock.now()); wait > 0 {
-		if err := sleep(ctx, wait); err != nil {
-			return err
-		}
-	}
-	if err := c.lock.enter(ctx, lease.Sweeping); err != nil {
+	if err := c.enterSweep(ctx); err != nil {
 		return err
 	}
 	if err := c.spare(ctx); err != nil || c.report.Busy {
@@ -106,6 +100,17 @@ func (c *collector) sweep(ctx context.Context) error {
 		return err
 	}
 	return c.healNew(ctx)
+}
+
+// enterSweep lets writers know that paths go.
+func (c *collector) enterSweep(ctx context.Context) error {
+	// Writers that began before the cache came under collection have to notice.
+	if wait := c.lock.state.Since.Add(lease.Settle).Sub(c.clock.now()); wait > 0 {
+		if err := sleep(ctx, wait); err != nil {
+			return err
+		}
+	}
+	return c.lock.enter(ctx, lease.Sweeping)
 }
 
 // oldRealisations are those that lead to nothing that stays and may be removed.

@@ -30,6 +30,11 @@ type MirrorOptions struct {
 	// Signers also sign every path that is copied.
 	Signers []narinfo.Signer
 
+	// HideRemoved makes invisible at dst what src does not have any more, when
+	// everything is mirrored, with all that refers to it. gc.Undo brings it
+	// back, see [gc.Hide].
+	HideRemoved bool
+
 	// BytesPerSecond bounds what is read of the source's objects. 0 means no
 	// limit.
 	BytesPerSecond int64
@@ -44,8 +49,8 @@ type MirrorOptions struct {
 // Mirror copies to dst what src has and dst lacks: paths with their archives,
 // listings, links to debug files, logs and realisations. Archives are verified
 // as by [store.Copy], and listings and links are made from the verified
-// contents. Nothing at dst is replaced or removed: what src does not have any
-// more is in Report.Removed, when everything is mirrored.
+// contents. Nothing at dst is replaced: what src does not have any more is in
+// Report.Removed, when everything is mirrored, and stays unless HideRemoved.
 //
 // Whenever Mirror fails, dst is a cache of whole closures, and running it again
 // goes on where it was. A run with nothing to do lists both caches and reads
@@ -278,7 +283,10 @@ func (m *mirror) removed(ctx context.Context) error {
 		}
 	}
 	slices.SortFunc(m.report.Removed, storepath.Path.Compare)
-	return nil
+	if !m.opts.HideRemoved || m.opts.DryRun {
+		return nil
+	}
+	return m.report.hide(ctx, m.dst, m.report.Removed)
 }
 
 func (m *mirror) fail(p Problem) {

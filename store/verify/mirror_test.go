@@ -17,6 +17,7 @@ import (
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/memblob"
+	"example.com/nixs3/store/gc"
 	"example.com/nixs3/store/internal/lab"
 	"example.com/nixs3/store/layout"
 	"example.com/nixs3/store/storetest"
@@ -219,4 +220,23 @@ func TestMirrorDryRun(t *testing.T) {
 	require.Equal(t, 47, r.Changed)
 	require.Empty(t, r.Keys)
 	require.Empty(t, contentsOf(t, b))
+}
+
+func TestMirrorHidesWhatWasRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, dst := corpusCache(t, "none"), corpusCache(t, "none")
+		info := infoOf(t, src.Bucket(), "env")
+		require.NoError(t, src.Bucket().Delete(t.Context(), infoKey(info), listKey(info)))
+		r, err := verify.Mirror(t.Context(), dst, src, verify.MirrorOptions{HideRemoved: true})
+		require.NoError(t, err)
+		require.Equal(t, []storepath.Path{info.Path}, r.Hidden)
+		has, err := dst.Has(t.Context(), info.Path)
+		require.NoError(t, err)
+		require.False(t, has)
+		_, err = gc.Undo(t.Context(), dst, r.HiddenBy)
+		require.NoError(t, err)
+		has, err = dst.Has(t.Context(), info.Path)
+		require.NoError(t, err)
+		require.True(t, has)
+	})
 }

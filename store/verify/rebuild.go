@@ -232,3 +232,20 @@ func (r *repair) abort(ctx context.Context, key string) error {
 	}
 	return nil
 }
+
+// hide makes invisible what could not be mended.
+func (r *repair) hide(ctx context.Context, failed []*casualty) error {
+	var faulty []storepath.Path
+	for _, c := range failed {
+		faulty = append(faulty, c.users...)
+		p := c.path
+		if p.IsZero() { // only its hash part matters
+			var err error
+			if p, err = storepath.ParseBase(c.hashPart + "-unknown"); err != nil {
+				return err
+			}
+		}
+		faulty = append(faulty, p)
+	}
+	return r.report.hide(ctx, r.plain, faulty)
+}

@@ -37,6 +37,11 @@ type RepairOptions struct {
 	// narinfo of every cache of From.
 	Search bool
 
+	// Hide makes invisible what cannot be mended, with all that refers to it.
+	// gc.Undo brings it back, see [gc.Hide]. A narinfo that cannot be read
+	// stays, but what refers to it is hidden.
+	Hide bool
+
 	// Remove deletes what no reader needs: listings of paths that are not in
 	// the cache, archives that nothing refers to and whose names are false,
 	// links to debug files that do not exist, and unfinished uploads. Sound
@@ -231,7 +236,10 @@ func (r *repair) run(ctx context.Context) error {
 	if err := r.mendSmall(ctx); err != nil {
 		return err
 	}
-	return r.removeAll(ctx, failed)
+	if err := r.removeAll(ctx, failed); err != nil || !r.opts.Hide || r.opts.DryRun {
+		return err
+	}
+	return r.hide(ctx, failed)
 }
 
 // mendPaths takes paths from elsewhere, those that others refer to first, and

@@ -4,12 +4,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/gc"
 	"example.com/nixs3/store/layout"
 	"example.com/nixs3/store/verify"
 )
@@ -178,4 +180,39 @@ func TestRepairRemovesOnlyWhereAsked(t *testing.T) {
 	_, err = repaired(t, c, verify.RepairOptions{Remove: true})
 	require.NoError(t, err)
 	require.NotContains(t, contentsOf(t, c.Bucket()), orphan)
+}
+
+func TestRepairHidesWhatCannotBeHad(t *testing.T) {
+	for name, break_ := range map[string]func(t *testing.T, c *store.Cache){
+		"archive": func(t *testing.T, c *store.Cache) { damageArchive(t, c, hello) },
+		"narinfo": func(t *testing.T, c *store.Cache) {
+			put(t, c.Bucket(), narInfoKey(hello)(t, c.Bucket()), []byte("broken"))
+		},
+		"missing": func(t *testing.T, c *store.Cache) {
+			require.NoError(t, c.Bucket().Delete(t.Context(), narInfoKey(hello)(t, c.Bucket())))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := corpusCache(t, "none") // whose decoder no other bubble shares
+			user := infoOf(t, c.Bucket(), referrer)
+			break_(t, c)
+			synctest.Test(t, func(t *testing.T) {
+				report, err := repaired(t, c, verify.RepairOptions{Hide: true, Remove: true})
+				require.Error(t, err)
+				require.Contains(t, report.Hidden, user.Path)
+				require.Contains(t, report.Keys, infoKey(user))
+				for _, f := range check(t, c, verify.Options{Depth: verify.Contents}) {
+					// A narinfo that cannot be read cannot be brought back either.
+					require.Contains(t, []verify.Kind{verify.ArchiveOrphaned, verify.ArchiveName, verify.ListingOrphaned, verify.NarInfoInvalid}, f.Kind, f)
+				}
+				_, err = gc.Undo(t.Context(), c, report.HiddenBy)
+				require.NoError(t, err)
+				if name == "archive" {
+					has, err := c.Has(t.Context(), user.Path)
+					require.NoError(t, err)
+					require.True(t, has)
+				}
+			})
+		})
+	}
 }

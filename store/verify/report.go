@@ -1,10 +1,14 @@
 package verify
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store"
+	"example.com/nixs3/store/gc"
+	"example.com/nixs3/store/layout"
 )
 
 // Report is what Repair, Sign or Mirror has done. It is valid also where they
@@ -17,8 +21,8 @@ type Report struct {
 	Skipped []Problem // what was left as it was, and why
 	Failed  []Problem // what could not be done
 
-	// Hidden are the paths that were made invisible. HiddenBy is the run of
-	// package gc that brings them back.
+	// Hidden are the paths that were made invisible. HiddenBy is the name by
+	// which gc.Undo brings them back.
 	Hidden   []storepath.Path
 	HiddenBy string
 
@@ -51,6 +55,27 @@ func (p Problem) Error() string {
 
 // Unwrap returns the reason.
 func (p Problem) Unwrap() error { return p.Err }
+
+// hide makes paths invisible, with all that refers to them.
+func (r *Report) hide(ctx context.Context, cache *store.Cache, paths []storepath.Path) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	hidden, err := gc.Hide(ctx, cache, paths, gc.Options{Logger: cache.Settings().Logger})
+	if err != nil {
+		return fmt.Errorf("hiding paths: %w", err)
+	}
+	r.HiddenBy = hidden.Run
+	for _, p := range hidden.Paths {
+		path, err := storepath.ParseBase(p.Path)
+		if err != nil {
+			return fmt.Errorf("hiding paths: %w", err)
+		}
+		r.Hidden = append(r.Hidden, path)
+		r.Keys = append(r.Keys, layout.NarInfoKey(path.HashPart()), layout.ListingKey(path.HashPart()))
+	}
+	return nil
+}
 
 // failure is the error of a report with failures.
 func (r *Report) failure(what string) error {
