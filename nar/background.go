@@ -2,15 +2,16 @@ package nar
 
 import "errors"
 
-// errStopped ends a producer whose consumer has failed.
+// errStopped ends a producer after its consumer has failed.
 var errStopped = errors.New("nar: stopped")
 
-// background runs produce in a goroutine of its own, and consume in the
-// calling one for each thing that is put, in order. Up to ahead things wait in
-// between. Those that consume does not get to see are dropped.
+// background runs produce in a new goroutine. In the calling one it runs consume
+// for each thing that is put, in order. Up to ahead things wait in between. A
+// thing that is not consumed is dropped.
 //
-// When background returns the goroutine has ended. It returns the error of
-// consume, else that of produce; a panic of produce goes on in the caller.
+// The goroutine has ended when background returns or panics. background returns
+// the error of consume, or else that of produce. A panic of either continues in
+// the caller.
 func background[T any](ahead int, produce func(put func(T) error) error, consume func(T) error, drop func(T)) (err error) {
 	things := make(chan T, ahead)
 	stop := make(chan struct{})
@@ -27,7 +28,7 @@ func background[T any](ahead int, produce func(put func(T) error) error, consume
 		drop(v)
 		return errStopped
 	}
-	produced := errStopped // should produce end by runtime.Goexit
+	produced := errStopped // if produce ends by runtime.Goexit
 	var panicked any
 	go func() {
 		defer close(things)

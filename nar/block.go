@@ -6,14 +6,14 @@ import (
 )
 
 const (
-	blockSize = 256 << 10 // of the pieces in which Dump hands on bytes
-	maxBlocks = 4         // that one Dump uses
+	blockSize = 512 << 10 // smaller ones cost a tenth more CPU time when w hashes
+	maxBlocks = 4         // of one Dump
 )
 
 var blockPool = sync.Pool{New: func() any { return new([blockSize]byte) }}
 
-// blockSink hands full blocks to the goroutine that writes the NAR, and gets
-// empty ones back.
+// blockSink hands full blocks to the goroutine that writes the NAR, and receives
+// empty ones in return.
 type blockSink struct {
 	full  func([]byte) error
 	free  chan []byte
@@ -43,8 +43,8 @@ func (s *blockSink) get() []byte {
 	return (<-s.free)[:0]
 }
 
-// writeInBackground lets produce write a NAR in a goroutine of its own, and
-// writes what comes out of its Writer to w from the calling one.
+// writeInBackground runs produce in a goroutine, and writes the output of its
+// Writer to w from the calling one.
 func writeInBackground(w io.Writer, produce func(*Writer) error) error {
 	s := &blockSink{free: make(chan []byte, maxBlocks)}
 	out := writerSink{w}

@@ -8,14 +8,14 @@ import (
 
 const caseHackSuffix = "~nix~case~hack~"
 
-// unhack returns the name that a NAR gives to a file with a name on disk.
+// unhack returns the name in the NAR of a file with a name on disk.
 func unhack(name string) string {
 	name, _, _ = strings.Cut(name, caseHackSuffix)
 	return name
 }
 
-// caseHack gives out names on disk for the entries of one directory. It keeps
-// the names of the directory in memory.
+// caseHack assigns names on disk to the entries of one directory, whose names it
+// keeps in memory.
 type caseHack map[string]int
 
 // hack returns the name on disk for an entry.
@@ -34,7 +34,7 @@ func (c caseHack) hack(name string) (string, error) {
 	if len(hacked) > maxName {
 		return "", fmt.Errorf("name %s is too long for the suffix of the case hack", quote(name))
 	}
-	// A name that has the suffix in other case would be the same file.
+	// A name with the suffix in another case would be the same file.
 	if key := strings.ToLower(hacked); c.has(key) {
 		return "", fmt.Errorf("name %s collides with one that has the suffix of the case hack", quote(name))
 	} else {

@@ -6,16 +6,17 @@ import (
 	"io/fs"
 )
 
-// Dump writes the NAR of a file, symbolic link or directory on disk to w. A
-// symbolic link at path itself is not followed. A regular file is executable
-// when its owner may execute it; nothing else of its mode counts. Anything but
-// files, links and directories is an error, and so is a file whose size
-// changes while it is read.
+// Dump writes the NAR of a file, symbolic link or directory on disk to w. It
+// does not follow a symbolic link at path. A regular file is executable when its
+// owner may execute it; the rest of its mode does not matter. Devices, sockets
+// and named pipes are errors, and so is a file whose size changes while it is
+// read. Dump opens without blocking.
 //
-// One goroutine of Dump's own opens files ahead, another reads them, while the
-// calling one writes to w in pieces of up to 256 KiB: a w that hashes or
-// compresses does not wait for the disk. Memory is bounded by 1 MiB and the
-// names in the directories on the way to a file; at most 64 files are open.
+// One goroutine opens files ahead, another reads them, and the calling one
+// writes to w in pieces of up to 512 KiB, so that a w that hashes or compresses
+// does not wait for the disk. Both end before Dump returns, also when w panics.
+// Memory is bounded by 2 MiB and the names in the directories that lead to a
+// file. At most 64 files are open, and 64 directories.
 func Dump(w io.Writer, path string, opts ...DumpOption) error {
 	o := dumpOptions(opts)
 	return writeInBackground(w, func(nw *Writer) error {
@@ -24,8 +25,9 @@ func Dump(w io.Writer, path string, opts ...DumpOption) error {
 }
 
 // DumpFS writes the NAR of a file, symbolic link or directory of fsys to w, as
-// [Dump] does for the disk; "." is the root of fsys. Symbolic links need fsys
-// to be an [fs.ReadLinkFS]. All calls to fsys come from one goroutine.
+// [Dump] does for the disk. The name "." is the root of fsys. Symbolic links
+// need an fsys that is an [fs.ReadLinkFS]. All calls to fsys come from one
+// goroutine.
 func DumpFS(w io.Writer, fsys fs.FS, name string, opts ...DumpOption) error {
 	o := dumpOptions(opts)
 	return writeInBackground(w, func(nw *Writer) error {
@@ -37,12 +39,12 @@ func DumpFS(w io.Writer, fsys fs.FS, name string, opts ...DumpOption) error {
 }
 
 const (
-	foundBatch = 16 // nodes that are handed on at once
+	foundBatch = 16 // nodes that change hands at once
 	foundAhead = 2  // batches that wait
 )
 
-// dumpAhead walks a tree in a goroutine of its own, and so opens files before
-// their turn comes.
+// dumpAhead walks a tree in another goroutine, and so opens files before their
+// turn comes.
 func (o *options) dumpAhead(w *Writer, root tree) error {
 	closeFiles := func(batch []found) {
 		for _, n := range batch {
@@ -85,7 +87,7 @@ func (o *options) dumpAhead(w *Writer, root tree) error {
 	return w.Close()
 }
 
-var errSizeChanged = errors.New("the file changed its size while it was read")
+var errSizeChanged = errors.New("the size of the file changed while it was read")
 
 // writeFound writes a node of a tree and closes its file.
 func (w *Writer) writeFound(n found) error {

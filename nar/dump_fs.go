@@ -7,7 +7,7 @@ import (
 	"path"
 )
 
-// fsTree is a directory of an fs.FS, or the place where a dump begins.
+// fsTree is a directory of an fs.FS, or the name that a dump begins with.
 type fsTree struct {
 	fsys fs.FS
 	name string
@@ -42,7 +42,7 @@ func (t *fsTree) open(name string) (file, error) {
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: t.join(name), Err: errors.New("not a regular file any more")}
+		err = &fs.PathError{Op: "open", Path: t.join(name), Err: errors.New("no longer a regular file")}
 	}
 	if err != nil {
 		f.Close()

@@ -175,7 +175,7 @@ func TestDumpFails(t *testing.T) {
 		assert.ErrorIs(t, nar.DumpFS(io.Discard, fstest.MapFS{}, "x"), fs.ErrNotExist)
 	})
 	t.Run("device", func(t *testing.T) {
-		assert.ErrorContains(t, nar.Dump(io.Discard, os.DevNull), "only regular files")
+		assert.ErrorContains(t, nar.Dump(io.Discard, os.DevNull), "expected a regular file, directory or symbolic link")
 	})
 	t.Run("too deep", func(t *testing.T) {
 		path := t.TempDir()

@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unixTree is a directory on disk, or the place where a dump begins. Names are
-// looked up relative to the open directory, so that no path is built, or
-// walked by the kernel, for a file.
+// unixTree is a directory on disk, or the path that a dump begins with. Names
+// are looked up in the open directory, so no path is built for a file, nor
+// walked by the kernel.
 type unixTree struct {
 	fd   int      // unix.AT_FDCWD at the beginning
 	dir  *os.File // nil at the beginning
@@ -22,7 +22,7 @@ type unixTree struct {
 
 func openTree(path string) tree { return &unixTree{fd: unix.AT_FDCWD, path: path} }
 
-// at is what the kernel calls the thing with a name.
+// at returns the name to give to the kernel.
 func (t *unixTree) at(name string) string {
 	if t.dir == nil {
 		return t.path
@@ -30,7 +30,7 @@ func (t *unixTree) at(name string) string {
 	return name
 }
 
-// join is what a person calls it.
+// join returns the path for messages.
 func (t *unixTree) join(name string) string {
 	if t.dir == nil {
 		return t.path
@@ -64,7 +64,7 @@ func (t *unixTree) close() {
 }
 
 func (t *unixTree) openat(name string, flag int) (fd int, err error) {
-	// A pipe that has taken the place of a file must not block.
+	// A named pipe that replaced a file must not block.
 	flag |= unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
 	err = retry(func() error {
 		fd, err = unix.Openat(t.fd, t.at(name), flag, 0)
@@ -97,7 +97,7 @@ func (t *unixTree) open(name string) (file, error) {
 	var stat unix.Stat_t
 	err = retry(func() error { return unix.Fstat(fd, &stat) })
 	if err == nil && stat.Mode&unix.S_IFMT != unix.S_IFREG {
-		err = errors.New("not a regular file any more")
+		err = errors.New("no longer a regular file")
 	}
 	if err != nil {
 		unix.Close(fd)
@@ -124,7 +124,7 @@ func (f *unixFile) Read(p []byte) (n int, err error) {
 	}
 	f.pos += int64(n)
 	if n == 0 || n < len(p) && f.pos >= f.length {
-		return n, io.EOF // without one more call to see that there is no more
+		return n, io.EOF // saves a call that would return 0
 	}
 	return n, nil
 }

@@ -142,7 +142,7 @@ func ExampleValidator() {
 	fmt.Println(err)
 	// Output:
 	// bin/hello must not be executable
-	// nar: offset 0: found a string of 2338328219631577204 bytes, "nix-archive-1" expected
+	// nar: offset 0: expected "nix-archive-1", got a string of 2338328219631577204 bytes
 }
 
 func ExampleFS() {

@@ -12,14 +12,14 @@ import (
 // FS is the tree of a NAR as a file system. It implements [fs.ReadDirFS],
 // [fs.ReadFileFS], [fs.StatFS] and [fs.ReadLinkFS]; its regular files
 // implement [io.ReaderAt] and [io.Seeker]. Symbolic links are followed within
-// the NAR only: an absolute one, or one that leads out, does not exist.
+// the NAR only: the target of an absolute one, or of one that leads out, does
+// not exist.
 //
 // Modes and times are those of a Nix store. Names that are not UTF-8 are
-// listed but cannot be opened, as is the rule of package io/fs. Where the root
-// is not a directory, "." is it all the same.
+// listed but cannot be opened, by the rule of package io/fs. The name "." is the
+// root, also if the root is not a directory.
 //
-// An FS may be used from any number of goroutines at once if its io.ReaderAt
-// may.
+// An FS is safe for concurrent use if its io.ReaderAt is.
 type FS struct {
 	ra   io.ReaderAt
 	root *Node
@@ -41,7 +41,7 @@ var (
 // reads 1 MiB at a time, and ReadFile reads a file of up to 1 MiB at once.
 func NewFS(ra io.ReaderAt, l *Listing) *FS { return &FS{ra: ra, root: l.Root} }
 
-// maxLinks is how many symbolic links are followed on the way to one file.
+// maxLinks bounds the symbolic links that are followed on the way to one file.
 const maxLinks = 40
 
 var (
@@ -49,8 +49,8 @@ var (
 	errExtent = errors.New("the listing has a negative size or offset")
 )
 
-// resolve returns what has a name, and follows a symbolic link there if asked
-// to.
+// resolve returns the node with a name. With follow it follows a symbolic link
+// there.
 func (f *FS) resolve(op, name string, follow bool) (*Node, error) {
 	fail := func(err error) (*Node, error) { return nil, &fs.PathError{Op: op, Path: name, Err: err} }
 	if !fs.ValidPath(name) {
@@ -59,7 +59,7 @@ func (f *FS) resolve(op, name string, follow bool) (*Node, error) {
 	if f.root == nil {
 		return fail(fs.ErrNotExist)
 	}
-	trail := []*Node{f.root} // from the root to where we are
+	trail := []*Node{f.root} // from the root to the present node
 	links := 0
 	for rest := name; rest != ""; {
 		var elem string
@@ -91,7 +91,7 @@ func (f *FS) resolve(op, name string, follow bool) (*Node, error) {
 		if strings.HasPrefix(n.LinkTarget, "/") {
 			return fail(fs.ErrNotExist)
 		}
-		// A link may multiply what is left of the path, but only so often.
+		// A link may lengthen the rest of the path, at most maxLinks times.
 		rest = n.LinkTarget + "/" + rest
 	}
 	n := trail[len(trail)-1]
@@ -129,7 +129,7 @@ func (f *FS) ReadFile(name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The size may be a lie: memory follows what is really there.
+	// The size may be false: memory grows with the bytes that are there.
 	data := make([]byte, 0, min(n.Size, 1<<20))
 	r := &openFile{SectionReader: f.section(n), info: nodeInfo{n, name}}
 	for int64(len(data)) < n.Size {
@@ -157,10 +157,11 @@ func (f *FS) ReadDir(name string) ([]fs.DirEntry, error) {
 	return dirEntries(n.Entries), nil
 }
 
-// Stat describes what has a name; symbolic links are followed.
+// Stat describes the object with a name. It follows symbolic links.
 func (f *FS) Stat(name string) (fs.FileInfo, error) { return f.stat("stat", name, true) }
 
-// Lstat describes what has a name; a symbolic link there is not followed.
+// Lstat describes the object with a name. It does not follow a symbolic link
+// there.
 func (f *FS) Lstat(name string) (fs.FileInfo, error) { return f.stat("lstat", name, false) }
 
 func (f *FS) stat(op, name string, follow bool) (fs.FileInfo, error) {

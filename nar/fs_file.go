@@ -20,7 +20,7 @@ type openFile struct {
 func (f *openFile) Stat() (fs.FileInfo, error) { return f.info, nil }
 func (f *openFile) Close() error               { return nil }
 
-// Read does not take the end of the NAR for that of the file.
+// Read reports an end of the NAR within the file as an error.
 func (f *openFile) Read(p []byte) (int, error) {
 	n, err := f.SectionReader.Read(p)
 	if err == io.EOF {
@@ -31,7 +31,7 @@ func (f *openFile) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadAt does not either.
+// ReadAt does the same.
 func (f *openFile) ReadAt(p []byte, off int64) (int, error) {
 	n, err := f.SectionReader.ReadAt(p, off)
 	if err == io.EOF && off+int64(n) < f.info.Size() {

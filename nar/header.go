@@ -2,7 +2,7 @@ package nar
 
 import "strconv"
 
-// Type is the kind of a file system object. The zero value is none.
+// Type is the kind of a file system object. The zero value is not a kind.
 type Type uint8
 
 // The kinds of file system objects that a NAR can hold.
@@ -12,7 +12,7 @@ const (
 	TypeSymlink
 )
 
-// String returns the name that NARs and listings give to the type.
+// String returns the name of the type in NARs and listings.
 func (t Type) String() string {
 	switch t {
 	case TypeRegular:

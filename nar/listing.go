@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// MaxListingEntries is how many file system objects a [Listing] holds, where
-// [ListingWriter.MaxEntries] does not say otherwise.
+// MaxListingEntries bounds the file system objects of a [Listing], unless
+// [ListingWriter.MaxEntries] is set.
 const MaxListingEntries = 1 << 20
 
 // maxTextPerEntry bounds the names and link targets of a listing, on average.
 const maxTextPerEntry = 256
 
-// Listing is the table of contents of a NAR: all but the contents of its
-// files, and where those are. As JSON it is what binary caches keep beside a
-// NAR as <hash>.ls. It may be read from any number of goroutines at once.
+// Listing is the table of contents of a NAR: everything except the contents of
+// its files, and where those are. Binary caches keep it as JSON beside a NAR, as
+// <hash>.ls. Any number of goroutines may read a Listing at once.
 type Listing struct {
 	Root *Node
 }
@@ -33,7 +33,7 @@ type Node struct {
 	Entries       []*Node // of a directory, in the byte order of their names
 }
 
-// Entry returns the entry of a directory with a name, or nil.
+// Entry returns the entry with a name, or nil.
 func (n *Node) Entry(name string) *Node {
 	i := sort.Search(len(n.Entries), func(i int) bool { return n.Entries[i].Name >= name })
 	if i < len(n.Entries) && n.Entries[i].Name == name {
@@ -42,8 +42,8 @@ func (n *Node) Entry(name string) *Node {
 	return nil
 }
 
-// Lookup returns what has a slash-separated path, where "" is the root, or
-// nil. Symbolic links are not followed.
+// Lookup returns the node with a slash-separated path, or nil. The path of the
+// root is "". Symbolic links are not followed.
 func (l *Listing) Lookup(path string) *Node {
 	n := l.Root
 	if path == "" {
@@ -82,8 +82,8 @@ func (n *Node) walk(path string, yield func(string, *Node) bool) bool {
 	return true
 }
 
-// List reads a NAR and returns its table of contents. It passes over contents
-// as [Reader] does. A NAR of more than [MaxListingEntries] entries is an error.
+// List reads a NAR and returns its table of contents. It skips contents as
+// [Reader] does. A NAR of more than [MaxListingEntries] entries is an error.
 func List(r io.Reader) (*Listing, error) {
 	nr := NewReader(r)
 	b := listingBuilder{max: MaxListingEntries}
@@ -101,13 +101,13 @@ func List(r io.Reader) (*Listing, error) {
 	}
 }
 
-// ListingWriter is an [io.Writer] that lists the NAR which is written to it,
-// and checks it as [Validator] does. The listing takes some 150 bytes of
+// ListingWriter is an [io.Writer] that lists the NAR written to it, and checks it
+// as [Validator] does. The listing takes some 150 bytes of
 // memory for each entry. It is not safe for concurrent use.
 type ListingWriter struct {
-	// MaxEntries is the number of entries at which Write fails, or fails
-	// earlier where names and link targets are longer than 256 bytes on
-	// average. 0 means MaxListingEntries. It is set before the first Write.
+	// MaxEntries bounds the entries; Write fails at one more. Names and link
+	// targets may have 256 bytes for each of MaxEntries. 0 means
+	// MaxListingEntries. It must be set before the first Write.
 	MaxEntries int
 
 	// Visit, which may be nil, is called for each entry once its header is
@@ -142,8 +142,8 @@ func (w *ListingWriter) Write(p []byte) (int, error) { return w.validator.Write(
 // Close fails unless the NAR is complete.
 func (w *ListingWriter) Close() error { return w.validator.Close() }
 
-// Listing returns the listing of the NAR, which is complete once Close has
-// succeeded; before that it is nil.
+// Listing returns the listing of the NAR. It is nil before the NAR is complete,
+// and after an error.
 func (w *ListingWriter) Listing() *Listing {
 	if w.validator.err != nil || w.validator.m.state != atEnd {
 		return nil

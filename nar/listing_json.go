@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// ErrNotUTF8 is what a listing fails with that has a name or a link target
-// which is not UTF-8, and so cannot be JSON. Such a NAR is stored without one.
+// ErrNotUTF8 reports a name or link target that is not UTF-8, and so cannot be in
+// a listing as JSON. Such a NAR is stored without a listing.
 var ErrNotUTF8 = errors.New("nar: not UTF-8, which a listing as JSON needs")
 
-// MarshalJSON returns the listing as Nix writes it. It fails with an error
-// that wraps [ErrNotUTF8] where that is not possible.
+// MarshalJSON returns the listing as Nix writes it. It fails with an error that
+// wraps [ErrNotUTF8] if a name or target is not UTF-8.
 func (l *Listing) MarshalJSON() ([]byte, error) {
 	if l.Root == nil {
 		return nil, errors.New("nar: empty listing")
@@ -67,7 +67,7 @@ func (n *Node) appendJSON(b []byte, depth int) ([]byte, error) {
 	return append(b, '}'), nil
 }
 
-// appendJSONString escapes what Nix escapes, and as it does.
+// appendJSONString escapes the characters that Nix escapes, in the same way.
 func appendJSONString(b []byte, s string) ([]byte, error) {
 	if !utf8.ValidString(s) {
 		return nil, fmt.Errorf("%w: %s", ErrNotUTF8, quote(s))

@@ -9,19 +9,18 @@ import (
 	"strings"
 )
 
-// machine is the grammar of a NAR. It is handed bytes, takes token after token
-// from them and tells of each node whose header is complete. Reader pulls
-// through it, Validator and ListingWriter push.
+// machine is the grammar of a NAR. It takes token after token from the bytes it
+// is given and reports each node whose header is complete. Reader pulls bytes
+// through it; Validator and ListingWriter push them.
 type machine struct {
 	state state
 	trail trail
 	off   int64 // of the next byte in the NAR
 
-	need int   // how many bytes step wants, where it got too few
-	left int64 // contents that were not taken yet
+	need int   // the bytes that step needs, after it got too few
+	left int64 // contents that are not taken yet
 
-	// The latest node. target is only valid until the bytes given to step
-	// change.
+	// The latest node. target is valid until the bytes given to step change.
 	node   Header
 	target []byte
 }
@@ -52,7 +51,7 @@ const (
 	atEnd
 )
 
-// choice is a tag that may come, and what comes behind it.
+// choice is a tag that may come, and the state after it.
 type choice struct {
 	tag  string
 	next state
@@ -60,11 +59,11 @@ type choice struct {
 
 // rule is what may come at a state.
 type rule struct {
-	choices []choice // empty where it is no tag
+	choices []choice // none where the token is not a tag
 
-	// least is the number of bytes to the end of the shortest NAR that goes
-	// on from here at depth 0. Each level of depth adds perLevel. A reader may
-	// fetch that many without reading past the end.
+	// least is the number of bytes to the end of the shortest NAR that
+	// continues from here at depth 0. Each level of depth adds perLevel. A
+	// reader may fetch that many without reading past the end.
 	least int64
 }
 
@@ -93,18 +92,18 @@ var grammar = [...]rule{
 	atEnd:        {nil, 0},
 }
 
-// event is what step has found.
+// event is what step found.
 type event uint8
 
 const (
-	evNone event = iota // nothing to tell of
+	evNone event = iota // nothing to report
 	evNode              // a node's header is complete: node, target, trail
 	evEnd               // the NAR is complete
 )
 
-// step takes the token that b begins with and returns its length. Where b is
-// too short it takes nothing, and need says how long b has to be. It must not
-// be called while contents are left, nor behind the end.
+// step takes the token that b begins with and returns its length. If b is too
+// short, step takes nothing and sets need to the length that b must have. It
+// must not be called while contents are left, nor after the end.
 func (m *machine) step(b []byte) (n int, ev event, err error) {
 	switch m.state {
 	case atSize:
@@ -119,7 +118,8 @@ func (m *machine) step(b []byte) (n int, ev event, err error) {
 	return m.tag(b)
 }
 
-// str returns the string that b begins with and its length with all around it.
+// str returns the string that b begins with, and its length with prefix and
+// padding.
 func (m *machine) str(b []byte, limit uint64) (s []byte, n int, err error) {
 	if len(b) < 8 {
 		m.need = 8
@@ -127,7 +127,7 @@ func (m *machine) str(b []byte, limit uint64) (s []byte, n int, err error) {
 	}
 	size := binary.LittleEndian.Uint64(b)
 	if size > limit {
-		return nil, 0, m.errorf("found a string of %d bytes, %s expected", size, m.expected())
+		return nil, 0, m.errorf("expected %s, got a string of %d bytes", m.expected(), size)
 	}
 	end := 8 + int(size)
 	n = end + padding(int64(size))
@@ -153,10 +153,10 @@ func (m *machine) tag(b []byte) (n int, ev event, err error) {
 			return n, ev, nil
 		}
 	}
-	return 0, evNone, m.errorf("found %s, %s expected", quote(string(s)), m.expected())
+	return 0, evNone, m.errorf("expected %s, got %s", m.expected(), quote(string(s)))
 }
 
-// enter goes on to a state behind a tag.
+// enter moves to the state after a tag.
 func (m *machine) enter(next state) event {
 	prev := m.state
 	m.state = next
@@ -201,7 +201,7 @@ func (m *machine) size(b []byte) (n int, ev event, err error) {
 	return 8, evNode, nil
 }
 
-// take notes that n bytes of the contents went by, at most left.
+// take records that n bytes of the contents passed, at most left.
 func (m *machine) take(n int64) {
 	m.off += n
 	m.left -= n
@@ -255,13 +255,13 @@ func (m *machine) name(b []byte) (n int, ev event, err error) {
 	return n, evNone, nil
 }
 
-// least is the smallest number of bytes that a NAR has from here on, but for
-// what is left of contents and their padding.
+// least returns the smallest number of bytes from here to the end of a NAR,
+// without the rest of the contents and their padding.
 func (m *machine) least() int64 {
 	return grammar[m.state].least + perLevel*int64(m.trail.depth)
 }
 
-// header returns the latest node as a Header of its own.
+// header returns the latest node as a new Header.
 func (m *machine) header() Header {
 	h := m.node
 	h.Path = m.trail.String()
@@ -275,17 +275,17 @@ func (m *machine) errorf(format string, args ...any) error {
 	return &FormatError{Offset: m.off, Path: m.trail.String(), Reason: fmt.Sprintf(format, args...)}
 }
 
-// truncated is the error of a NAR that ends before it is complete.
+// truncated returns the error of a NAR that ends before it is complete.
 func (m *machine) truncated(at int64) error {
 	return &FormatError{
 		Offset: at,
 		Path:   m.trail.String(),
-		Reason: "the NAR ends early, " + m.expected() + " expected",
+		Reason: "the NAR ends early, expected " + m.expected(),
 		Err:    io.ErrUnexpectedEOF,
 	}
 }
 
-// expected says what comes next, for messages.
+// expected describes what comes next, for messages.
 func (m *machine) expected() string {
 	switch m.state {
 	case atSize:

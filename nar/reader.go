@@ -12,35 +12,36 @@ const readerBuffer = 64 << 10
 
 var errBadCount = errors.New("a Read returned an impossible count")
 
-// maxEmptyReads is how often in a row a source may return nothing at all.
+// maxEmptyReads bounds how often in a row a source may return 0, nil.
 const maxEmptyReads = 100
 
-// Reader reads a NAR entry by entry: [Reader.Next] goes on to the next file
-// system object, Read and WriteTo give the contents of a regular file.
+// Reader reads a NAR entry by entry. [Reader.Next] moves to the next file system
+// object; Read and WriteTo return the contents of a regular file.
 //
-// It checks every rule of the format as it goes. After an error every call
+// It checks every rule of the format on the way. After an error every call
 // returns the same error. A Reader holds one buffer of 64 KiB and no other
 // resource, so it may be abandoned at any point. It is not safe for concurrent
 // use.
 type Reader struct {
 	src  io.Reader
-	seek io.Seeker // src, where it can pass over contents
+	seek io.Seeker // src, if it can skip contents
 	m    machine
 
-	buf    []byte // buf[r:w] was read from src and not taken yet
+	buf    []byte // buf[r:w] is read from src and not taken yet
 	r, w   int
 	srcErr error // from src, due when the buffer is used up
 	err    error // what every call returns from now on
 }
 
-// NewReader returns a Reader of the NAR that r begins with. It never reads
-// past the NAR's end, so what follows can be read from r once Next has
-// returned io.EOF. Contents that are not read are passed over by seeking where
-// r is an [io.Seeker].
+// NewReader returns a Reader of the NAR that r begins with. It never reads past
+// the end of the NAR, so what follows can be read from r after Next has returned
+// io.EOF. If r is an [io.Seeker], the Reader seeks over contents that are not
+// read. A source that returns 0, nil a hundred times in a row fails with
+// [io.ErrNoProgress].
 func NewReader(r io.Reader) *Reader {
 	nr := &Reader{src: r, buf: make([]byte, readerBuffer)}
 	if s, ok := r.(io.Seeker); ok {
-		// Pipes have the method, too, but no position.
+		// Pipes have the method too, but not a position.
 		if _, err := s.Seek(0, io.SeekCurrent); err == nil {
 			nr.seek = s
 		}
@@ -48,10 +49,10 @@ func NewReader(r io.Reader) *Reader {
 	return nr
 }
 
-// Next goes on to the next file system object, in the order of the NAR, and
-// passes over what was not read of the present one's contents. It returns
-// io.EOF behind the last one, and only when the NAR is complete. Bytes that
-// are not a NAR are a [*FormatError]; errors of the source are wrapped.
+// Next moves to the next file system object, in the order of the NAR, and skips
+// contents of the present one that were not read. It returns io.EOF after the
+// last one, and only if the NAR is complete. Bytes that are not a NAR are a
+// [*FormatError]; errors of the source are wrapped.
 func (r *Reader) Next() (*Header, error) {
 	if err := r.advance(); err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func (r *Reader) Next() (*Header, error) {
 	return &h, nil
 }
 
-// advance goes on to the next node and leaves it in r.m.
+// advance moves to the next node and leaves it in r.m.
 func (r *Reader) advance() error {
 	r.skip()
 	for r.err == nil {
@@ -84,7 +85,7 @@ func (r *Reader) advance() error {
 }
 
 // Read reads the contents of the present file. It returns io.EOF at their end,
-// and at once where there is no regular file at hand.
+// and if the present object is not a regular file.
 func (r *Reader) Read(p []byte) (int, error) {
 	switch {
 	case r.err != nil:
@@ -95,8 +96,8 @@ func (r *Reader) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	if r.r == r.w {
-		// Straight into p, but for the end of the contents: that comes along
-		// with the tokens behind it.
+		// Straight into p, except the end of the contents, which comes with the
+		// tokens after it.
 		if n := min(int64(len(p)), r.m.left); n >= readerBuffer/2 {
 			return r.readSource(p[:n])
 		}
@@ -109,10 +110,9 @@ func (r *Reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// WriteTo writes what is left of the present file's contents to w. Where the
-// source is an *os.File and w an [io.ReaderFrom] they are handed to each
-// other. An error of w does not stop the Reader: Next goes on behind the
-// contents.
+// WriteTo writes the rest of the contents of the present file to w. If the
+// source is an *os.File and w an [io.ReaderFrom], w reads from the file itself.
+// An error of w does not stop the Reader: Next continues after the contents.
 func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	if r.err != nil && r.err != io.EOF {
 		return 0, r.err
@@ -144,7 +144,7 @@ func (r *Reader) WriteTo(w io.Writer) (n int64, err error) {
 	return n, nil
 }
 
-// handOver lets w read all that is left of the contents from f.
+// handOver lets w read the rest of the contents from f.
 func (r *Reader) handOver(f *os.File, w io.ReaderFrom) (int64, error) {
 	lr := &io.LimitedReader{R: f, N: r.m.left}
 	n, err := w.ReadFrom(lr)
@@ -156,7 +156,7 @@ func (r *Reader) handOver(f *os.File, w io.ReaderFrom) (int64, error) {
 	return n, err
 }
 
-// contents returns the part of the buffer that is contents of the present file.
+// contents returns the part of the buffer that belongs to the present file.
 func (r *Reader) contents() []byte {
 	b := r.buf[r.r:r.w]
 	return b[:min(int64(len(b)), r.m.left)]
@@ -167,7 +167,7 @@ func (r *Reader) takeBuffered(n int) {
 	r.m.take(int64(n))
 }
 
-// skip passes over what is left of the contents.
+// skip passes over the rest of the contents.
 func (r *Reader) skip() {
 	for r.m.left > 0 && r.err == nil {
 		switch {
@@ -180,8 +180,8 @@ func (r *Reader) skip() {
 	}
 }
 
-// pass seeks over the contents, where the source can. Where it is too short
-// for that, the next token is missing.
+// pass seeks over the contents, if the source can. If the source is too short,
+// the next token is missing.
 func (r *Reader) pass() bool {
 	if r.seek == nil {
 		return false
@@ -194,11 +194,11 @@ func (r *Reader) pass() bool {
 	return true
 }
 
-// seekFrom is how many bytes are better passed over than read.
+// seekFrom is the number of bytes above which a seek is faster than a read.
 const seekFrom = 4 << 10
 
-// fill reads until the buffer holds at least need bytes, and as many more as
-// the NAR must still have.
+// fill reads until the buffer holds need bytes, and more if the NAR is sure to
+// have them.
 func (r *Reader) fill(need int) error {
 	have := copy(r.buf, r.buf[r.r:r.w])
 	r.r, r.w = 0, have
@@ -217,7 +217,7 @@ func (r *Reader) fill(need int) error {
 	return nil
 }
 
-// remaining is the smallest number of bytes to the NAR's end.
+// remaining returns the smallest number of bytes to the end of the NAR.
 func (r *Reader) remaining() int64 {
 	n := r.m.least()
 	if r.m.left > 0 {
@@ -245,7 +245,7 @@ func (r *Reader) readSource(p []byte) (int, error) {
 	return 0, r.err
 }
 
-// readSourceOnce reads at least a byte, or fails.
+// readSourceOnce reads at least one byte or fails.
 func (r *Reader) readSourceOnce(p []byte) (int, error) {
 	if r.srcErr != nil {
 		return 0, r.srcErr

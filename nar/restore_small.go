@@ -7,8 +7,9 @@ import (
 )
 
 const (
-	maxSmallFile  = blockSize / 4 // size up to which a file goes into a batch
-	maxBatchFiles = 256           // in one batch, where they are tiny
+	batchSize     = 256 << 10
+	maxSmallFile  = batchSize / 4 // size up to which a file goes into a batch
+	maxBatchFiles = 256           // in one batch of tiny files
 )
 
 // batch is small files with their contents.
@@ -24,14 +25,15 @@ type smallFile struct {
 	end        int // of its contents in the batch
 }
 
-func newBatch() *batch { return &batch{buf: make([]byte, 0, blockSize)} }
+func newBatch() *batch { return &batch{buf: make([]byte, 0, batchSize)} }
 
 func (b *batch) full(size int) bool {
 	return cap(b.buf)-len(b.buf) < size || len(b.files) == maxBatchFiles
 }
 
-// writers make small files beside the goroutine that reads the NAR. Without
-// workers, and for a NAR that fits into one batch, that one makes them itself.
+// writers make small files while another goroutine reads the NAR. Without
+// workers, and for a NAR that fits into one batch, the reading goroutine makes
+// them.
 type writers struct {
 	*options
 	batch *batch // being filled
@@ -49,13 +51,13 @@ type writers struct {
 
 func newWriters(o *options) *writers { return &writers{options: o, batch: newBatch()} }
 
-// fail notes an error. From then on nothing more is made.
+// fail records an error. Nothing more is made after it.
 func (w *writers) fail(err error) {
 	w.once.Do(func() { w.err = err })
 	w.failed.Store(true)
 }
 
-// add puts the reader's present file into the batch.
+// add puts the present file of the reader into the batch.
 func (w *writers) add(dir *newDir, name string, r *Reader) error {
 	size := int(r.m.node.Size)
 	if w.batch.full(size) {
@@ -72,7 +74,7 @@ func (w *writers) add(dir *newDir, name string, r *Reader) error {
 	return nil
 }
 
-// send hands the batch to a worker and goes on with an empty one.
+// send hands the batch to a worker and continues with an empty one.
 func (w *writers) send() {
 	if w.workers == 0 {
 		w.write(w.batch)
@@ -99,8 +101,8 @@ func (w *writers) start() {
 	}
 }
 
-// close makes what is still in the batch, waits for the workers and returns
-// the first error of all.
+// close makes the files that are left in the batch, waits for the workers and
+// returns the first error.
 func (w *writers) close() error {
 	w.write(w.batch)
 	if w.todo != nil {

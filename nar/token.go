@@ -17,12 +17,12 @@ const (
 	// Bounds that Nix sets on what it reads.
 	maxName   = 255
 	maxTarget = 4095
-	maxDepth  = 64 // a node's number of ancestors is less
+	maxDepth  = 64 // a node has fewer ancestors
 
-	maxToken = 8 + maxTarget + 1 // the longest string but for contents, with length and padding
+	maxToken = 8 + maxTarget + 1 // the longest string except contents, with length and padding
 )
 
-// padding is the number of zero bytes behind a string of n bytes.
+// padding returns the number of zero bytes after a string of n bytes.
 func padding(n int64) int { return int(-n & 7) }
 
 var zeros [8]byte
@@ -34,7 +34,7 @@ func appendString(b []byte, s string) []byte {
 	return append(b, zeros[:padding(int64(len(s)))]...)
 }
 
-// checkName reports what forbids a name in a directory.
+// checkName returns why a directory cannot have a name, or nil.
 func checkName(name []byte) error {
 	switch {
 	case len(name) == 0:
@@ -49,7 +49,7 @@ func checkName(name []byte) error {
 	return nil
 }
 
-// checkTarget reports what forbids a link target.
+// checkTarget returns why a link cannot have a target, or nil.
 func checkTarget(target []byte) error {
 	switch {
 	case len(target) == 0:

@@ -5,25 +5,25 @@ import (
 	"fmt"
 )
 
-// trail is the path from the root to the node at hand. It also remembers the
-// latest name in each directory on the way, and so holds names to their rules,
-// for reading and for writing.
+// trail is the path from the root to the present node. It also keeps the latest
+// name in each directory on the way, to enforce the rules of names when reading
+// and when writing.
 type trail struct {
-	depth int // of the node at hand; the root's is 0
+	depth int // of the present node; 0 for the root
 
 	// The names, joined by slashes. The name at depth d ends at ends[d]; what
-	// is behind the node's own end belongs to nodes that were left. Where
-	// directory d-1 has had no entry yet, ends[d] is 0.
+	// follows the end of the present node belongs to nodes that were left. While
+	// directory d-1 has had no entry, ends[d] is 0.
 	buf  []byte
 	ends [maxDepth]int
 }
 
-// path is only valid until the next change.
+// path returns the path. It is valid until the next change.
 func (t *trail) path() []byte { return t.buf[:t.ends[t.depth]] }
 
 func (t *trail) String() string { return string(t.path()) }
 
-// name is the last element of the path. Only valid until the next change.
+// name returns the last element of the path. It is valid until the next change.
 func (t *trail) name() []byte {
 	if t.depth == 0 {
 		return nil
@@ -31,7 +31,7 @@ func (t *trail) name() []byte {
 	return t.buf[t.start(t.depth):t.ends[t.depth]]
 }
 
-// start is where the names of depth d begin.
+// start returns where the names of depth d begin.
 func (t *trail) start(d int) int {
 	if d <= 1 {
 		return 0
@@ -39,14 +39,14 @@ func (t *trail) start(d int) int {
 	return t.ends[d-1] + 1
 }
 
-// open makes the node at hand a directory without entries.
+// open makes the present node a directory without entries.
 func (t *trail) open() {
 	if t.depth+1 < maxDepth {
 		t.ends[t.depth+1] = 0
 	}
 }
 
-// enter goes on to an entry of the directory at hand.
+// enter moves to an entry of the present directory.
 func (t *trail) enter(name []byte) error {
 	if err := checkName(name); err != nil {
 		return err
@@ -62,7 +62,7 @@ func (t *trail) enter(name []byte) error {
 		case c == 0:
 			return fmt.Errorf("duplicate name %s", quote(string(name)))
 		case c < 0:
-			return fmt.Errorf("name %s does not sort behind %s", quote(string(name)), quote(string(last)))
+			return fmt.Errorf("name %s does not sort after %s", quote(string(name)), quote(string(last)))
 		}
 	}
 	if d > 1 {
@@ -74,5 +74,5 @@ func (t *trail) enter(name []byte) error {
 	return nil
 }
 
-// leave goes back to the directory that holds the node at hand.
+// leave returns to the directory that holds the present node.
 func (t *trail) leave() { t.depth-- }

@@ -2,10 +2,10 @@ package nar
 
 import "io"
 
-// Validator is an [io.Writer] that checks that what is written to it is
-// exactly one NAR: tee a stream into it to refuse a malformed one without a
-// second pass. It needs constant memory and passes over contents without
-// looking at them. It is not safe for concurrent use.
+// Validator is an [io.Writer] that checks that the bytes written to it are
+// exactly one NAR. A stream that is copied into it needs no second pass. It
+// takes constant memory and does not look at contents. It is not safe for
+// concurrent use.
 type Validator struct {
 	m     machine
 	visit func(*machine) error
@@ -15,9 +15,8 @@ type Validator struct {
 }
 
 // NewValidator returns a Validator. It calls visit, which may be nil, for each
-// file system object once its header is complete; the Header is only valid
-// during the call. An error of visit ends the validation and is returned as it
-// is.
+// file system object once its header is complete. The Header is valid during the
+// call. Write returns an error of visit unchanged and stops there.
 func NewValidator(visit func(*Header) error) *Validator {
 	v := &Validator{}
 	if visit != nil {
@@ -29,9 +28,9 @@ func NewValidator(visit func(*Header) error) *Validator {
 	return v
 }
 
-// Write checks the next bytes of the NAR. It fails with a [*FormatError] at
-// the first byte that cannot belong to one; after an error every call returns
-// the same error.
+// Write checks the next bytes of the NAR. It fails with a [*FormatError] at the
+// first byte that cannot belong to one. After an error every call returns the
+// same error.
 func (v *Validator) Write(p []byte) (int, error) {
 	if v.err != nil {
 		return 0, v.err
@@ -50,7 +49,7 @@ func (v *Validator) Close() error {
 	return v.err
 }
 
-// check returns what it did not come to see.
+// check returns the bytes that it did not check.
 func (v *Validator) check(p []byte) ([]byte, error) {
 	for len(p) > 0 {
 		if left := v.m.left; left > 0 {

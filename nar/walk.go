@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// tree is a place to dump from: a directory and the names in it. The place
-// that a dump begins at has one name, "".
+// tree is a directory to dump from, with the names in it. The tree that a dump
+// begins with has one name, "".
 type tree interface {
-	// kind returns the type bits of what has a name.
+	// kind returns the type bits of the entry with a name.
 	kind(name string) (fs.FileMode, error)
 
-	// list returns what is in the directory, in any order.
+	// list returns the entries of the directory, in any order.
 	list() ([]fs.DirEntry, error)
 
 	// enter returns the directory with a name.
@@ -47,11 +47,11 @@ type found struct {
 // walker finds the nodes of a tree in the order of the NAR.
 type walker struct {
 	*options
-	names []string          // that lead to the directory at hand
+	names []string          // that lead to the present directory
 	emit  func(found) error // takes the file over
 }
 
-// walk finds everything from a root on.
+// walk finds the root and everything below it.
 func (o *options) walk(root tree, emit func(found) error) error {
 	w := &walker{options: o, emit: emit}
 	kind, err := root.kind("")
@@ -61,7 +61,8 @@ func (o *options) walk(root tree, emit func(found) error) error {
 	return w.node(root, "", found{}, kind)
 }
 
-// node finds what has a name in t.
+// node finds the entry of t with a name. It calls itself through directory, at
+// most maxDepth deep.
 func (w *walker) node(t tree, name string, n found, kind fs.FileMode) (err error) {
 	switch kind {
 	case 0:
@@ -73,7 +74,7 @@ func (w *walker) node(t tree, name string, n found, kind fs.FileMode) (err error
 	case fs.ModeDir:
 		n.kind = TypeDirectory
 	default:
-		return w.errorf(n.name, "%v: only regular files, directories and symbolic links can be in a NAR", kind)
+		return w.errorf(n.name, "expected a regular file, directory or symbolic link, got %v", kind)
 	}
 	if err != nil {
 		return err
@@ -132,7 +133,7 @@ func (w *walker) narName(e fs.DirEntry) string {
 	return e.Name()
 }
 
-// path is that of an entry of the directory at hand, in the NAR.
+// path returns the path in the NAR of an entry of the present directory.
 func (w *walker) path(name string) string {
 	if len(w.names) == 0 {
 		return name

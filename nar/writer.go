@@ -12,14 +12,14 @@ import (
 // writerBuffer is the size of a Writer's buffer.
 const writerBuffer = 256 << 10
 
-// tokenRoom is what the tokens around one node and its name take at most: that
-// much is kept free in the buffer when contents are put into it.
+// tokenRoom bounds the tokens around one node and its name. That much of the
+// buffer stays free when contents are put into it.
 const tokenRoom = 1 << 10
 
 // Writer writes a NAR entry by entry, in NAR order: the root first, then each
 // directory's entries by name in byte order, each with all that is below it
-// before the next. It enforces every rule of the format, so what it has closed
-// without an error is a NAR.
+// before the next. It enforces every rule of the format, so the output is a
+// NAR once Close has returned nil.
 //
 // After an error every call returns the same error. A Writer buffers up to
 // 256 KiB; nothing is complete before [Writer.Close]. It is not safe for
@@ -35,7 +35,7 @@ type Writer struct {
 
 // sink takes full buffers from a Writer.
 type sink interface {
-	// put takes the bytes of b, and returns an empty buffer to go on with.
+	// put takes the bytes of b, and returns an empty buffer to continue with.
 	put(b []byte) ([]byte, error)
 }
 
@@ -81,7 +81,7 @@ func (w *Writer) WriteHeader(h *Header) error {
 	return w.begin(h)
 }
 
-// place closes what is complete and goes on to the node with a path.
+// place closes what is complete and moves to the node with a path.
 func (w *Writer) place(path string) error {
 	if w.node.Type == 0 {
 		if path != "" {
@@ -123,7 +123,7 @@ func (w *Writer) openDir(path string) int {
 	return -1
 }
 
-// enter begins an entry of the directory at hand.
+// enter begins an entry of the present directory.
 func (w *Writer) enter(name string) error {
 	if err := w.trail.enter([]byte(name)); err != nil {
 		path := name
@@ -141,7 +141,7 @@ func (w *Writer) enter(name string) error {
 	return nil
 }
 
-// begin writes a node's own tokens.
+// begin writes the first tokens of a node.
 func (w *Writer) begin(h *Header) error {
 	if err := w.room(maxToken + tokenRoom); err != nil {
 		return err
@@ -185,7 +185,7 @@ func wire(tags ...string) []byte {
 	return b
 }
 
-// closeTo ends nodes until the one at hand is at a depth.
+// closeTo ends nodes until the present one is at a depth.
 func (w *Writer) closeTo(depth int) error {
 	if w.left > 0 {
 		return w.fail(w.trail.String(), fmt.Errorf("%d of %d bytes of contents are missing", w.left, w.node.Size))
@@ -204,7 +204,7 @@ func (w *Writer) closeTo(depth int) error {
 	return nil
 }
 
-// closeNode ends the node at hand.
+// closeNode ends the present node.
 func (w *Writer) closeNode() error {
 	if err := w.room(tokenRoom); err != nil {
 		return err
@@ -238,10 +238,11 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return done, nil
 }
 
-// ReadFrom writes contents of the present file from r until it ends, and fails
-// where r has more than is missing. It reads into the Writer's buffer; where r
-// is an *os.File and the Writer's own destination an [io.ReaderFrom], the two
-// are handed to each other.
+// ReadFrom writes contents of the present file from r until r ends. It fails if r
+// has more than is missing, and with [io.ErrNoProgress] if r returns 0, nil a
+// hundred times in a row. It reads into the buffer of the Writer. If r is an
+// *os.File and the destination an [io.ReaderFrom], the destination reads from
+// the file itself.
 func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 	if w.err != nil {
 		return 0, w.err
@@ -285,7 +286,7 @@ func (w *Writer) ReadFrom(r io.Reader) (n int64, err error) {
 	}
 }
 
-// handOver lets the destination read from f, where it can.
+// handOver lets the destination read from f, if it can.
 func (w *Writer) handOver(f *os.File) (int64, error) {
 	s, ok := w.out.(writerSink)
 	if !ok {
@@ -308,7 +309,7 @@ func (w *Writer) handOver(f *os.File) (int64, error) {
 
 func (w *Writer) tooLong() error {
 	if w.node.Type != TypeRegular {
-		return w.fail(w.trail.String(), errors.New("contents of what is not a regular file"))
+		return w.fail(w.trail.String(), errors.New("contents of an object that is not a regular file"))
 	}
 	return w.fail(w.trail.String(), fmt.Errorf("more than %d bytes of contents", w.node.Size))
 }
@@ -362,7 +363,7 @@ func (w *Writer) fail(path string, err error) error {
 	return w.err
 }
 
-// checkHeader reports what forbids a header, but for its place.
+// checkHeader returns why a header is impossible wherever it stands, or nil.
 func checkHeader(h *Header) error {
 	switch h.Type {
 	case TypeRegular:
