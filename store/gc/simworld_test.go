@@ -35,6 +35,10 @@ type world struct {
 	faultAt   int // the step whose request fails, -1 for none
 	faultLost bool
 
+	// How the next request is chosen: evenly, or of the process with the highest
+	// priority, which changes once in so many steps.
+	changes int
+
 	// Time leaps, and processes are paused and killed, once in so many steps; 0
 	// means never.
 	leaps, pauses, kills int
@@ -48,6 +52,8 @@ type process struct {
 	cache  *store.Cache
 	dead   bool
 	until  time.Time // it is paused
+	from   int       // the step before which it does not begin
+	rank   float64   // the highest is served first
 	done   chan struct{}
 	err    error
 }
@@ -79,6 +85,7 @@ var (
 
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, rng: rand.New(rand.NewPCG(seed, 17)), inner: memblob.New(), faultAt: -1}
+	w.changes = []int{0, 3, 10, 30}[w.rng.IntN(4)]
 	w.leaps = []int{0, 100, 300}[w.rng.IntN(3)]
 	w.pauses = []int{0, 100, 400}[w.rng.IntN(3)]
 	w.kills = []int{0, 150, 600}[w.rng.IntN(3)]
@@ -87,7 +94,10 @@ func newWorld(t *testing.T, seed uint64) *world {
 
 // start begins a process that does something with its own view of the cache.
 func (w *world) start(name string, f func(ctx context.Context, p *process) error) *process {
-	p := &process{w: w, name: name, done: make(chan struct{})}
+	p := &process{w: w, name: name, done: make(chan struct{}), rank: w.rng.Float64()}
+	if w.rng.IntN(2) == 0 {
+		p.from = w.rng.IntN(120)
+	}
 	p.bucket = blob.Intercept(w.inner, p.around)
 	p.cache = cacheIn(w.t, p.bucket)
 	go func() {
@@ -158,14 +168,20 @@ func (p *process) ended() bool {
 // step serves a request, or lets time pass.
 func (w *world) step() {
 	w.mu.Lock()
-	ready := slices.DeleteFunc(slices.Clone(w.waiting), func(r *request) bool { return time.Now().Before(r.p.until) })
+	ready := slices.DeleteFunc(slices.Clone(w.waiting), func(r *request) bool {
+		return time.Now().Before(r.p.until) || w.steps < r.p.from
+	})
+	early := len(w.waiting) > len(ready)
 	w.mu.Unlock()
 	slices.SortFunc(ready, func(a, b *request) int {
 		return cmp.Or(strings.Compare(a.p.name, b.p.name), strings.Compare(a.key, b.key), strings.Compare(a.op, b.op))
 	})
 	chance := func(n int) bool { return n > 0 && w.rng.IntN(n) == 0 }
+	if len(ready) == 0 && early {
+		w.steps++ // for who has not begun
+	}
 	if len(ready) == 0 {
-		time.Sleep([]time.Duration{time.Second, time.Minute, 5 * time.Minute}[w.rng.IntN(3)])
+		time.Sleep([]time.Duration{100 * time.Millisecond, time.Second, time.Minute}[w.rng.IntN(3)])
 		return
 	}
 	if chance(w.leaps) {
@@ -174,7 +190,7 @@ func (w *world) step() {
 		time.Sleep(leap)
 		return
 	}
-	r := ready[w.rng.IntN(len(ready))]
+	r := w.choose(ready)
 	if chance(w.pauses) {
 		r.p.until = time.Now().Add([]time.Duration{time.Minute, 12 * time.Minute, 45 * time.Minute, 3 * time.Hour}[w.rng.IntN(4)])
 		w.note("%s is paused until %v", r.p.name, r.p.until.Format(time.TimeOnly))
@@ -201,6 +217,18 @@ func (w *world) step() {
 	w.waiting = slices.DeleteFunc(w.waiting, func(o *request) bool { return o == r })
 	w.mu.Unlock()
 	r.verdict <- v
+}
+
+// choose returns the request that is served next.
+func (w *world) choose(ready []*request) *request {
+	if w.changes == 0 {
+		return ready[w.rng.IntN(len(ready))]
+	}
+	r := slices.MaxFunc(ready, func(a, b *request) int { return cmp.Compare(a.p.rank, b.p.rank) })
+	if w.rng.IntN(w.changes) == 0 {
+		r.p.rank = w.rng.Float64() - 1 // behind those that were not changed
+	}
+	return r
 }
 
 // kill ends a process: nothing that it sends from now on arrives.
