@@ -46,7 +46,10 @@ func probe(ctx context.Context, b blob.Bucket, alone bool) (clock, error) {
 	}
 	cl = newClock(attrs.ModTime)
 	if err := b.Delete(ctx, key); err != nil {
-		return clock{}, fmt.Errorf("%w: %w; a collector needs s3:DeleteObject", ErrNoDelete, err)
+		if errors.Is(err, blob.ErrAccessDenied) {
+			err = fmt.Errorf("%w: %w; a collector needs s3:DeleteObject", ErrNoDelete, err)
+		}
+		return clock{}, err
 	}
 	return cl, nil
 }
@@ -62,22 +65,33 @@ func probeConditions(ctx context.Context, b blob.Bucket, key string, attrs blob.
 	if p, ok := blob.As[conditionProber](b); ok {
 		honoured, err := p.HonoursConditions(ctx, key)
 		if err == nil && !honoured {
-			err = fmt.Errorf("%w: %s stored an object under a condition that did not hold; if no other collector runs there, promise it with --alone", ErrConditions, b)
+			err = ignoresConditions(b)
 		}
-		return err
+		if err != nil {
+			return err
+		}
 	}
 	for _, opts := range []blob.PutOptions{{IfNoneMatch: true}, {IfMatch: `"` + rand.Text() + `"`}} {
-		if _, err := b.Put(ctx, key, canary(), opts); !errors.Is(err, blob.ErrPrecondition) {
-			if err == nil {
-				err = errors.New("a write was not refused whose condition did not hold")
-			}
-			return fmt.Errorf("%w: %s: %w; if no other collector runs there, promise it with --alone", ErrConditions, b, err)
+		_, err := b.Put(ctx, key, canary(), opts)
+		switch {
+		case err == nil:
+			return ignoresConditions(b)
+		case !errors.Is(err, blob.ErrPrecondition):
+			return fmt.Errorf("trying a write whose condition does not hold: %w", err)
 		}
 	}
-	if _, err := b.Put(ctx, key, canary(), blob.PutOptions{IfMatch: attrs.ETag}); err != nil {
-		return fmt.Errorf("%w: %s refused a write whose condition held: %w", ErrConditions, b, err)
+	_, err := b.Put(ctx, key, canary(), blob.PutOptions{IfMatch: attrs.ETag})
+	switch {
+	case errors.Is(err, blob.ErrPrecondition):
+		return fmt.Errorf("%w: %s refused a write whose condition held; if no other collector runs there, promise it with --alone", ErrConditions, b)
+	case err != nil:
+		return fmt.Errorf("trying a write whose condition holds: %w", err)
 	}
 	return nil
+}
+
+func ignoresConditions(b blob.Bucket) error {
+	return fmt.Errorf("%w: %s stored an object under a condition that did not hold; if no other collector runs there, promise it with --alone", ErrConditions, b)
 }
 
 // conditionProber is implemented by drivers that check conditions themselves
