@@ -28,6 +28,7 @@ type Broken struct {
 // look lists the narinfos and reads those that the graph does not know yet. It
 // returns the paths whose narinfo is new or has changed since the last look.
 func (c *collector) look(ctx context.Context) ([]id, error) {
+	c.broken = nil // those that still are will be found again
 	for i := range c.g.marks {
 		c.g.marks[i] &^= listed
 		c.g.ls[i] = 0

@@ -143,7 +143,7 @@ func column[T any](d *decoder, n int) []T {
 		return nil
 	}
 	out := make([]T, n)
-	if _, err := binary.Decode(d.rest, binary.LittleEndian, out); err != nil {
+	if _, err := binary.Decode(d.rest[:n*size], binary.LittleEndian, out); err != nil {
 		d.err = err
 		return nil
 	}

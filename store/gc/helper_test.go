@@ -2,6 +2,7 @@ package gc_test
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -122,4 +123,28 @@ func paths(names ...string) (found []storepath.Path) {
 		found = append(found, path(name))
 	}
 	return found
+}
+
+// narHash is the hash and size of the archive of a file.
+func narHash(contents string) (nixhash.Hash, int64) {
+	h := nixhash.New(nixhash.SHA256)
+	h.Write([]byte(archive(contents)))
+	return h.Digest(), int64(len(archive(contents)))
+}
+
+// shiftedListing is a bucket whose listings say another time.
+type shiftedListing struct {
+	blob.Bucket
+	ahead time.Duration
+}
+
+func (s shiftedListing) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.Attrs, error] {
+	return func(yield func(blob.Attrs, error) bool) {
+		for attrs, err := range s.Bucket.List(ctx, opts) {
+			attrs.ModTime = attrs.ModTime.Add(s.ahead)
+			if !yield(attrs, err) {
+				return
+			}
+		}
+	}
 }

@@ -84,6 +84,7 @@ func (c *collector) markRoots(ctx context.Context) (over []string, err error) {
 		}
 		roots = append(roots, r)
 	}
+	c.missing = slices.DeleteFunc(c.missing, func(m MissingRoot) bool { return m.Root != "" })
 	now := c.clock.now()
 	roots, over = trim(roots, c.opts.Keep, now)
 	for _, r := range roots {
