@@ -52,6 +52,9 @@ type commands struct {
 	Hook        hookCommand         `cmd:"" help:"Print a post-build hook for nix.conf."`
 	Push        pushCommand         `cmd:"" help:"Upload what post-build hooks have queued."`
 
+	Serve serveCommand `cmd:"" help:"Serve a cache over HTTP."`
+	Token tokenCommand `cmd:"" help:"Print a new token for nixs3 serve."`
+
 	Nar narCommands `cmd:"" help:"Work with NAR files, Nix's archives."`
 	Key keyCommands `cmd:"" help:"Work with signing keys."`
 

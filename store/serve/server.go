@@ -74,6 +74,7 @@ func (s *Server) Close() error {
 func (s *Server) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	w := newResponse(rw, s.limits.Stall)
+	w.extend() // the deadline of the last request may have passed
 	t := route(r.URL)
 	defer func() { s.done(w, r, t.kind, began) }()
 	s.answer(w, r, t)
