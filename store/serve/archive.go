@@ -34,10 +34,16 @@ func (s *Server) readArchive(w http.ResponseWriter, r *http.Request, t target) {
 	}
 	epoch := s.misses.now()
 	e, err := s.archive(r, t)
+	if isAbsent(err) && len(s.upstreams) > 0 {
+		e, err = s.upstreamArchive(r.Context(), t)
+	}
 	if err != nil {
 		s.noteMiss(epoch, t.key, err)
 		s.fail(w, r, err)
 		return
+	}
+	if e.close != nil {
+		defer e.close()
 	}
 	s.send(w, r, e)
 }
@@ -105,32 +111,42 @@ func (s *Server) headArchive(ctx context.Context, t target) (blob.Attrs, error) 
 
 // storedRef returns the reference under which the cache has an archive.
 func (s *Server) storedRef(ctx context.Context, t target) (string, error) {
-	rest, ok := strings.CutPrefix(t.key, detour)
+	hashPart, ok := detourOf(t.key)
 	if !ok {
 		return t.ref, nil
 	}
-	hashPart, _, _ := strings.Cut(rest, "/")
 	key := layout.NarInfoKey(hashPart)
-	if layout.KindOf(key) != layout.NarInfo {
-		return t.ref, nil
-	}
 	o, err := s.lookup(ctx, target{kind: layout.NarInfo, key: key, ref: key})
 	if err != nil {
 		return "", err
 	}
+	if o.from != nil {
+		return "", &blob.Error{Op: "Get", Key: t.key, Err: blob.ErrNotFound} // the upstream has it
+	}
 	return o.url, nil
+}
+
+// detourOf returns the hash part that a key below detour has.
+func detourOf(key string) (hashPart string, ok bool) {
+	rest, ok := strings.CutPrefix(key, detour)
+	hashPart, _, _ = strings.Cut(rest, "/")
+	return hashPart, ok && layout.KindOf(layout.NarInfoKey(hashPart)) == layout.NarInfo
 }
 
 // getRef opens what the URL of a narinfo means in the cache.
 func (s *Server) getRef(ctx context.Context, ref string, opts blob.GetOptions) (*blob.Object, error) {
-	if referrer, ok := blob.As[blob.Referrer](s.bucket); ok {
+	return getRef(ctx, s.bucket, ref, opts)
+}
+
+func getRef(ctx context.Context, b blob.Bucket, ref string, opts blob.GetOptions) (*blob.Object, error) {
+	if referrer, ok := blob.As[blob.Referrer](b); ok {
 		return referrer.GetRef(ctx, ref, opts)
 	}
 	key, err := layout.ReferenceKey(ref)
 	if err != nil {
 		return nil, err
 	}
-	return s.bucket.Get(ctx, key, opts)
+	return b.Get(ctx, key, opts)
 }
 
 func storedEntity(kind layout.Kind, a blob.Attrs) *entity {

@@ -24,6 +24,8 @@ type entity struct {
 
 	// open returns a part. It is called at most once.
 	open func(ctx context.Context, part byteRange) (io.ReadCloser, error)
+
+	close func() // if not nil, called when the answer is done
 }
 
 // bytesEntity is an entity that is in memory.

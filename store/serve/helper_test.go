@@ -92,8 +92,9 @@ func (g *gateway) do(t testing.TB, method, path string, body io.Reader, headers 
 	req.URL.Opaque = "//" + req.URL.Host + p
 	req.URL.RawQuery = query
 	for _, h := range headers {
-		name, value, _ := strings.Cut(h, ": ")
-		req.Header.Add(name, value)
+		if name, value, ok := strings.Cut(h, ": "); ok {
+			req.Header.Add(name, value)
+		}
 	}
 	client := &http.Client{
 		Transport:     &http.Transport{DisableCompression: true, ExpectContinueTimeout: 0},

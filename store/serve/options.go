@@ -20,6 +20,9 @@ type Options struct {
 	// push.
 	Auth *Auth
 
+	// Upstreams are asked for what the cache lacks.
+	Upstreams []Upstream
+
 	// Signers sign every narinfo on the way out.
 	Signers []narinfo.Signer
 

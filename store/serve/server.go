@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -31,6 +32,12 @@ type Server struct {
 	metrics *metrics
 	push    *receiver // nil: read-only
 
+	upstreams  []*upstream
+	origins    *lru[*small] // narinfos of upstreams by the key of the archive
+	pulls      pulls
+	kept       kept
+	background sync.WaitGroup
+
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
 }
@@ -46,6 +53,8 @@ func New(cache *store.Cache, opts Options) (*Server, error) {
 		log:    cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)),
 		small:  newLRU[*small](limits.CacheBytes),
 		misses: newLRU[struct{}](limits.Misses),
+
+		origins: newLRU[*small](limits.CacheBytes),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
@@ -54,6 +63,9 @@ func New(cache *store.Cache, opts Options) (*Server, error) {
 	}
 	s.bucket = blob.Intercept(cache.Bucket(), s.metrics.around)
 	if s.cache, err = store.New(s.bucket, cache.Settings()); err != nil {
+		return nil, err
+	}
+	if s.upstreams, err = newUpstreams(opts.Upstreams, cache, s.metrics); err != nil {
 		return nil, err
 	}
 	if opts.Push != nil {
@@ -67,6 +79,7 @@ func New(cache *store.Cache, opts Options) (*Server, error) {
 // Close ends what the Server does in the background. The cache stays open.
 func (s *Server) Close() error {
 	s.cancel()
+	s.background.Wait()
 	return nil
 }
 

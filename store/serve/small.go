@@ -19,6 +19,7 @@ type small struct {
 	entity *entity
 	info   *narinfo.NarInfo // of a narinfo, as it is served
 	url    string           // of a narinfo's archive, as stored
+	from   *upstream        // that has the path; nil: the cache itself
 
 }
 
@@ -124,6 +125,9 @@ func (s *Server) fetchNarInfo(ctx context.Context, t target) (*small, error) {
 			o, err = s.storedNarInfo(ctx, t)
 		}
 	}
+	if isAbsent(err) && len(s.upstreams) > 0 {
+		return s.upstreamNarInfo(ctx, t)
+	}
 	return o, err
 }
 
@@ -181,7 +185,11 @@ func (s *Server) fetchDebugInfo(ctx context.Context, t target) (*small, error) {
 }
 
 func (s *Server) fetchRealisation(ctx context.Context, t target) (*small, error) {
-	return s.fetchStored(ctx, t)
+	o, err := s.fetchStored(ctx, t)
+	if isAbsent(err) && len(s.upstreams) > 0 {
+		return s.upstreamRealisation(ctx, t)
+	}
+	return o, err
 }
 
 // fetchCacheInfo merges what the cache says of itself with what its readers
