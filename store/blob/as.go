@@ -1,25 +1,25 @@
 package blob
 
-// Wrapper is implemented by buckets that stand in front of another one and
-// change nothing of it but how it is reached: an object has the same key,
-// bytes and attributes in both. A bucket that changes any of these is not a
-// Wrapper, since what reaches through it would get past the change.
+// Wrapper is implemented by buckets that pass their calls to another bucket and
+// keep keys, bytes and attributes as they are. A bucket that changes any of
+// these is not a Wrapper, since a call that reaches through it would bypass the
+// change.
 type Wrapper interface {
 	Bucket
 
-	// Unwrap returns the bucket behind.
+	// Unwrap returns the other bucket.
 	Unwrap() Bucket
 
-	// As is how the wrapper stands in front of an optional interface of the
-	// bucket behind. Where target points to a variable of such a type and the
-	// bucket behind has it too, As sets the variable and returns true.
+	// As wraps an optional interface of the other bucket. If target points to
+	// a variable of such a type and the other bucket implements it, As sets the
+	// variable and returns true.
 	As(target any) bool
 }
 
-// As returns b as a T: one of the optional interfaces of this package, or the
-// type of a driver. It looks at b, at what b as a [Wrapper] gives, and then at
-// the bucket behind it. Use it instead of a type assertion, so that wrapped
-// buckets keep what they can do.
+// As returns b as a T: an optional interface of this package, or the type of a
+// driver. It tries b, then b's As if b is a [Wrapper], then the bucket that b
+// wraps. Use it instead of a type assertion, so that wrapped buckets keep their
+// abilities.
 func As[T any](b Bucket) (T, bool) {
 	for {
 		if t, ok := b.(T); ok {

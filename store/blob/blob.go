@@ -3,8 +3,8 @@
 //
 // Drivers live in the packages below it: s3blob (S3 and what speaks its
 // protocol), fileblob (a directory), httpblob (a web server) and memblob
-// (memory). storetest.TestBucket is the contract as a test; a driver of your
-// own passes it before it serves a cache.
+// (memory). storetest.TestBucket is the contract as a test. Run it against a
+// driver of your own.
 package blob
 
 import (
@@ -16,8 +16,8 @@ import (
 )
 
 // Bucket is a flat collection of objects, each known by its key. A key is any
-// non-empty UTF-8 string of at most 1024 bytes without NUL; slashes only have
-// a meaning for [ListOptions.Shallow].
+// non-empty UTF-8 string of at most 1024 bytes without NUL. Slashes have a
+// meaning for [ListOptions.Shallow] only.
 //
 // Every method may be called from any number of goroutines at once. A method
 // returns soon after its context is cancelled, with an error that wraps
@@ -25,32 +25,33 @@ import (
 // so that errors.Is works with the sentinels of this package.
 type Bucket interface {
 	// Get opens an object, or a part of it, for reading. The caller closes
-	// what it gets. The context governs the whole read, not only its begin.
-	// The body fails with io.ErrUnexpectedEOF, never a clean io.EOF, when it
-	// ends before Object.Length bytes.
+	// the body. The context governs the whole read, not only its beginning.
+	// A body that ends before Object.Length bytes fails with
+	// io.ErrUnexpectedEOF.
 	Get(ctx context.Context, key string, opts GetOptions) (*Object, error)
 
 	// Head returns the attributes of an object.
 	Head(ctx context.Context, key string) (Attrs, error)
 
 	// Put stores an object whole or not at all: a reader sees the old
-	// object or the new one, never a part, and after a failure nothing
-	// remains of the attempt. The content may be read more than once, and
-	// in several places at a time.
+	// object or the new one, never a part, and a failed Put leaves nothing
+	// behind. Put may read the content more than once, and several parts of
+	// it at a time. A read of the content cannot be interrupted: while one
+	// blocks, Put does too, whatever happens to the context.
 	Put(ctx context.Context, key string, content Content, opts PutOptions) (Attrs, error)
 
 	// Delete removes objects. A key that does not exist is not an error.
-	// All keys are tried; the error joins one *Error for each that failed.
+	// Delete tries all keys. Its error joins one *Error for each failure.
 	Delete(ctx context.Context, keys ...string) error
 
 	// List yields the objects with a prefix in the byte order of their keys.
 	// It stops after the first error.
 	List(ctx context.Context, opts ListOptions) iter.Seq2[Attrs, error]
 
-	// String describes the bucket for messages, without secrets.
+	// String names the bucket in messages, without secrets.
 	String() string
 
-	// Close releases what the bucket holds. No call may follow it.
+	// Close releases connections and files. No call may follow it.
 	Close() error
 }
 
@@ -61,19 +62,20 @@ type Content interface {
 	Size() int64
 }
 
-// Attrs are the attributes of a stored object. What a driver does not know is
-// left zero; Key and Size are always known.
+// Attrs are the attributes of a stored object. An attribute that the driver
+// does not know is zero. Key is always known. Size is -1 where a web server
+// does not tell it.
 type Attrs struct {
 	Key             string
 	Size            int64     // of the whole object, as stored
-	ETag            string    // opaque, changes when the object does
+	ETag            string    // opaque; changes when the object does
 	ModTime         time.Time // of the last write
 	ContentType     string
 	ContentEncoding string
 
-	// SHA256 is the digest of the object, as the store computed or checked it
-	// when the object was written and keeps it since. nil where the store has
-	// none. Head returns it; Get, Put and List may.
+	// SHA256 is the digest of the object that the store computed or checked
+	// when the object was written. It is nil where the store keeps none. Head
+	// returns it; Get, Put and List may.
 	SHA256 *[32]byte
 }
 
@@ -81,19 +83,20 @@ type Attrs struct {
 type Object struct {
 	Attrs
 	Offset int64 // where Body begins in the object
-	Length int64 // how many bytes Body has; -1 where the server does not tell
+	Length int64 // number of bytes in Body; -1 where the server does not tell
 	Body   io.ReadCloser
 }
 
 // GetOptions select what Get reads. The zero value is the whole object.
 type GetOptions struct {
 	Offset  int64  // first byte
-	Length  int64  // number of bytes; 0 means all that follow, and less come where the object ends
+	Length  int64  // number of bytes, fewer where the object ends; 0 means all that follow
 	IfMatch string // fail with ErrPrecondition unless the object has this ETag
 
-	// Verified says that the caller checks what it reads against a digest. A
-	// broken download then resumes where nothing proves that the server still
-	// sends the same object, unless something proves that it does not.
+	// Verified says that the caller checks the bytes against a digest. A
+	// download that breaks off then resumes even where neither an ETag nor a
+	// date proves that the object is still the same. It fails where one of them
+	// proves that the object is another.
 	Verified bool
 }
 
@@ -103,15 +106,14 @@ type PutOptions struct {
 	ContentEncoding string
 	CacheControl    string
 
-	// SHA256 is the digest of the content where the caller knows it. A driver
-	// may send it along so that the server checks it, and need not read the
-	// content once more to compute it. A driver that can check it fails with
-	// ErrChecksum when it is wrong.
+	// SHA256 is the digest of the content, nil where the caller does not know
+	// it. It saves the driver from reading the content to compute it. A driver
+	// whose server checks it fails with ErrChecksum when it is wrong.
 	SHA256 *[32]byte
 
 	// IfNoneMatch stores only when no object has the key, else fails with
-	// ErrPrecondition. Of several writers at once exactly one succeeds, where
-	// the driver says that it can.
+	// ErrPrecondition. Of several writers at once exactly one succeeds, if the
+	// documentation of the driver says so.
 	IfNoneMatch bool
 
 	// IfMatch stores only when the object with the key has this ETag, else
@@ -124,25 +126,25 @@ type ListOptions struct {
 	Prefix     string // only keys that begin with it
 	StartAfter string // only keys greater than it
 
-	// Shallow leaves out the keys that have a slash behind the prefix. Where
-	// the server can, they cost no request.
+	// Shallow leaves out the keys that have a slash after the prefix. They
+	// cost no request where the server has delimiters.
 	Shallow bool
 }
 
 // Copier is implemented by buckets that can copy an object without moving its
 // bytes through this process.
 type Copier interface {
-	// CopyFrom copies src's object srcKey to key. It fails with
-	// errors.ErrUnsupported, before anything is sent, where the two buckets
-	// are not of one service; the caller then reads and writes itself.
+	// CopyFrom copies src's object srcKey to key. Where the two buckets are
+	// not of one service, it fails with errors.ErrUnsupported before anything
+	// is sent. The caller then reads and writes the object itself.
 	CopyFrom(ctx context.Context, key string, src Bucket, srcKey string, opts PutOptions) (Attrs, error)
 }
 
 // Presigner is implemented by buckets that can grant access to one object by
-// an URL.
+// a URL.
 type Presigner interface {
-	// PresignGet and PresignPut return an URL that is good for GET or PUT of
-	// the key until the time has passed.
+	// PresignGet and PresignPut return a URL that allows GET or PUT of the key
+	// until the time has passed.
 	PresignGet(ctx context.Context, key string, expires time.Duration) (string, error)
 	PresignPut(ctx context.Context, key string, expires time.Duration) (string, error)
 }
@@ -163,36 +165,35 @@ type UploadCleaner interface {
 	AbortUpload(ctx context.Context, u Upload) error
 }
 
-// Stager is implemented by buckets that can take an object's bytes before its
-// key is known, and name them in the end without moving them again.
+// Stager is implemented by buckets that can store an object's bytes before its
+// key is known, and name them later without moving them.
 type Stager interface {
-	// Stage opens a new staged object. The context governs all that is done
-	// with it.
+	// Stage opens a new staged object. The context governs all its methods.
 	Stage(ctx context.Context) (Staged, error)
 }
 
-// Staged is an object on its way into a bucket. It is seen by no listing. It is
-// not safe for use by several goroutines at once.
+// Staged is an object on its way into a bucket. It appears in no listing. Only
+// one goroutine may use it at a time.
 type Staged interface {
 	io.Writer
 
-	// Commit names what was written, as Put would, and ends the staging.
+	// Commit stores the bytes under a key, as Put does, and ends the staging.
 	Commit(key string, opts PutOptions) (Attrs, error)
 
-	// Close discards what was not committed. It may be called after Commit
-	// and more than once.
+	// Close discards the bytes unless they were committed. It may be called
+	// after Commit and more than once.
 	Close() error
 }
 
-// Referrer is implemented by buckets that live at an address of their own, in
-// which a narinfo's URL may be any RFC 3986 reference: with a query, with "../"
-// or absolute. In all other buckets it is a key.
+// Referrer is implemented by buckets with an address of their own. In these a
+// narinfo's URL may be any RFC 3986 reference: with a query, with "../" or
+// absolute. In all other buckets it is a key.
 type Referrer interface {
 	GetRef(ctx context.Context, ref string, opts GetOptions) (*Object, error)
 }
 
-// ReadAll reads a whole object of at most limit bytes. A larger one fails with
-// ErrTooLarge before it is read.
+// ReadAll reads a whole object of at most limit bytes. It fails with
+// ErrTooLarge for a larger one, before it reads it where the size is known.
 func ReadAll(ctx context.Context, b Bucket, key string, limit int64) ([]byte, Attrs, error) {
 	obj, err := b.Get(ctx, key, GetOptions{})
 	if err != nil {
@@ -213,8 +214,8 @@ func ReadAll(ctx context.Context, b Bucket, key string, limit int64) ([]byte, At
 	return data, obj.Attrs, nil
 }
 
-// readBody reads at most one byte more than limit, into a buffer of the right
-// size where the length is known.
+// readBody reads at most one byte more than limit. Where the length is known,
+// the buffer has that size.
 func readBody(obj *Object, limit int64) ([]byte, error) {
 	if obj.Length >= 0 {
 		data := make([]byte, obj.Length)

@@ -5,21 +5,21 @@ import (
 	"strings"
 )
 
-// Error is a failed operation on a bucket: what was done, where, what the
-// server answered and, for the frequent failures, what mends it.
+// Error is a failed operation on a bucket: the operation, the place, the
+// server's answer and, for frequent failures, a remedy.
 type Error struct {
 	Op        string // "Get", "Head", "Put", "Delete", "List", "Copy", …
 	Bucket    string // Bucket.String() or the bucket's name
 	Key       string // empty where the operation has none
-	Endpoint  string // host that was asked, empty where there is none
+	Endpoint  string // host of the server, empty where there is none
 	Status    int    // HTTP status, 0 where there was no answer
 	Code      string // the server's own name for the failure
 	RequestID string
-	Hint      string // what to do about it, empty where that is not known
+	Hint      string // a remedy, empty where none is known
 	Err       error  // one of the sentinels, or the cause
 }
 
-// Error returns one line with all that is known.
+// Error returns one line with all fields that are set.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Op)

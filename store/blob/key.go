@@ -7,15 +7,15 @@ import (
 	"unicode/utf8"
 )
 
-// MaxKeyLength is the greatest length of a key in bytes, which is S3's.
+// MaxKeyLength is the greatest length of a key in bytes, as in S3.
 const MaxKeyLength = 1024
 
 // ErrInvalidKey says that no object of the bucket can have the key. Reading
 // such a key fails with [ErrNotFound] and deleting it does nothing.
 var ErrInvalidKey = errors.New("invalid key")
 
-// CheckKey returns an error that wraps [ErrInvalidKey] unless key is what
-// [Bucket] calls one.
+// CheckKey returns an error that wraps [ErrInvalidKey] unless key is a key as
+// [Bucket] defines it.
 func CheckKey(key string) error {
 	switch {
 	case key == "":

@@ -30,8 +30,7 @@ type Retry struct {
 
 	// Stall is the longest time in which a transfer may stand still, in either
 	// direction; then it fails with ErrStalled. A download stands still below
-	// one byte a second. A slow transfer is not stalled, whatever it takes in
-	// all. An answer that is not an object (an error, a page of a listing) has
+	// one byte a second. A slow transfer is not stalled, however long it takes. An answer that is not an object (an error, a page of a listing) has
 	// to arrive whole within this time. Default 5 minutes.
 	Stall time.Duration
 

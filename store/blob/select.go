@@ -6,11 +6,11 @@ import (
 )
 
 // Range returns which part of an object of the given size the options select,
-// for drivers. A part that begins at the end of the object or behind it is
-// empty, so that a reader who resumes where it stopped need not know the size.
+// for drivers. A part that begins at or after the end of the object is empty, so
+// that a reader can resume at any offset without knowing the size.
 func (o GetOptions) Range(size int64) (offset, length int64, err error) {
 	if o.Offset < 0 || o.Length < 0 {
-		return 0, 0, fmt.Errorf("range from %d of %d bytes: neither can be negative", o.Offset, o.Length)
+		return 0, 0, fmt.Errorf("range from %d of %d bytes: expected neither to be negative", o.Offset, o.Length)
 	}
 	offset = min(o.Offset, size)
 	length = size - offset
@@ -20,7 +20,7 @@ func (o GetOptions) Range(size int64) (offset, length int64, err error) {
 	return offset, length, nil
 }
 
-// Selects tells whether a listing with the options yields the key, for
+// Selects reports whether a listing with the options yields the key, for
 // drivers.
 func (o ListOptions) Selects(key string) bool {
 	rest, ok := strings.CutPrefix(key, o.Prefix)

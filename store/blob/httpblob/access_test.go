@@ -1,10 +1,8 @@
 package httpblob_test
 
 import (
-	"bytes"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,15 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/httpblob"
-	"example.com/nixs3/store/blob/internal/siege"
 )
 
 func TestOpenErrors(t *testing.T) {
@@ -253,234 +248,4 @@ func FuzzKey(f *testing.F) {
 		}
 		require.Equal(t, "/cache/"+key, path)
 	})
-}
-
-// TestSecretsStayHere: credentials go to the scheme, host and port of the cache,
-// whatever redirects and references say, and no message has them.
-func TestSecretsStayHere(t *testing.T) {
-	type seen struct{ authorization, token, referer string }
-	var requests []seen
-	var location string
-	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
-		requests = append(requests, seen{r.Header.Get("Authorization"), r.Header.Get("X-Token"), r.Header.Get("Referer")})
-		resp := &http.Response{StatusCode: 200, Header: make(http.Header), Body: http.NoBody, Request: r}
-		if len(requests) == 1 && location != "" {
-			resp.StatusCode = 307
-			resp.Header.Set("Location", location)
-		}
-		return resp, nil
-	})
-	netrc := filepath.Join(t.TempDir(), "netrc")
-	require.NoError(t, os.WriteFile(netrc, []byte("machine cache.example login nobody password netrc-secret\nmachine other.example login nobody password netrc-secret"), 0o600))
-	for _, tt := range []struct {
-		base, location string
-		home, netrc    bool // whether the second request has the cache's own, or those of the netrc file
-	}{
-		{"https://me:url-secret@cache.example/", "/elsewhere", true, false},
-		{"https://me:url-secret@cache.example/", "https://CACHE.example:443/x?sig=presigned", true, false},
-		{"https://me:url-secret@cache.example/", "https://cache.example:8443/x", false, false},
-		{"https://me:url-secret@cache.example/", "https://sub.cache.example/x", false, false},
-		{"https://me:url-secret@cache.example/", "https://you:login@sub.cache.example/x", false, false},
-		{"https://me:url-secret@cache.example/", "https://example/x", false, false},
-		{"https://me:url-secret@cache.example/", "https://cache.example.evil.example/x", false, false},
-		{"https://me:url-secret@cache.example/", "https://other.example/x", false, true},
-		{"https://me:url-secret@cache.example/", "https://other.example:8443/x", false, false},
-		{"http://me:url-secret@cache.example/", "https://cache.example/x", false, true},
-		{"http://me:url-secret@cache.example/", "http://cache.example:8080/x", false, false},
-		{"http://me:url-secret@cache.example/", "http://other.example/x", false, false},
-		{"http://me:url-secret@cache.example/", "http://cache.example:80/x", true, false},
-	} {
-		for _, way := range []string{"redirect", "reference"} {
-			t.Run(way+" from "+tt.base+" to "+tt.location, func(t *testing.T) {
-				requests, location = nil, ""
-				b, err := httpblob.Open(tt.base, httpblob.Options{Transport: transport, Netrc: netrc, Header: http.Header{"X-Token": {"header-secret"}}})
-				require.NoError(t, err)
-				defer b.Close()
-				if way == "redirect" {
-					location = tt.location
-					_, err = b.Get(t.Context(), "key", blob.GetOptions{})
-				} else {
-					_, err = b.GetRef(t.Context(), tt.location, blob.GetOptions{})
-				}
-				require.NoError(t, err)
-				last := requests[len(requests)-1]
-				assert.Empty(t, last.referer)
-				assert.Equal(t, tt.home, last.token != "")
-				assert.Equal(t, tt.home || tt.netrc, last.authorization != "")
-			})
-		}
-	}
-}
-
-type roundTripper func(*http.Request) (*http.Response, error)
-
-func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func TestNothingPrintsSecrets(t *testing.T) {
-	fails := roundTripper(func(r *http.Request) (*http.Response, error) { return nil, errors.New("no network") })
-	opts := httpblob.Options{Transport: fails, Header: http.Header{"Authorization": {"Bearer hunter2"}}, Retry: blob.Retry{Attempts: 1}}
-	b, err := httpblob.Open("https://me:hunter2@cache.example/", opts)
-	require.NoError(t, err)
-	defer b.Close()
-	type inside struct{ B *httpblob.Bucket }
-	type insideOptions struct{ O httpblob.Options }
-	var printed []string
-	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
-		for _, v := range []any{b, opts, &opts, inside{b}, &inside{b}, insideOptions{opts}, []httpblob.Options{opts}} {
-			printed = append(printed, fmt.Sprintf(verb, v))
-		}
-	}
-	for _, ref := range []string{
-		"https://other.example/x?X-Amz-Signature=hunter2", "https://me:hunter2@other.example/x", "x?hunter2", "x#hunter2",
-		"https://me:hunter2@[bad/x", "//me:hunter2@%zz/x", "ftp://me:hunter2@host/", "https://me:p@hunter2@host/",
-	} {
-		_, err := b.GetRef(t.Context(), ref, blob.GetOptions{})
-		require.Error(t, err)
-		printed = append(printed, err.Error())
-	}
-	for _, text := range printed {
-		assert.NotContains(t, text, "hunter2")
-	}
-	for _, location := range []string{"https://me:hunter2@%zz/?sig=hunter2", "http://other.example/?sig=hunter2", "ftp://hunter2", "https://a b/hunter2"} {
-		redirects := roundTripper(func(r *http.Request) (*http.Response, error) {
-			return &http.Response{StatusCode: 307, Header: http.Header{"Location": {location}}, Body: http.NoBody, Request: r}, nil
-		})
-		b, err := httpblob.Open("https://cache.example/", httpblob.Options{Transport: redirects})
-		require.NoError(t, err)
-		_, err = b.Head(t.Context(), "key")
-		require.ErrorContains(t, err, "redirected")
-		assert.NotContains(t, strings.ReplaceAll(err.Error(), "ftp://hunter2", ""), "hunter2")
-	}
-}
-
-// TestLoginsChange: what files say counts as it is now.
-func TestLoginsChange(t *testing.T) {
-	dir := t.TempDir()
-	netrc, header := filepath.Join(dir, "netrc"), filepath.Join(dir, "header")
-	var last *http.Request
-	transport := roundTripper(func(r *http.Request) (*http.Response, error) {
-		last = r
-		return &http.Response{StatusCode: 200, Header: make(http.Header), Body: http.NoBody, Request: r}, nil
-	})
-	for i, password := range []string{"a", "bb", "ccc"} {
-		require.NoError(t, os.WriteFile(netrc, []byte("machine Cache.Example login me password "+password), 0o600))
-		require.NoError(t, os.WriteFile(header, []byte("X-Token: "+password), 0o600))
-		if i == 0 {
-			t.Setenv("HOME", "/nonexistent")
-		}
-		b, err := httpblob.Open("http://cache.example/", httpblob.Options{Transport: transport, Netrc: netrc, HeaderFile: header})
-		require.NoError(t, err)
-		for _, again := range []string{password, password + "x"} {
-			require.NoError(t, os.WriteFile(netrc, []byte("machine cache.example login me password "+again), 0o600))
-			require.NoError(t, os.WriteFile(header, []byte("X-Token: "+again), 0o600))
-			_, err = b.Head(t.Context(), "key")
-			require.NoError(t, err)
-			_, got, _ := last.BasicAuth()
-			assert.Equal(t, again, got)
-			assert.Equal(t, again, last.Header.Get("X-Token"))
-		}
-		require.NoError(t, b.Close())
-	}
-}
-
-func TestHeaderFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "headers")
-	for _, text := range []string{"hunter2", "Name hunter2", ": hunter2", "A: x\nhunter2", "Na me: hunter2", "A: b\x00hunter2"} {
-		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-		_, err := httpblob.Open("http://cache.example/", httpblob.Options{HeaderFile: file})
-		require.ErrorContains(t, err, "is not a header", text)
-		assert.NotContains(t, err.Error(), "hunter2")
-	}
-	_, err := httpblob.Open("http://cache.example/", httpblob.Options{HeaderFile: file + ".absent"})
-	require.ErrorIs(t, err, os.ErrNotExist)
-}
-
-// TestEnvironment reads the netrc files that Nix and other tools read.
-func TestEnvironment(t *testing.T) {
-	dir := t.TempDir()
-	write := func(name, text string) {
-		file := filepath.Join(dir, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
-		require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
-	}
-	login := func() string {
-		var user string
-		b, err := httpblob.Open("http://cache.example/", httpblob.Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			user, _, _ = r.BasicAuth()
-			return &http.Response{StatusCode: 200, Header: make(http.Header), Body: http.NoBody, Request: r}, nil
-		})})
-		require.NoError(t, err)
-		defer b.Close()
-		_, err = b.Head(t.Context(), "key")
-		require.NoError(t, err)
-		return user
-	}
-	t.Setenv("HOME", filepath.Join(dir, "home"))
-	t.Setenv("USERPROFILE", filepath.Join(dir, "home"))
-	t.Setenv("XDG_CONFIG_HOME", filepath.Join(dir, "config"))
-	t.Setenv("NIX_CONF_DIR", filepath.Join(dir, "nix"))
-	t.Setenv("NIX_CONFIG", "")
-	assert.Empty(t, login())
-	entry := func(user string) string { return "machine cache.example login " + user + " password x" }
-	write("home/.netrc", entry("home"))
-	assert.Equal(t, "home", login())
-	write("nix/netrc", entry("default"))
-	assert.Equal(t, "default", login())
-	write("nix/one", entry("one"))
-	write("nix/nix.conf", "!include more.conf\n# netrc-file = /x\nnetrc-file = "+filepath.Join(dir, "nix/one")+" # comment\n")
-	assert.Equal(t, "one", login())
-	write("user", entry("user"))
-	write("config/nix/nix.conf", "netrc-file = "+filepath.Join(dir, "user"))
-	assert.Equal(t, "user", login())
-	t.Setenv("NIX_USER_CONF_FILES", filepath.Join(dir, "absent"))
-	assert.Equal(t, "one", login())
-	write("two", entry("two"))
-	t.Setenv("NIX_CONFIG", "max-jobs = 1\nnetrc-file = "+filepath.Join(dir, "two"))
-	assert.Equal(t, "two", login())
-	write("two", "machine another.example login x password x")
-	assert.Equal(t, "home", login(), "the next file")
-}
-
-// TestSlowIsNotStalled: what takes long and goes on is waited for, and sent once.
-func TestSlowIsNotStalled(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := &siege.Server{Good: func(r *http.Request) (int, http.Header, string) {
-			time.Sleep(4 * time.Minute)
-			return 200, nil, "content"
-		}}
-		puts := 0
-		transport := server.Transport()
-		defer transport.CloseIdleConnections()
-		b, err := httpblob.Open("http://cache.example", httpblob.Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
-			puts++
-			return transport.RoundTrip(r)
-		})})
-		require.NoError(t, err)
-		_, err = b.Put(t.Context(), "key", strings.NewReader("content"), blob.PutOptions{})
-		require.NoError(t, err)
-		assert.Equal(t, 1, puts)
-		data, _, err := blob.ReadAll(t.Context(), b, "key", 100)
-		require.NoError(t, err)
-		assert.Equal(t, "content", string(data))
-	})
-}
-
-func TestExpectationFailed(t *testing.T) {
-	server := newWebServer(t)
-	var expected []string
-	server.hook = func(_ int, w http.ResponseWriter, r *http.Request) bool {
-		expected = append(expected, r.Header.Get("Expect"))
-		if r.Header.Get("Expect") != "" {
-			w.WriteHeader(http.StatusExpectationFailed)
-			return true
-		}
-		return false
-	}
-	b := server.open(t, func(o *httpblob.Options) { o.Retry.Attempts = 1 })
-	data := make([]byte, 2<<20)
-	for range 2 {
-		_, err := b.Put(t.Context(), "key", bytes.NewReader(data), blob.PutOptions{})
-		require.NoError(t, err)
-	}
-	assert.Equal(t, []string{"100-continue", "", ""}, expected)
 }

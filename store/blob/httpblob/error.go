@@ -19,7 +19,7 @@ func (b *Bucket) error(op, key string, err error) error {
 	return &blob.Error{Op: op, Bucket: b.String(), Key: key, Endpoint: b.base.Host, Err: err}
 }
 
-// statusError makes the error for an answer that is none we can use.
+// statusError makes the error for an answer that is not a success.
 func (b *Bucket) statusError(op, key string, resp *http.Response) error {
 	e := &blob.Error{
 		Op: op, Bucket: b.String(), Key: key,
@@ -36,7 +36,7 @@ func (b *Bucket) statusError(op, key string, resp *http.Response) error {
 	return e
 }
 
-// sentinel is what the status of an answer means.
+// sentinel maps the status of an answer.
 func sentinel(op string, status int) error {
 	switch status {
 	case http.StatusNotFound, http.StatusGone:

@@ -12,8 +12,8 @@ import (
 	"example.com/nixs3/store/blob/internal/wire"
 )
 
-// headers returns what gives the headers to send: those of the options and
-// those of a file as it is now. The file may be empty for none.
+// headers returns a function that gives the headers to send: the fixed ones and
+// those of the file in its current state. An empty name means no file.
 func headers(fixed http.Header, file string) func() (http.Header, error) {
 	fixed = fixed.Clone()
 	if file == "" {
@@ -39,8 +39,8 @@ func headers(fixed http.Header, file string) func() (http.Header, error) {
 	}
 }
 
-// readHeaders reads a file of headers. Its errors name lines by number, since
-// they hold secrets.
+// readHeaders reads a file of headers. Its errors name lines by number, since the
+// lines hold secrets.
 func readHeaders(file string) (http.Header, error) {
 	text, err := readBounded(file)
 	if err != nil {

@@ -198,13 +198,13 @@ func (b *Bucket) Close() error {
 }
 
 // objectURL returns the address of the object with the key. Keys with empty
-// elements, "." or ".." have none, since servers and proxies fold those.
+// elements, "." or ".." have no address, since servers and proxies fold those.
 func (b *Bucket) objectURL(key string) (*url.URL, error) {
 	if err := blob.CheckKey(key); err != nil {
 		return nil, err
 	}
 	if !fs.ValidPath(key) || key == "." {
-		return nil, fmt.Errorf("%w: it is no clean relative path", blob.ErrInvalidKey)
+		return nil, fmt.Errorf("%w: not a clean relative path", blob.ErrInvalidKey)
 	}
 	u := *b.base
 	escaped := u.EscapedPath() + escape(key)
@@ -213,8 +213,8 @@ func (b *Bucket) objectURL(key string) (*url.URL, error) {
 	return &u, nil
 }
 
-// escape escapes a key for a path as far as any server might take a character
-// for another: Nix leaves '!' and ':' as they are, '+' may read as a space.
+// escape percent-encodes all characters of a key that some server may read as
+// another, such as '+'. It keeps '!' and ':', as Nix does.
 func escape(key string) string {
 	const hex = "0123456789ABCDEF"
 	var s strings.Builder
@@ -231,7 +231,7 @@ func escape(key string) string {
 }
 
 // Get opens an object or a part of it. Size and Length are -1 where the server
-// does not tell.
+// does not tell them.
 func (b *Bucket) Get(ctx context.Context, key string, opts blob.GetOptions) (*blob.Object, error) {
 	u, err := b.objectURL(key)
 	if err != nil {
@@ -240,9 +240,9 @@ func (b *Bucket) Get(ctx context.Context, key string, opts blob.GetOptions) (*bl
 	return b.get(ctx, u, key, opts)
 }
 
-// GetRef opens an object by a reference that is resolved against the address
-// of the cache (RFC 3986). It may lead to another server; a login and the
-// headers of Options stay here.
+// GetRef opens an object by a reference that is resolved against the address of
+// the cache (RFC 3986). The reference may lead to another server, which does not
+// get the login and the headers of the cache.
 func (b *Bucket) GetRef(ctx context.Context, ref string, opts blob.GetOptions) (*blob.Object, error) {
 	u, err := b.base.Parse(ref)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
@@ -267,8 +267,8 @@ func redacted(ref string) string {
 	return ref
 }
 
-// Head returns the attributes of an object. Size is -1 where the server does
-// not tell it, as some that make narinfos on the fly do not.
+// Head returns the attributes of an object. Size is -1 where the server does not
+// tell it, such as servers that make narinfos on the fly.
 func (b *Bucket) Head(ctx context.Context, key string) (blob.Attrs, error) {
 	u, err := b.objectURL(key)
 	if err != nil {
@@ -307,7 +307,7 @@ func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 func (b *Bucket) delete(ctx context.Context, key string) error {
 	u, err := b.objectURL(key)
 	if err != nil {
-		return nil // there is no such object
+		return nil // no object has such a key
 	}
 	resp, err := b.do(ctx, request{op: "Delete", method: http.MethodDelete, url: u, key: key})
 	if err != nil {
@@ -321,9 +321,9 @@ func (b *Bucket) delete(ctx context.Context, key string) error {
 	return b.statusError("Delete", key, resp)
 }
 
-// List yields errors.ErrUnsupported: the web has no listings.
+// List yields errors.ErrUnsupported: web servers have no listings.
 func (b *Bucket) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.Attrs, error] {
 	return func(yield func(blob.Attrs, error) bool) {
-		yield(blob.Attrs{}, b.error("List", opts.Prefix, fmt.Errorf("%w: a web server has no listing of objects", errors.ErrUnsupported)))
+		yield(blob.Attrs{}, b.error("List", opts.Prefix, fmt.Errorf("%w: a web server does not list objects", errors.ErrUnsupported)))
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"example.com/nixs3/store/blob/internal/wire"
 )
 
-// logins are netrc files. They are read again when they change, so that a
-// renewed token counts at once.
+// logins are netrc files. They are read again when they change, so that requests
+// use a renewed token at once.
 type logins struct {
 	must bool // the files have to be there
 
@@ -30,8 +30,8 @@ type netrcFile struct {
 	netrc
 }
 
-// newLogins returns the logins of a file, or without a name of those that the
-// environment has.
+// newLogins returns the logins of a file, or of the files of the environment if
+// the name is empty.
 func newLogins(name string) (*logins, error) {
 	l := &logins{must: name != ""}
 	names := []string{name}
@@ -61,7 +61,7 @@ func (l *logins) login(host string) (*url.Userinfo, error) {
 			case l.must:
 				return nil, err
 			default:
-				f.netrc = nil // not ours to read, or gone
+				f.netrc = nil // not readable, or gone
 			}
 			f.seen = now
 		}
@@ -72,8 +72,9 @@ func (l *logins) login(host string) (*url.Userinfo, error) {
 	return nil, nil
 }
 
-// netrcFiles returns where Nix and other tools look for logins: netrc-file of
-// nix.conf, which is netrc beside it unless it says otherwise, and ~/.netrc.
+// netrcFiles returns the files in which Nix and other tools look for logins:
+// netrc-file of nix.conf, which is by default the file netrc beside it, and
+// ~/.netrc.
 func netrcFiles() []string {
 	dir := cmp.Or(os.Getenv("NIX_CONF_DIR"), "/etc/nix")
 	file := filepath.Join(dir, "netrc")
@@ -140,7 +141,7 @@ func configWords(line string) []string {
 // maxFile bounds what is read of a configuration or netrc file.
 const maxFile = 1 << 20
 
-// readBounded reads a regular file. Opening anything else might wait.
+// readBounded reads a regular file. Opening another kind of file might block.
 func readBounded(name string) (string, error) {
 	info, err := os.Stat(name)
 	if err != nil {

@@ -18,10 +18,10 @@ import (
 // expectAbove is the size above which a PUT asks first.
 const expectAbove = 1 << 20
 
-// Put stores an object with PUT. The digest of opts is not sent, as HTTP has no
-// place for it that servers look at. A conditional Put whose answer got lost is
-// tried again like any other, and may then fail with ErrPrecondition because of
-// what it stored itself.
+// Put stores an object with PUT. It does not send the digest of the options, for
+// which HTTP has no header that servers check. A conditional Put whose answer was
+// lost is repeated like any other, and may then fail with ErrPrecondition because
+// of the object that it stored itself.
 func (b *Bucket) Put(ctx context.Context, key string, content blob.Content, opts blob.PutOptions) (blob.Attrs, error) {
 	u, err := b.objectURL(key)
 	if err != nil {
@@ -62,8 +62,8 @@ type contentError struct{ err error }
 func (e *contentError) Error() string { return "content cannot be read: " + e.err.Error() }
 func (e *contentError) Unwrap() error { return e.err }
 
-// sentBody gives the content to the transport, as often as it is asked, and
-// remembers whether the content itself failed.
+// sentBody is the content of a PUT, which the transport may open several times.
+// It remembers whether the content itself failed.
 type sentBody struct {
 	content blob.Content
 
@@ -102,8 +102,8 @@ func (c *contentReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// isPermanent tells of failures that no other attempt mends: of certificates,
-// redirects and addresses.
+// isPermanent reports whether a failure would happen again with each attempt:
+// those of certificates, redirects and addresses.
 func isPermanent(err error) bool {
 	var (
 		unknown  x509.UnknownAuthorityError

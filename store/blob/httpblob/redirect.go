@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// maxRedirects is what Nix, too, follows at most.
+// maxRedirects is the greatest number of redirects of a request, as in Nix.
 const maxRedirects = 10
 
 // redirectError is a redirect that is not followed. It names hosts only: the
@@ -16,9 +16,9 @@ type redirectError struct{ reason string }
 
 func (e *redirectError) Error() string { return e.reason }
 
-// redirected returns where an answer sends the request, nil where it does not.
-// None is followed from https to http, and none that would make a GET of a PUT,
-// whose answer would look like success.
+// redirected returns the address that an answer redirects to, nil if it does
+// not redirect. It refuses redirects from https to http, and redirects that turn
+// a PUT into a GET, whose answer would look like success.
 func redirected(method string, from *url.URL, resp *http.Response) (*url.URL, error) {
 	location := resp.Header.Get("Location")
 	if location == "" {
@@ -35,7 +35,7 @@ func redirected(method string, from *url.URL, resp *http.Response) (*url.URL, er
 	to, err := from.Parse(location)
 	switch {
 	case err != nil || to.Scheme != "http" && to.Scheme != "https" || to.Host == "":
-		return nil, &redirectError{"redirected to what is not an http or https URL"}
+		return nil, &redirectError{"redirected to an address that is not an http or https URL"}
 	case changes:
 		return nil, &redirectError{fmt.Sprintf("redirected to %s in a way that makes GET of %s", to.Host, method)}
 	case from.Scheme == "https" && to.Scheme != "https":
@@ -45,7 +45,7 @@ func redirected(method string, from *url.URL, resp *http.Response) (*url.URL, er
 	return to, nil
 }
 
-// origin is what credentials are for: a scheme, a host and a port.
+// origin is the scheme, host and port that credentials are for.
 type origin struct{ scheme, host, port string }
 
 func originOf(u *url.URL) origin {

@@ -15,7 +15,7 @@ import (
 	"example.com/nixs3/store/blob/internal/wire"
 )
 
-// request is what one operation asks for, as often as it takes.
+// request is the request of an operation, which may be sent several times.
 type request struct {
 	op      string
 	method  string
@@ -26,7 +26,7 @@ type request struct {
 }
 
 // do sends a request until there is an answer that another attempt would not
-// mend. The caller closes the body.
+// change. The caller closes the body.
 func (b *Bucket) do(ctx context.Context, req request) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		resp, err := b.follow(ctx, req)
@@ -123,10 +123,9 @@ func (b *Bucket) send(ctx context.Context, req request) (*http.Response, error) 
 	return resp, err
 }
 
-// authorize adds the headers of the options and a login, where the request goes
-// to what they are for. That is the cache's own scheme, host and port. A netrc
-// file names hosts only; its logins go to other origins than the cache's over
-// https, and to no other port than that of https.
+// authorize adds the headers of the options and a login if the request goes to
+// the scheme, host and port of the cache. A netrc file names hosts only. Its
+// logins also go to other hosts over https on port 443.
 func (b *Bucket) authorize(r *http.Request) error {
 	at := originOf(r.URL)
 	home := at == originOf(b.base)
@@ -152,9 +151,8 @@ func (b *Bucket) authorize(r *http.Request) error {
 	return nil
 }
 
-// retriable reports whether an attempt that got no answer is worth another. PUT
-// and DELETE do the same however often, so all are but those that fail by
-// themselves.
+// retriable reports whether a request without an answer is repeated. PUT and
+// DELETE are idempotent, so only failures that would happen again are not.
 func retriable(err error) bool {
 	_, content := errors.AsType[*contentError](err)
 	return !content && !isPermanent(err)

@@ -16,29 +16,30 @@ import (
 	"example.com/nixs3/store/blob/internal/wire"
 )
 
-// A page of a listing has at most a thousand entries. Each has a key, of which
-// every byte may be written with three, and up to some 30 tags.
+// The limits of a page of a listing, which has at most a thousand entries. Each
+// has a key, encoded with up to three bytes for each of its own, and some 30
+// tags.
 const (
 	maxPage     = maxBatch * (3*maxKey + 1<<10)
 	maxPageTags = maxBatch * 64
 )
 
-// answers are the bodies that operations expect. Those that are not here expect
-// a short one.
+// answers are the bodies that operations expect. Other operations expect a short
+// body.
 var answers = map[string]wire.Answer{
 	"GetObject":               {Object: true},
 	"ListObjectsV2":           {Limit: maxPage, Tags: maxPageTags},
 	"ListMultipartUploads":    {Limit: maxPage, Tags: maxPageTags},
 	"ListParts":               {Limit: maxPage, Tags: maxPageTags},
 	"DeleteObjects":           {Limit: maxPage, Tags: maxPageTags},
-	"CopyObject":              {Limit: 64 << 10}, // has time, unlike those that are not here
+	"CopyObject":              {Limit: 64 << 10}, // with more time than other short ones
 	"UploadPartCopy":          {Limit: 64 << 10},
 	"CompleteMultipartUpload": {Limit: 64 << 10},
 	"CreateMultipartUpload":   {Limit: 64 << 10},
 }
 
-// roots are the elements that the answers begin with which say by an absence
-// that something is done or is not there.
+// roots are the first elements of the answers that report success or an empty
+// result by saying nothing.
 var roots = map[string]string{
 	"ListObjectsV2":        "ListBucketResult",
 	"ListMultipartUploads": "ListMultipartUploadsResult",
@@ -46,9 +47,9 @@ var roots = map[string]string{
 	"DeleteObjects":        "DeleteResult",
 }
 
-// expectAnswers bounds the answer of every request that a client makes, refuses
-// a success that is not one of the operation, and repeats without Expect what a
-// server refuses because of it.
+// expectAnswers sets up a client. It bounds all answers, refuses a success that is
+// not of the operation, and repeats without Expect a request that the server
+// refuses because of it.
 func expectAnswers(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 		if _, ok := stack.Finalize.Get("Retry"); !ok {
@@ -89,8 +90,8 @@ func (expected) HandleDeserialize(ctx context.Context, in middleware.Deserialize
 	return out, metadata, err
 }
 
-// checkRoot looks at the first element of an answer, which the SDK does not,
-// and leaves the body to be read again.
+// checkRoot checks the first element of an answer, which the SDK does not do. The
+// body can be read again.
 func checkRoot(response *smithyhttp.Response, root string) error {
 	var seen bytes.Buffer
 	decoder := xml.NewDecoder(io.TeeReader(response.Body, &seen))
@@ -121,8 +122,8 @@ type unexpecting struct{}
 
 func (unexpecting) ID() string { return "nixs3:Unexpecting" }
 
-// HandleFinalize sends again what was answered with 417 Expectation Failed. The
-// transport has learnt from that answer to leave Expect out.
+// HandleFinalize repeats a request after 417 Expectation Failed. After that answer
+// the transport leaves Expect out.
 func (unexpecting) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 	request, ok := in.Request.(*smithyhttp.Request)
 	if !ok || request.Header.Get("Expect") == "" {

@@ -25,7 +25,7 @@ func dialectOf(endpoint string) Dialect {
 	return DialectCompatible
 }
 
-// speak sets the client's options to what the dialect needs.
+// speak sets the client's options for the dialect.
 func (d Dialect) speak(o *s3.Options) {
 	o.DisableLogOutputChecksumValidationSkipped = true
 	if d != DialectCompatible {
@@ -65,8 +65,8 @@ func payloadHash(hash string) func(*s3.Options) {
 }
 
 // hashPayload has a body hashed for the signature over TLS too, where the SDK
-// leaves that to the checksums. Without either, versitygw stores what had
-// arrived of an upload when its connection broke.
+// leaves that to the checksums. Without either, versitygw stores a part of an
+// upload when its connection breaks.
 func hashPayload(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 		compute := &v4.ComputePayloadSHA256{}
@@ -102,7 +102,7 @@ func contentMD5(o *s3.Options) {
 		smithyhttp.AddContentChecksumMiddleware)
 }
 
-// sdkLogger passes what the SDK has to say to a slog.Logger.
+// sdkLogger passes messages of the SDK to a slog.Logger.
 type sdkLogger struct{ log *slog.Logger }
 
 func (l sdkLogger) Logf(class logging.Classification, format string, args ...any) {

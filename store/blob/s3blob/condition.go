@@ -12,7 +12,7 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// abilities are what a server has shown of itself.
+// abilities are facts about a server that its answers have shown.
 type abilities struct {
 	authenticated atomic.Bool // has understood a request and accepted its signature
 	conditional   atomic.Bool // has refused a write whose condition did not hold
@@ -25,8 +25,8 @@ func (a *abilities) honoursConditions() bool {
 	return a.conditional.Load() && !a.unconditional.Load()
 }
 
-// precheck fails with ErrPrecondition where the object's attributes already say
-// that the condition of a write does not hold.
+// precheck fails with ErrPrecondition if the object's attributes show that the
+// condition of a write does not hold.
 func (b *Bucket) precheck(ctx context.Context, key string, opts blob.PutOptions) error {
 	attrs, err := b.Head(ctx, key)
 	switch {
@@ -36,7 +36,7 @@ func (b *Bucket) precheck(ctx context.Context, key string, opts blob.PutOptions)
 	case err == nil, errors.Is(err, blob.ErrNotFound):
 		return nil
 	case errors.Is(err, blob.ErrAccessDenied) && !b.unconditional.Load():
-		return nil // may write and not read: the server's own check will do
+		return nil // may write but not read: the server checks
 	}
 	return err
 }
@@ -45,9 +45,9 @@ func (b *Bucket) precheck(ctx context.Context, key string, opts blob.PutOptions)
 const probeSize = 64 << 10
 
 // learnCondition finds out, once for a bucket, whether the server honours
-// conditions: it sends again, under the same condition, what has just been
-// created, and the server must refuse it. One that does not has stored the same
-// bytes once more. Knowing it saves a Head before every conditional write.
+// conditions. It repeats a conditional write that has just succeeded; the server
+// must refuse it. A server that does not stores the same bytes again. The answer
+// saves a Head before every conditional write.
 func (u *upload) learnCondition(ctx context.Context) {
 	if !u.opts.IfNoneMatch || u.content.Size() > probeSize || u.b.honoursConditions() || !u.b.probed.CompareAndSwap(false, true) {
 		return
@@ -57,8 +57,8 @@ func (u *upload) learnCondition(ctx context.Context) {
 	}
 }
 
-// afterCondition deals with the failure of a conditional write: it notes what
-// the failure says about the server and, where that helps, sends once more.
+// afterCondition handles the failure of a conditional write. It notes the
+// abilities that the failure shows and sends again where that helps.
 func (u *upload) afterCondition(ctx context.Context, err error, send func(context.Context) (string, error)) (string, error) {
 	switch {
 	case statusOf(err) == http.StatusPreconditionFailed:
@@ -82,8 +82,8 @@ func (u *upload) afterCondition(ctx context.Context, err error, send func(contex
 	return "", err
 }
 
-// ours returns the ETag where the object that is in the way is the very one an
-// earlier attempt stored without us hearing of it, else the refusal.
+// ours returns the ETag if the object that exists is the one that an earlier
+// attempt of this upload stored, whose answer was lost; else the refusal.
 func (u *upload) ours(ctx context.Context, refusal error) (string, error) {
 	attrs, err := u.b.Head(ctx, u.key)
 	if err != nil || attrs.Size != u.content.Size() {

@@ -12,16 +12,16 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// source is the content of an upload. It ends with the context, for the SDK
-// hashes a body without a look at it, and remembers what failed, for an upload
-// of content that cannot be read is not tried again.
+// source is the content of an upload. Its reads fail when the context ends,
+// since the SDK hashes a body without looking at the context. It remembers a
+// failure, since an upload of content that cannot be read is not repeated.
 type source struct {
 	blob.Content
 	ctx    context.Context
 	failed atomic.Pointer[contentError]
 }
 
-// contentError says that not the server, but the content failed.
+// contentError is a failure of the content, not of the server.
 type contentError struct{ err error }
 
 func (e *contentError) Error() string      { return "reading the content: " + e.err.Error() }
@@ -43,7 +43,7 @@ func (s *source) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// guard makes an operation fail with what the content failed with.
+// guard makes an operation fail with the error of the content.
 func (s *source) guard(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 		return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("ContentError",

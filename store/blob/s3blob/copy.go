@@ -56,9 +56,9 @@ func (b *Bucket) CopyFrom(ctx context.Context, key string, src blob.Bucket, srcK
 	return attrs, nil
 }
 
-// copySource names an object as x-amz-copy-source wants it.
+// copySource names an object in the form of x-amz-copy-source.
 func (b *Bucket) copySource(key string) string {
-	// PathEscape keeps what S3 would read otherwise: a plus sign as a space.
+	// PathEscape keeps plus signs, which S3 reads as spaces.
 	escaped := strings.NewReplacer("%2F", "/", "+", "%2B").Replace(url.PathEscape(b.prefix + key))
 	source := b.name + "/" + escaped
 	if b.opts.VersionID != "" {
@@ -122,7 +122,7 @@ func (c *serverCopy) run(ctx context.Context) (string, error) {
 	return value(out.CopyObjectResult.ETag), nil
 }
 
-// parts copies an object that is too big for one request.
+// parts copies an object that is too large for one request.
 func (c *serverCopy) parts(ctx context.Context) (etag string, err error) {
 	o := &c.b.opts
 	in := &s3.CreateMultipartUploadInput{

@@ -24,17 +24,16 @@ import (
 )
 
 const (
-	// metadataTimeout bounds each of the two questions that the instance
-	// metadata service is asked, for the role and for its keys: a second in
-	// all. It answers within milliseconds where there is one, and never where
-	// packets to it are dropped.
+	// metadataTimeout bounds each of the two requests to the instance metadata
+	// service, for the role and for its keys. The service answers within
+	// milliseconds, or never where packets to it are dropped.
 	metadataTimeout = 500 * time.Millisecond
 
 	// maxMetadata bounds one answer, in bytes.
 	maxMetadata = 64 << 10
 
-	// expiryWindow is how long before their end temporary credentials are
-	// renewed.
+	// expiryWindow is the time before their expiry at which temporary
+	// credentials are renewed.
 	expiryWindow = time.Minute
 )
 
@@ -42,9 +41,9 @@ const (
 // where credentials come from. Nothing is sent yet; credentials are looked for
 // with the first request, and failing that it ends with a *credentialsError.
 //
-// The chain is the SDK's. A profile that the URL names goes before credentials
-// in the environment. Instance metadata is asked last, only where the requests
-// go to Amazon, and for a second at most.
+// The chain is the SDK's. A profile in the URL takes precedence over credentials
+// in the environment. Instance metadata comes last, only for Amazon's own
+// endpoints, and takes a second at most.
 //
 // The endpoint is not part of the result: it is that of S3 alone, whereas the
 // configuration serves STS and the like too.
@@ -139,7 +138,7 @@ func (m *boundedMetadata) GetMetadata(ctx context.Context, in *imds.GetMetadataI
 	return out, nil
 }
 
-// impatient retries what is on the same machine or next to it.
+// impatient retries requests to services on the same machine or next to it.
 func impatient() aws.Retryer {
 	return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 50 * time.Millisecond })
 }
@@ -149,7 +148,7 @@ var (
 	errNotAsked   = errors.New("not asked: the endpoint is not Amazon's")
 )
 
-// metadataError returns the timeout's own words where it is what ended ctx.
+// metadataError returns errNoMetadata if that is the cause of the end of ctx.
 func metadataError(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, errNoMetadata) {
 		return cause
@@ -172,7 +171,7 @@ func (e explained) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return c, &credentialsError{profile: e.profile, sources: e.ProviderSources(), err: err}
 }
 
-// ProviderSources passes on what the SDK puts into its User-Agent.
+// ProviderSources returns the names that the SDK puts into its User-Agent.
 func (e explained) ProviderSources() []aws.CredentialSource {
 	if p, ok := e.CredentialsProvider.(aws.CredentialProviderSource); ok {
 		return p.ProviderSources()

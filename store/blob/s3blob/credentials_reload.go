@@ -11,8 +11,8 @@ import (
 )
 
 // reloaded are the credentials of a configuration that is loaded again when its
-// files change, so that keys which another program renews are used by the
-// requests that follow. The SDK reads the files once.
+// files change, so that requests use keys that another program has renewed. The
+// SDK reads the files once.
 type reloaded struct {
 	load func(context.Context) (aws.CredentialsProvider, error)
 
@@ -41,8 +41,8 @@ func (r *reloaded) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	return r.provider(ctx).Retrieve(ctx)
 }
 
-// provider returns the provider of the files as they are. Files that give no
-// credentials, being written perhaps, leave the one before in place.
+// provider returns the provider for the current files. Files without usable
+// credentials, which may be half written, leave the previous one in place.
 func (r *reloaded) provider(ctx context.Context) aws.CredentialsProvider {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -61,7 +61,7 @@ func (r *reloaded) provider(ctx context.Context) aws.CredentialsProvider {
 	return r.current
 }
 
-// ProviderSources passes on what the SDK puts into its User-Agent.
+// ProviderSources returns the names that the SDK puts into its User-Agent.
 func (r *reloaded) ProviderSources() []aws.CredentialSource {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 // maxBatch is how many keys one DeleteObjects takes.
 const maxBatch = 1000
 
-// Delete removes objects a thousand to a request, or one by one where the
-// server has no batches, as Google Cloud Storage.
+// Delete removes a thousand objects with a request, or one where the server has
+// no batches, such as Google Cloud Storage.
 func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 	var failures []error
 	var batch, single []string
@@ -82,8 +82,8 @@ func (b *Bucket) deleteBatch(ctx context.Context, keys []string) (failures []err
 	return failures, false
 }
 
-// lacksBatches reports whether a server that is not Amazon's answered a batch
-// delete like one that has never heard of it.
+// lacksBatches reports whether the answer to a batch delete shows that the
+// server, not Amazon's, does not have the operation.
 func (b *Bucket) lacksBatches(err error) bool {
 	if b.opts.Dialect != DialectCompatible {
 		return false

@@ -15,7 +15,7 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// sentinels says what the codes of S3 mean. What is not here goes by status.
+// sentinels maps the codes of S3. Other codes go by status.
 var sentinels = map[string]error{
 	"NoSuchKey":                          blob.ErrNotFound,
 	"NoSuchVersion":                      blob.ErrNotFound,
@@ -56,16 +56,16 @@ var sentinels = map[string]error{
 	"ServiceUnavailable":                 blob.ErrThrottled,
 }
 
-// errArchived is a refusal to read, but not one that a reader may take for a
-// missing object.
+// errArchived is a refusal to read that a reader may not treat as a missing
+// object, unlike blob.ErrAccessDenied.
 var errArchived = errors.New("the object is in an archive and has to be restored first")
 
-// errNotS3 is a 404 that says nothing about a key.
+// errNotS3 is an answer that is not of S3, such as a 404 without a code.
 var errNotS3 = errors.New("the endpoint does not answer as S3 does")
 
-// statuses says what an answer means whose code is not known. 404 is not among
-// them: a web server, or a gateway that knows no such bucket or user, answers
-// so too.
+// statuses maps the statuses of answers without a known code. 404 is not among
+// them: web servers answer so too, and gateways that do not know the bucket or
+// the user.
 var statuses = map[int]error{
 	http.StatusMovedPermanently:      blob.ErrRegion,
 	http.StatusTemporaryRedirect:     blob.ErrRegion,

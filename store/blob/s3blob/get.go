@@ -91,8 +91,8 @@ func (g *download) fetch(ctx context.Context, opts blob.GetOptions) (*blob.Objec
 	return obj, nil
 }
 
-// empty answers a range that the server refuses because the object ends before
-// it. Another refusal stays one.
+// empty returns an empty part for a range that the server refuses because the
+// object ends before it. It returns other refusals.
 func (g *download) empty(ctx context.Context, opts blob.GetOptions, refusal error) (*blob.Object, error) {
 	attrs, err := g.b.Head(ctx, g.key)
 	if err != nil {

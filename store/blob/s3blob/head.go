@@ -59,9 +59,8 @@ func digest(out *s3.HeadObjectOutput) *[32]byte {
 
 // explainHead returns a better error than that of a HEAD, whose answer has no
 // body: a refused signature looks like a missing permission, and any web
-// server's 404 like a missing key. As long as no request of this bucket's is
-// known to have been understood, the first byte is asked for, to read what that
-// is refused with.
+// server's 404 like a missing key. Until the server has understood a request of
+// this bucket, explainHead requests the first byte and reads that refusal.
 func (b *Bucket) explainHead(ctx context.Context, full string, err error) error {
 	switch statusOf(err) {
 	case http.StatusNotFound, http.StatusGone:

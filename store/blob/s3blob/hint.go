@@ -27,7 +27,7 @@ var actions = map[string]string{
 	"AbortUpload": "s3:AbortMultipartUpload",
 }
 
-// hints say what mends the failures that people meet most.
+// hints are the remedies for the most frequent failures.
 var hints = map[string]string{
 	"InvalidAccessKeyId":    "the server does not know this access key: check profile=, AWS_ACCESS_KEY_ID and endpoint=",
 	"SignatureDoesNotMatch": "the secret key is wrong, or a proxy changed the request",
@@ -55,7 +55,7 @@ func (b *Bucket) hint(e *blob.Error, re *smithyhttp.ResponseError) string {
 	return ""
 }
 
-// accessHint names the IAM action that is missing, and on what.
+// accessHint names the IAM action that is missing, and its resource.
 func (b *Bucket) accessHint(op string) string {
 	action := actions[op]
 	if action == "" {
@@ -77,7 +77,7 @@ func regionHint(re *smithyhttp.ResponseError) string {
 	return "add region= with the region that the bucket is in"
 }
 
-// networkHint is for requests that no server answered.
+// networkHint is the remedy for a request without an answer.
 func (b *Bucket) networkHint(err error) string {
 	var dns *net.DNSError
 	var authority x509.UnknownAuthorityError

@@ -24,8 +24,8 @@ func (b *Bucket) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob
 	}
 }
 
-// maxIdlePages bounds how many pages without a new key a listing may have one
-// after another. Amazon passes over deleted objects in such pages.
+// maxIdlePages is the greatest number of successive pages without a new key.
+// Amazon passes over deleted objects in such pages.
 const maxIdlePages = 1000
 
 func (b *Bucket) list(ctx context.Context, opts blob.ListOptions, yield func(blob.Attrs, error) bool) error {

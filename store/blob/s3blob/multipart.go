@@ -21,12 +21,12 @@ const (
 	// takes some 150 KiB for its request and connection.
 	partsAtOnce = 4
 
-	// cleanupTime is how long the end of a failed upload may take: what
-	// cancelled the upload must not keep it from being aborted.
+	// cleanupTime bounds the abort of a failed upload, which runs on a context
+	// of its own.
 	cleanupTime = 10 * time.Second
 
-	// answerTime is how long a cancelled upload waits to hear its ID. Without
-	// it, the upload has to be looked for.
+	// answerTime is how long a cancelled upload waits for its ID. Without the
+	// ID, the upload has to be searched.
 	answerTime = 50 * time.Millisecond
 )
 
@@ -44,7 +44,7 @@ func (u *upload) parts(ctx context.Context) (string, error) {
 		case m.id == "" && isNotImplemented(err) && u.content.Size() <= maxSingle:
 			return u.single(ctx)
 		case codeOf(err) == "NoSuchUpload" && !restarted && ctx.Err() == nil:
-			// Somebody who cleans up took the upload for a stale one.
+			// Another program aborted the upload as a stale one.
 			continue
 		}
 		return "", err
@@ -58,9 +58,9 @@ func (b *Bucket) partSize(size int64) int64 {
 	return max(b.opts.PartSize, (least+step-1)/step*step)
 }
 
-// multipart is one multipart upload. It is the client that manager works with,
-// so that what manager leaves to chance on the way can be set right: an upload
-// that was begun without our hearing of it, and one that was completed so.
+// multipart is one multipart upload. It is the client that manager uses, and
+// handles two cases that manager does not: a lost answer to the beginning of an
+// upload, and one to its completion.
 type multipart struct {
 	*upload
 	began   time.Time
@@ -91,11 +91,11 @@ func (m *multipart) run(ctx context.Context) (string, error) {
 }
 
 func (m *multipart) PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error) {
-	return nil, errors.New("s3blob: an object of one part is no multipart upload")
+	return nil, errors.New("s3blob: an object of one part is not a multipart upload")
 }
 
-// CreateMultipartUpload notes the ID of the upload, and whether there may be
-// others that were begun by a request without an answer.
+// CreateMultipartUpload notes the ID of the upload, and whether requests without
+// an answer may have begun others.
 func (m *multipart) CreateMultipartUpload(ctx context.Context, in *s3.CreateMultipartUploadInput, opts ...func(*s3.Options)) (*s3.CreateMultipartUploadOutput, error) {
 	attempts := 0
 	out, err := m.b.client.CreateMultipartUpload(ctx, in, append(opts, countAttempts(&attempts), answered)...)
@@ -111,8 +111,8 @@ func (m *multipart) CreateMultipartUpload(ctx context.Context, in *s3.CreateMult
 var errNoUpload = errors.New("the server began an upload and did not name it")
 
 // UploadPart leaves the parts unsigned in the compatible dialect, over plain
-// HTTP too: hashing them would take longer than sending them, and the digest of
-// the whole says nothing of a part.
+// HTTP too. Hashing them would take longer than sending them, and the digest of
+// the whole does not give that of a part.
 func (m *multipart) UploadPart(ctx context.Context, in *s3.UploadPartInput, opts ...func(*s3.Options)) (*s3.UploadPartOutput, error) {
 	opts = append(opts, m.content.guard)
 	if m.b.opts.Dialect == DialectCompatible {
@@ -121,7 +121,7 @@ func (m *multipart) UploadPart(ctx context.Context, in *s3.UploadPartInput, opts
 	return m.b.client.UploadPart(ctx, in, opts...)
 }
 
-// CompleteMultipartUpload takes "no such upload" for success where an earlier
+// CompleteMultipartUpload treats "no such upload" as success if an earlier
 // attempt has completed it.
 func (m *multipart) CompleteMultipartUpload(ctx context.Context, in *s3.CompleteMultipartUploadInput, opts ...func(*s3.Options)) (*s3.CompleteMultipartUploadOutput, error) {
 	attempts := 0
@@ -199,9 +199,8 @@ func (m *multipart) revived(ctx context.Context, wait time.Duration) bool {
 	return false
 }
 
-// isOrphan reports whether an upload is one that this Put began and lost. One
-// of another writer of the same key has parts, or will start again when it
-// finds itself aborted.
+// isOrphan reports whether this Put began an upload and lost its ID. The upload
+// of another writer of the same key has parts, or begins again after an abort.
 func (m *multipart) isOrphan(ctx context.Context, up blob.Upload) bool {
 	const clockSkew = time.Minute
 	if up.Key != m.full || up.ID == m.id || up.Initiated.Before(m.began.Add(-clockSkew)) {
@@ -214,7 +213,7 @@ func (m *multipart) isOrphan(ctx context.Context, up blob.Upload) bool {
 }
 
 // answered lets a request that has been sent go on for a while when its context
-// ends, until there is an answer. No further attempt follows it then.
+// ends, until there is an answer. No further attempt follows.
 func answered(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, func(stack *middleware.Stack) error {
 		return stack.Finalize.Add(middleware.FinalizeMiddlewareFunc("Answered",

@@ -14,13 +14,13 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// Open returns the bucket that an s3:// URL names. Nothing is sent yet: wrong
-// names and missing credentials show with the first request. Credentials come
-// from the SDK's default chain, with the URL's profile before the environment;
-// where there are none that request fails within two seconds.
+// Open returns the bucket that an s3:// URL names. It sends nothing: wrong names
+// and missing credentials appear with the first request. Credentials come from
+// the SDK's default chain. The URL's profile takes precedence over the
+// environment. Without credentials the first request fails within two seconds.
+// Credentials in files that change are used without opening the bucket again.
 //
-// A region that turns out to be another than the bucket's is corrected with the
-// first answer.
+// The first answer corrects a region that is not the bucket's.
 func Open(ctx context.Context, u *s3url.URL, opts Options) (*Bucket, error) {
 	opts = opts.with(u)
 	cfg, err := loadConfig(ctx, u, opts)
@@ -74,8 +74,8 @@ func Open(ctx context.Context, u *s3url.URL, opts Options) (*Bucket, error) {
 	return b, nil
 }
 
-// checkEndpoint refuses an endpoint, which the environment may have set, that
-// cannot be used or holds a secret. The error does not repeat it.
+// checkEndpoint refuses an endpoint that cannot be used or holds a secret. The
+// environment may have set it. The error does not repeat it.
 func checkEndpoint(endpoint string) error {
 	u, err := url.Parse(endpoint)
 	if err != nil || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
@@ -84,7 +84,7 @@ func checkEndpoint(endpoint string) error {
 	return nil
 }
 
-// with returns the options with what the URL says.
+// with returns the options with the parameters of the URL.
 func (o Options) with(u *s3url.URL) Options {
 	o.MaxConcurrency = cmp.Or(u.MaxConcurrency, o.MaxConcurrency)
 	o.PartSize = cmp.Or(u.MultipartChunkSize, o.PartSize)
@@ -108,9 +108,9 @@ func (o Options) with(u *s3url.URL) Options {
 	return o
 }
 
-// RetryOf returns the policy that a store URL asks for, which http(s):// URLs
-// can too. What the URL does not say is as in base. A delay of 0 is no delay,
-// a timeout of 0 no timeout.
+// RetryOf returns the policy in the parameters of a store URL, s3:// or
+// http(s)://. Parameters that the URL does not have are as in base. A delay of 0
+// is no delay, a timeout of 0 is no timeout.
 func RetryOf(t *s3url.Transport, base blob.Retry) blob.Retry {
 	base.Attempts = cmp.Or(t.RetryAttempts, base.Attempts)
 	for _, d := range []struct {

@@ -13,7 +13,7 @@ import (
 )
 
 // Options say how a bucket is reached and how objects are stored in it. The
-// zero value is good for most. What an s3:// URL says goes before them.
+// zero value suits most buckets. An s3:// URL takes precedence over them.
 type Options struct {
 	// Logger hears of retries, fallbacks and uploads that could not be
 	// aborted. Nil is silent.

@@ -25,7 +25,7 @@ type pace struct {
 // unlimited is the limit from which on there is none.
 const unlimited = 1024
 
-// begin waits until one more request may be sent, and returns when that was.
+// begin waits until one more request may be sent, and returns the time of that.
 func (p *pace) begin(ctx context.Context) (time.Time, error) {
 	for {
 		p.mu.Lock()

@@ -9,8 +9,8 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// parallel reads a range in parts, several at once. The first request tells the
-// size of the object; one that fits into a part costs no other.
+// parallel reads a range in parts, several at once. The first answer has the
+// size of the object. An object that fits into a part costs one request.
 func (g *download) parallel(ctx context.Context, opts blob.GetOptions) (*blob.Object, error) {
 	part := g.b.opts.PartSize
 	first := opts
@@ -134,7 +134,7 @@ func (w *window) read(p []byte) (int, error) {
 	return n, nil
 }
 
-// Close ends what is under way and waits for it.
+// Close ends the requests and waits for them.
 func (w *window) Close() error {
 	w.cancel()
 	if w.first != nil {

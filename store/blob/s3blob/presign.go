@@ -12,7 +12,7 @@ import (
 // maxPresign is the longest time that S3 takes a presigned URL for.
 const maxPresign = 7 * 24 * time.Hour
 
-// PresignGet returns an URL that is good for one GET after another of the key
+// PresignGet returns a URL that allows any number of GETs of the key
 // until the time, at most a week, has passed. With temporary credentials it
 // ends with them.
 func (b *Bucket) PresignGet(ctx context.Context, key string, expires time.Duration) (string, error) {
@@ -23,7 +23,7 @@ func (b *Bucket) PresignGet(ctx context.Context, key string, expires time.Durati
 	})
 }
 
-// PresignPut returns an URL that is good for PUT of the key, with any content
+// PresignPut returns a URL that allows PUT of the key, with any content
 // and headers, until the time, at most a week, has passed.
 func (b *Bucket) PresignPut(ctx context.Context, key string, expires time.Duration) (string, error) {
 	return b.presign(ctx, "PresignPut", key, expires, func(c *s3.PresignClient, full string) (*v4.PresignedHTTPRequest, error) {
@@ -36,7 +36,7 @@ func (b *Bucket) PresignPut(ctx context.Context, key string, expires time.Durati
 func (b *Bucket) presign(ctx context.Context, op, key string, expires time.Duration, sign func(*s3.PresignClient, string) (*v4.PresignedHTTPRequest, error)) (string, error) {
 	full, err := b.key(key)
 	if err == nil && (expires < time.Second || expires > maxPresign) {
-		err = fmt.Errorf("expires after %v: want 1s to %v", expires, maxPresign)
+		err = fmt.Errorf("expected expiry after 1s to %[2]v, got %[1]v", expires, maxPresign)
 	}
 	if err != nil {
 		return "", b.fail(ctx, op, key, err)

@@ -119,8 +119,8 @@ func (u *upload) single(ctx context.Context) (string, error) {
 	return value(out.ETag), nil
 }
 
-// input returns what PutObject is called with, and what manager makes the
-// requests of a multipart upload from.
+// input returns the input of PutObject, from which manager makes the requests of
+// a multipart upload.
 func (u *upload) input() *s3.PutObjectInput {
 	o, size := &u.b.opts, u.content.Size()
 	in := &s3.PutObjectInput{
@@ -152,7 +152,7 @@ func (b *Bucket) cacheControl(opts blob.PutOptions) string {
 }
 
 // countAttempts counts into n how often an operation is sent. After more than
-// one, an answer may be about what an earlier attempt did.
+// one, an answer may be about the effect of an earlier attempt.
 func countAttempts(n *int) func(*s3.Options) {
 	return s3.WithAPIOptions(func(stack *middleware.Stack) error {
 		return stack.Finalize.Insert(middleware.FinalizeMiddlewareFunc("CountAttempts",
@@ -163,7 +163,7 @@ func countAttempts(n *int) func(*s3.Options) {
 	})
 }
 
-// isNotImplemented reports whether the server does not know what it was asked.
+// isNotImplemented reports whether the server does not have the operation.
 func isNotImplemented(err error) bool {
 	return codeOf(err) == "NotImplemented" || statusOf(err) == http.StatusNotImplemented
 }

@@ -75,8 +75,8 @@ func (r *regionFollower) ResolveEndpoint(ctx context.Context, params s3.Endpoint
 
 func (*regionFollower) ID() string { return "nixs3:FollowRegion" }
 
-// HandleFinalize is inside the SDK's retry loop and outside of what resolves
-// the endpoint and signs.
+// HandleFinalize runs inside the SDK's retry loop, before the endpoint is
+// resolved and the request is signed.
 func (r *regionFollower) HandleFinalize(ctx context.Context, in middleware.FinalizeInput, next middleware.FinalizeHandler) (middleware.FinalizeOutput, middleware.Metadata, error) {
 	req, ok := in.Request.(*smithyhttp.Request)
 	if !ok {
@@ -96,7 +96,7 @@ func (r *regionFollower) HandleFinalize(ctx context.Context, in middleware.Final
 	return next.HandleFinalize(ctx, in)
 }
 
-// toldRegion is the context key of the *string for what answeredRegion finds.
+// toldRegion is the context key of the *string that answeredRegion sets.
 type toldRegion struct{}
 
 // answeredRegion reads the region out of error responses.

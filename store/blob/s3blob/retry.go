@@ -19,9 +19,9 @@ import (
 	policy "example.com/nixs3/store/blob/internal/retry"
 )
 
-// conflictCodes are answers that S3 gives to one of several requests for the
-// same object at once and wants to be asked again. The last is versitygw's, when
-// other requests fill and empty the folder of the object meanwhile.
+// conflictCodes are answers to one of several simultaneous requests for the same
+// object, which the client has to repeat. The last is versitygw's, when other
+// requests fill and empty the folder of the object meanwhile.
 var conflictCodes = map[string]struct{}{
 	"ConditionalRequestConflict": {},
 	"OperationAborted":           {},
@@ -112,7 +112,7 @@ func (r *retryer) BackoffDelay(attempt int, err error) (time.Duration, error) {
 	return delay, nil
 }
 
-// retryAfter returns what the server asked for in a Retry-After.
+// retryAfter returns the time in the Retry-After of an answer.
 func retryAfter(err error) (time.Duration, bool) {
 	var re *smithyhttp.ResponseError
 	if !errors.As(err, &re) || re.Response == nil {
@@ -121,7 +121,7 @@ func retryAfter(err error) (time.Duration, bool) {
 	return policy.After(re.Response.Header, time.Now())
 }
 
-// throttleStatus takes 429 and 503 for "slow down" whatever the body says.
+// throttleStatus treats 429 and 503 as "slow down", whatever the body is.
 type throttleStatus struct{}
 
 func (throttleStatus) IsErrorThrottle(err error) aws.Ternary {
@@ -144,8 +144,8 @@ func (passingStatus) IsErrorRetryable(err error) aws.Ternary {
 	return aws.UnknownTernary
 }
 
-// hopeless takes failures for final that the SDK would try again: a certificate
-// does not get better.
+// hopeless makes failures final that the SDK would repeat, such as those of
+// certificates.
 type hopeless struct{}
 
 func (hopeless) IsErrorRetryable(err error) aws.Ternary {

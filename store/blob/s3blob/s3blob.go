@@ -7,11 +7,11 @@
 //
 // # Dialects
 //
-// Amazon's servers get the AWS SDK's own integrity protections. All others are
-// spoken to as S3 was before 2025, since many of them refuse or mangle what
-// came later: no checksum headers or trailers, no Accept-Encoding in the
-// signature, Content-MD5 on batch deletes and path-style addresses. A
-// [Dialect] in the options overrides the choice.
+// Requests to Amazon's servers have the AWS SDK's own integrity protections.
+// Requests to other servers have the form of S3 before 2025, since many servers
+// refuse or mangle later additions: no checksum headers or trailers, no
+// Accept-Encoding in the signature, Content-MD5 on batch deletes, path-style
+// addresses. A [Dialect] in the options overrides the choice.
 //
 // # Bytes
 //
@@ -24,9 +24,9 @@
 // signed nor summed up, so over plain HTTP only TCP guards them, and the NarHash
 // that every reader verifies.
 //
-// On the way down, a broken body is resumed where it broke, under the
-// condition that the object is still the same. With [Options.Window] above one,
-// big objects come in parallel ranges.
+// A download that breaks off is resumed, under the condition that the object is
+// still the same. With [Options].Window above one, large objects are read in
+// parallel ranges.
 //
 // # Conditions
 //
@@ -37,11 +37,14 @@
 //
 // # Failures
 //
-// Every error is a *[blob.Error] with the server's code, the request ID and,
-// for the frequent ones, what mends it. Requests are retried as
-// [blob.Retry] says; a server that asks to slow down slows the whole client.
-// An upload that fails or is cancelled is aborted on a context of its own, for
-// at most ten seconds.
+// Every error is a *[blob.Error] with the server's code, the request ID and, for
+// frequent errors, a remedy. [blob.Retry] governs repeated requests and stalls. A
+// server that asks to slow down slows the whole client. A failed or cancelled
+// upload is aborted on a context of its own, for at most ten seconds.
+//
+// An answer is not trusted: error bodies, pages of listings and other answers
+// that are not objects have bounds, keys of a listing have to rise, and only a
+// 404 with an S3 code for a missing key is [blob.ErrNotFound].
 package s3blob
 
 import (
@@ -115,8 +118,8 @@ func newBucket(client *s3.Client, bucket, prefix string, opts Options) *Bucket {
 	return b
 }
 
-// Client returns the client that the bucket uses, for what S3 can do and
-// blob.Bucket cannot.
+// Client returns the client that the bucket uses, for operations of S3 that
+// blob.Bucket does not have. Its answers have the bounds of the bucket's.
 func (b *Bucket) Client() *s3.Client { return b.client }
 
 // ClientError returns the failure of a request that was made with Client as a

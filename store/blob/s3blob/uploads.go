@@ -14,7 +14,7 @@ import (
 )
 
 // Uploads yields the unfinished multipart uploads of keys with a prefix. MinIO
-// only finds those of which prefix is the whole key.
+// finds only those whose whole key is the prefix.
 func (b *Bucket) Uploads(ctx context.Context, prefix string) iter.Seq2[blob.Upload, error] {
 	return func(yield func(blob.Upload, error) bool) {
 		for up, err := range b.uploads(ctx, b.prefix+prefix) {

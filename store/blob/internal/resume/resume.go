@@ -1,6 +1,6 @@
-// Package resume reads objects over connections that break. A [Body] asks for
-// the rest where the last answer broke off and joins the two, so that its
-// reader sees the bytes of one object or an error.
+// Package resume reads objects over connections that break. A [Body] requests
+// the rest of an answer that broke off and joins the two. Its reader gets the
+// bytes of one object or an error.
 package resume
 
 import (
@@ -14,26 +14,26 @@ import (
 	"example.com/nixs3/store/blob/internal/retry"
 )
 
-// Config says how a Body reads.
+// Config configures a Body.
 type Config struct {
-	// Fetch makes one request. The object says which part the server sent,
-	// which may be more than was asked for; see Place. A part that begins at
-	// or after the end is an object of no bytes. An answer to a condition that
-	// does not hold is blob.ErrPrecondition.
+	// Fetch makes one request. Offset and Length of the object are the part
+	// that the server sent, which may be more than the requested one; see
+	// Place. A part that begins at or after the end is an object of no bytes.
+	// If the condition does not hold, Fetch fails with blob.ErrPrecondition.
 	Fetch func(ctx context.Context, opts blob.GetOptions) (*blob.Object, error)
 
-	// Fail makes an error of Read the one of the operation.
+	// Fail makes the error of the operation from that of a read.
 	Fail func(error) error
 
-	// Resuming hears of each request for the rest.
+	// Resuming is called before each request for the rest.
 	Resuming func(offset int64, reason error)
 
 	// Retry has its defaults set.
 	Retry blob.Retry
 }
 
-// progress is how much has to be read before a broken connection counts as the
-// first again.
+// progress is the number of bytes after which the count of failures begins
+// again.
 const progress = 64 << 10
 
 // Body is an open part of an object, over as many answers as it takes.
@@ -60,7 +60,7 @@ func Open(ctx context.Context, opts blob.GetOptions, c Config) (*blob.Object, er
 		return nil, c.Fail(err)
 	}
 	if opts.Length > 0 && opts.Offset+opts.Length < 0 {
-		opts.Length = 0 // more than numbers go is to the end
+		opts.Length = 0 // beyond the largest offset: to the end
 	}
 	obj, err := c.Fetch(ctx, opts)
 	if err != nil {
@@ -75,7 +75,7 @@ func Open(ctx context.Context, opts blob.GetOptions, c Config) (*blob.Object, er
 	return obj, nil
 }
 
-// begin makes the part of the first answer.
+// begin sets the body to the part that was requested of the first answer.
 func (b *Body) begin(obj *blob.Object) error {
 	if want := b.opts.IfMatch; want != "" && unquoted(obj.ETag) != unquoted(want) {
 		return blob.ErrPrecondition // the server ignored the condition
@@ -105,7 +105,7 @@ func (b *Body) begin(obj *blob.Object) error {
 	return nil
 }
 
-// skip reads what an answer has before the next byte.
+// skip reads the bytes of an answer that come before the next one.
 func (b *Body) skip(n int64) error {
 	if n < 0 {
 		return fmt.Errorf("%w: expected bytes from %d, got them from %d", errPlace, b.next, b.next-n)
@@ -142,7 +142,7 @@ func (b *Body) Read(p []byte) (int, error) {
 	return 0, b.done
 }
 
-// read reads from the current answer, not beyond the end.
+// read reads from the current answer up to the end.
 func (b *Body) read(p []byte) (int, error) {
 	switch {
 	case b.broken != nil:
@@ -162,8 +162,8 @@ func (b *Body) read(p []byte) (int, error) {
 	return b.current.Read(p)
 }
 
-// recover opens the rest after an answer ended, or returns what the whole body
-// ends with.
+// recover requests the rest after an answer ended, or returns the error that
+// ends the body.
 func (b *Body) recover(err error) error {
 	for {
 		switch {
@@ -196,12 +196,12 @@ func (b *Body) recover(err error) error {
 	}
 }
 
-// provable reports whether an answer can be known to be of the same object.
+// provable reports whether a further answer can be used.
 func (b *Body) provable() bool {
 	return b.opts.Verified || isStrong(b.same.ETag) || !b.same.ModTime.IsZero()
 }
 
-// resume asks for the rest. It reports whether its error is final.
+// resume requests the rest. It reports whether its error is final.
 func (b *Body) resume() (err error, fatal bool) {
 	b.current.Close()
 	b.current, b.broken = io.NopCloser(strings.NewReader("")), nil
@@ -239,8 +239,8 @@ func (b *Body) resume() (err error, fatal bool) {
 
 var errChanged = fmt.Errorf("%w: the object changed while it was read", blob.ErrPrecondition)
 
-// isSame returns an error unless an answer is of the same object as the first
-// one, as far as that has to be known.
+// isSame returns an error if an answer is of another object than the first one,
+// or if neither is proved and the caller does not verify.
 func (b *Body) isSame(now blob.Attrs) error {
 	was := b.same
 	weak := func(etag string) string { return unquoted(strings.TrimPrefix(etag, "W/")) }

@@ -1,5 +1,4 @@
-// Package retry decides when a request is sent again, for the drivers that
-// send requests.
+// Package retry decides whether and when a driver repeats a request.
 package retry
 
 import (

@@ -17,9 +17,8 @@ import (
 	"golang.org/x/net/http/httpproxy"
 )
 
-// minIdle is how many idle connections are kept at least. They cost nothing
-// until they are used, and a pool smaller than the number of requests connects
-// anew for each of them.
+// minIdle is the least number of idle connections that a transport keeps. A pool
+// smaller than the number of simultaneous requests would connect for each.
 const minIdle = 256
 
 // NewBase returns a transport that keeps as many connections as there are
@@ -43,8 +42,8 @@ func NewBase(requests int) (*http.Transport, error) {
 	return t, nil
 }
 
-// Environment returns what gives a transport the proxies and certificate
-// authorities of the environment.
+// Environment returns a function that sets the proxies and certificate
+// authorities of the environment in a transport.
 func Environment() (func(*http.Transport), error) {
 	roots, err := authorities()
 	if err != nil {
@@ -59,10 +58,9 @@ func Environment() (func(*http.Transport), error) {
 	}, nil
 }
 
-// proxies returns the choice of a proxy by http_proxy, https_proxy and
-// no_proxy, with all_proxy for both schemes where they are silent, as curl and
-// so Nix takes them. No error of it repeats an address, which may have a
-// password.
+// proxies returns a function that chooses a proxy by http_proxy, https_proxy and
+// no_proxy. all_proxy is for both schemes, after their own variables, as in curl
+// and so in Nix. The errors do not repeat an address, which may have a password.
 func proxies() func(*http.Request) (*url.URL, error) {
 	config := httpproxy.FromEnvironment()
 	all := cmp.Or(os.Getenv("all_proxy"), os.Getenv("ALL_PROXY"))

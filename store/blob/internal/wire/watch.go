@@ -12,22 +12,22 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// watch ends an exchange with a server when it takes too long.
+// watch ends a request and its answer when one of them stalls.
 type watch struct {
 	cancel context.CancelCauseFunc
 
 	mu    sync.Mutex
 	timer *time.Timer
 	phase phase
-	next  stalled  // what it means when the timer fires now; zero at rest
-	stall *stalled // what ended the exchange
+	next  stalled  // the error if the timer fires now; zero at rest
+	stall *stalled // the error that ended the exchange
 
 	content sync.Mutex // held while the content of the request is read
-	over    bool       // nothing of it is read any more
+	over    bool       // it may not be read any more
 }
 
-// phase says whose clock runs. The transport may read the content of a request
-// on while the answer is there already.
+// phase is the part of the exchange that the clock is for. The transport may
+// still read the content of a request after the answer has arrived.
 type phase uint8
 
 const (
@@ -51,7 +51,7 @@ func (w *watch) fire() {
 	}
 }
 
-// wait lets the exchange end as a stall after d unless it goes on before.
+// wait starts the clock: after d the exchange ends with the error s.
 func (w *watch) wait(p phase, d time.Duration, s stalled) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -79,8 +79,8 @@ func (w *watch) enter(p phase) {
 	w.next, w.phase = stalled{}, p
 }
 
-// abandon makes sure that the content of the request is not read any more: its
-// owner may reuse it when the operation has returned.
+// abandon ends reads of the request's content, which its owner may reuse after
+// the operation has returned.
 func (w *watch) abandon() {
 	w.content.Lock()
 	defer w.content.Unlock()
@@ -97,8 +97,8 @@ func (w *watch) explain(err error) error {
 	return err
 }
 
-// sending is the body of a request. The time that its content takes does not
-// count, the time until the transport comes for more does.
+// sending is the body of a request. The clock runs from the end of one read to
+// the next, while the transport sends, and not while the content is read.
 type sending struct {
 	io.ReadCloser
 	w     *watch
@@ -192,7 +192,7 @@ func (b *receiving) Read(p []byte) (int, error) {
 	return n, b.err
 }
 
-// count checks that an answer has no more than it may.
+// count applies the limits of an answer.
 func (b *receiving) count(p []byte) int {
 	if b.answer.Tags > 0 {
 		if b.answer.Tags -= bytes.Count(p, []byte{'<'}); b.answer.Tags <= 0 {
@@ -207,8 +207,8 @@ func (b *receiving) count(p []byte) int {
 	return int(n)
 }
 
-// explain returns why the answer broke off. For an error of the server's it
-// does not look like one that another attempt mends: the status decides.
+// explain returns the reason why the answer broke off. After an error status it
+// hides the kind of the reason: whether to repeat depends on the status alone.
 func (b *receiving) explain(err error) error {
 	err = b.w.explain(err)
 	if b.failed {
@@ -230,8 +230,8 @@ func (b *receiving) Close() error {
 // drainTime bounds how long Drain waits for bytes.
 const drainTime = time.Second
 
-// Drain reads a short rest of a body that nobody wants, so that its connection
-// can be used again, and closes it.
+// Drain closes a body that is not used. It first reads a short rest, so that the
+// connection can be used again.
 func Drain(body io.ReadCloser) {
 	if b, ok := body.(*receiving); ok {
 		b.left = min(b.left, drainTime)

@@ -1,7 +1,7 @@
-// Package wire is the HTTP transport of the drivers. Whatever sends requests
-// through it, the AWS SDK included, waits no longer than blob.Retry allows for
-// a server that does not answer, stops sending or stops reading, and reads no
-// more than a bound of an answer that is not an object.
+// Package wire is the HTTP transport of the drivers, and of the AWS SDK in them.
+// A request ends when the server does not answer, stops sending or stops reading
+// for longer than blob.Retry allows. An answer that is not an object ends at a
+// bound.
 package wire
 
 import (
@@ -20,8 +20,8 @@ const (
 	// success that has no content to speak of.
 	maxError = 64 << 10
 
-	// errorTime bounds the time that such a body may take in all. The status
-	// line has said what matters by then.
+	// errorTime bounds the time of such a body as a whole. The status matters
+	// more.
 	errorTime = 30 * time.Second
 )
 
@@ -34,23 +34,25 @@ type Transport struct {
 	unexpecting atomic.Bool
 }
 
-// Answer is what a request expects of the body of a successful answer.
+// Answer describes the body of a successful answer to a request.
 type Answer struct {
-	Object bool  // any number of bytes, at any speed above a stall
-	Limit  int64 // else, in bytes; 0 is maxError
-	Tags   int   // bounds how often "<" may occur, where it is not 0
+	Object bool  // the body has no limit, and any speed above a stall
+	Limit  int64 // of another body, in bytes; 0 is maxError
+	Tags   int   // greatest number of "<"; 0 is no limit
 }
 
 type answerKey struct{}
 
-// WithAnswer returns a context for requests whose answer is not the default
-// one: an object for a GET, and next to nothing for other methods.
+// WithAnswer returns a context for requests that expect another answer than the
+// default: an object for a GET, a short body for other methods.
 func WithAnswer(ctx context.Context, a Answer) context.Context {
 	return context.WithValue(ctx, answerKey{}, a)
 }
 
-// RoundTrip sends a request. The error for a server that lets time pass is
-// blob.ErrStalled.
+// RoundTrip sends a request. It fails with blob.ErrStalled when the server does
+// not answer or does not read. The body of the answer fails so when the server
+// stops sending. A request that is answered with 417 because of its Expect is
+// repeated without it if it has a GetBody.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.send(r)
 	if err != nil || resp.StatusCode != http.StatusExpectationFailed || r.Header.Get("Expect") == "" {
@@ -114,7 +116,7 @@ func (t *Transport) send(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// stalled is the error of a transfer that was ended because time passed.
+// stalled is the error of a transfer that took too long.
 type stalled struct {
 	what  string
 	after time.Duration

@@ -1,0 +1,61 @@
+package httpblob_test
+
+import (
+	"bytes"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/httpblob"
+	"example.com/nixs3/store/blob/internal/siege"
+)
+
+// TestSlowIsNotStalled: what takes long and goes on is waited for, and sent once.
+func TestSlowIsNotStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := &siege.Server{Good: func(r *http.Request) (int, http.Header, string) {
+			time.Sleep(4 * time.Minute)
+			return 200, nil, "content"
+		}}
+		puts := 0
+		transport := server.Transport()
+		defer transport.CloseIdleConnections()
+		b, err := httpblob.Open("http://cache.example", httpblob.Options{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+			puts++
+			return transport.RoundTrip(r)
+		})})
+		require.NoError(t, err)
+		_, err = b.Put(t.Context(), "key", strings.NewReader("content"), blob.PutOptions{})
+		require.NoError(t, err)
+		assert.Equal(t, 1, puts)
+		data, _, err := blob.ReadAll(t.Context(), b, "key", 100)
+		require.NoError(t, err)
+		assert.Equal(t, "content", string(data))
+	})
+}
+
+func TestExpectationFailed(t *testing.T) {
+	server := newWebServer(t)
+	var expected []string
+	server.hook = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+		expected = append(expected, r.Header.Get("Expect"))
+		if r.Header.Get("Expect") != "" {
+			w.WriteHeader(http.StatusExpectationFailed)
+			return true
+		}
+		return false
+	}
+	b := server.open(t, func(o *httpblob.Options) { o.Retry.Attempts = 1 })
+	data := make([]byte, 2<<20)
+	for range 2 {
+		_, err := b.Put(t.Context(), "key", bytes.NewReader(data), blob.PutOptions{})
+		require.NoError(t, err)
+	}
+	assert.Equal(t, []string{"100-continue", "", ""}, expected)
+}
