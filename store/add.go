@@ -60,6 +60,21 @@ func (c *Cache) add(ctx context.Context, info *narinfo.PathInfo, archive io.Read
 	return pending.NarInfo(), nil
 }
 
+// under runs an addition under the session of the options, or one of its own.
+func (c *Cache) under(ctx context.Context, info *narinfo.PathInfo, opts AddOptions, add func(AddOptions) error) (err error) {
+	if opts.Session == nil {
+		s, err := c.begin(ctx, append([]storepath.Path{info.Path}, info.References...), nil)
+		if err != nil {
+			return err
+		}
+		opts.Session = s
+		defer func() { s.End(ctx, err) }()
+		err = add(opts)
+		return err
+	}
+	return add(opts)
+}
+
 // Prepare stores the archive of a path without making the path visible. Where
 // another goroutine was adding the path, and has published it since, nothing is
 // left to do. Prepare reads the archive as Add does.
@@ -208,10 +223,4 @@ func (c *Cache) expectedSize(info *narinfo.PathInfo, opts AddOptions) int64 {
 		return info.NarSize
 	}
 	return 0
-}
-
-// isAbsent reports whether an error says that a path is not there, or that
-// there is no bucket yet.
-func isAbsent(err error) bool {
-	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoSuchBucket)
 }

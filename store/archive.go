@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"sync"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/store/blob"
@@ -144,30 +143,4 @@ func (c *Cache) reads(ctx context.Context, info *narinfo.NarInfo) bool {
 	h := sha256.New()
 	n, err := io.Copy(h, io.LimitReader(obj.Body, info.FileSize+1))
 	return err == nil && n == info.FileSize && sha256Hash(h) == info.FileHash
-}
-
-// maxStoredKeys bounds the keys that a cache remembers, about 100 bytes each.
-const maxStoredKeys = 1 << 16
-
-// storedKeys remembers the archives whose bytes this process has stored. That
-// they are still there is asked anew each time.
-type storedKeys struct {
-	mu   sync.Mutex
-	keys map[string]struct{}
-}
-
-func (s *storedKeys) add(key string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.keys == nil || len(s.keys) >= maxStoredKeys {
-		s.keys = map[string]struct{}{}
-	}
-	s.keys[key] = struct{}{}
-}
-
-func (s *storedKeys) has(key string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, ok := s.keys[key]
-	return ok
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/internal/lease"
@@ -19,6 +20,12 @@ type Cache struct {
 	// description is nil until it was.
 	opening     chan struct{}
 	description *description
+}
+
+// description is what the bucket's nix-cache-info says.
+type description struct {
+	info    narinfo.CacheInfo
+	present bool
 }
 
 var _ BinaryCacheStore = (*Cache)(nil)

@@ -13,12 +13,6 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// description is what the bucket's nix-cache-info says.
-type description struct {
-	info    narinfo.CacheInfo
-	present bool
-}
-
 // CacheInfo returns the description in the bucket. The cache's settings take
 // precedence over it.
 func (c *Cache) CacheInfo(ctx context.Context) (*narinfo.CacheInfo, error) {

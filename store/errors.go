@@ -147,3 +147,9 @@ func subject(p storepath.Path, key string) string {
 	}
 	return p.String() + " (" + key + ")"
 }
+
+// isAbsent reports whether an error says that a path is not there, or that
+// there is no bucket yet.
+func isAbsent(err error) bool {
+	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoSuchBucket)
+}

@@ -57,6 +57,25 @@ func (p *pending) publish(ctx context.Context, s *Session) error {
 	return nil
 }
 
+// publishLate publishes a path that was prepared under no session, or under one
+// that may have ended. What was found while it was prepared has to be looked at
+// again.
+func (c *Cache) publishLate(ctx context.Context, p *pending) (err error) {
+	refs := append([]storepath.Path{p.info.Path}, p.info.References...)
+	s, err := c.begin(ctx, refs, []string{p.info.URL})
+	if err != nil {
+		return err
+	}
+	defer func() { s.End(ctx, err) }()
+	if s.lease.Leased() {
+		p.opts.ReferencesPresent = false
+		if _, err := c.bucket.Head(ctx, p.info.URL); err != nil {
+			return err
+		}
+	}
+	return p.publish(ctx, s)
+}
+
 // published is a path that another goroutine has published.
 type published struct{ info *narinfo.NarInfo }
 

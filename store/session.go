@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/internal/lease"
 )
@@ -49,21 +48,6 @@ func (s *Session) End(ctx context.Context, failure error) {
 	}
 }
 
-// under runs an addition under the session of the options, or one of its own.
-func (c *Cache) under(ctx context.Context, info *narinfo.PathInfo, opts AddOptions, add func(AddOptions) error) (err error) {
-	if opts.Session == nil {
-		s, err := c.begin(ctx, append([]storepath.Path{info.Path}, info.References...), nil)
-		if err != nil {
-			return err
-		}
-		opts.Session = s
-		defer func() { s.End(ctx, err) }()
-		err = add(opts)
-		return err
-	}
-	return add(opts)
-}
-
 // keeps reports whether the writer may rely on an archive that it has found, or
 // overwrite it. If not, it may after the announcement that keeps makes, when it
 // has asked again.
@@ -85,23 +69,4 @@ func (c *Cache) claim(ctx context.Context, s *Session, archive string) error {
 	}
 	_, err := s.keeps(ctx, archive)
 	return err
-}
-
-// publishLate publishes a path that was prepared under no session, or under one
-// that may have ended. What was found while it was prepared has to be looked at
-// again.
-func (c *Cache) publishLate(ctx context.Context, p *pending) (err error) {
-	refs := append([]storepath.Path{p.info.Path}, p.info.References...)
-	s, err := c.begin(ctx, refs, []string{p.info.URL})
-	if err != nil {
-		return err
-	}
-	defer func() { s.End(ctx, err) }()
-	if s.lease.Leased() {
-		p.opts.ReferencesPresent = false
-		if _, err := c.bucket.Head(ctx, p.info.URL); err != nil {
-			return err
-		}
-	}
-	return p.publish(ctx, s)
 }

@@ -83,3 +83,29 @@ func (c *infoCache) remove(e *list.Element) {
 	delete(c.byHash, e.Value.(*rememberedInfo).hashPart)
 	c.recent.Remove(e)
 }
+
+// maxStoredKeys bounds the keys that a cache remembers, about 100 bytes each.
+const maxStoredKeys = 1 << 16
+
+// storedKeys remembers the archives whose bytes this process has stored. That
+// they are still there is asked anew each time.
+type storedKeys struct {
+	mu   sync.Mutex
+	keys map[string]struct{}
+}
+
+func (s *storedKeys) add(key string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.keys == nil || len(s.keys) >= maxStoredKeys {
+		s.keys = map[string]struct{}{}
+	}
+	s.keys[key] = struct{}{}
+}
+
+func (s *storedKeys) has(key string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.keys[key]
+	return ok
+}
