@@ -56,6 +56,8 @@ type checker struct {
 	survey   *survey               // nil where Roots are checked
 	mentions *storepath.Candidates // what contents may refer to; nil where that is not looked for
 
+	checksums checksums
+
 	yield    func(Finding, error) bool
 	stopped  bool // the consumer has left
 	progress Progress
@@ -286,6 +288,9 @@ func (c *checker) plan() (iter.Seq2[int, error], error) {
 		}
 		p.Requests++
 		p.Bytes += listed.narInfo
+		if c.opts.Depth == Metadata {
+			p.Requests++ // a HEAD of the archive, where the server keeps checksums
+		}
 		if c.opts.Depth >= Contents && listed.listing >= 0 {
 			p.Requests++
 			p.Bytes += listed.listing

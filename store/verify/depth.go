@@ -18,8 +18,9 @@ const (
 
 	// Metadata looks at what the narinfos say: they describe themselves, their
 	// references are in the cache, keys have signed them, their content
-	// addresses make their paths, and SHA-256 checksums that the server stores
-	// are their FileHashes.
+	// addresses make their paths, and SHA-256 checksums that the server keeps
+	// are their FileHashes. A HEAD asks for the checksum of each archive, of a
+	// few only where the server keeps none.
 	Metadata
 
 	// Files reads every archive and compares it with FileHash and FileSize.

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 
 	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
@@ -168,8 +170,8 @@ func (c *checker) archivePresent(ctx context.Context, r *result) bool {
 			size = archive.size
 		}
 	}
-	if size < 0 {
-		// Not below nar/, or there is no listing.
+	if size < 0 || c.opts.Depth == Metadata && c.checksums.worth() {
+		// Not below nar/, there is no listing, or the server may have a checksum.
 		attrs, err := c.bucket.Head(ctx, key)
 		switch {
 		case errors.Is(err, blob.ErrNotFound):
@@ -180,10 +182,33 @@ func (c *checker) archivePresent(ctx context.Context, r *result) bool {
 			return false
 		}
 		size = attrs.Size
+		c.checksums.seen(attrs)
+		if claim := r.info.FileHash; attrs.SHA256 != nil && claim.Algorithm() == nixhash.SHA256 && c.opts.Depth >= Metadata {
+			if got := nixhash.FromSHA256(*attrs.SHA256); got != claim {
+				r.find(ArchiveChecksum, key, fmt.Sprintf("expected %v, got %v", claim, got))
+			}
+		}
 	}
 	if r.FileSize > 0 && size != r.FileSize {
 		r.find(ArchiveSize, key, fmt.Sprintf("expected %d bytes, got %d", r.FileSize, size))
 		return false
 	}
 	return true
+}
+
+// checksums knows whether it is worth a request to ask for the checksum of an
+// archive. It is safe for concurrent use.
+type checksums struct{ asked, given atomic.Int64 }
+
+// checksumTrials is how many archives without a checksum show that the server
+// keeps none.
+const checksumTrials = 16
+
+func (c *checksums) worth() bool { return c.given.Load() > 0 || c.asked.Load() < checksumTrials }
+
+func (c *checksums) seen(attrs blob.Attrs) {
+	c.asked.Add(1)
+	if attrs.SHA256 != nil {
+		c.given.Add(1)
+	}
 }
