@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"os"
 	"testing"
 	"time"
 
@@ -21,28 +22,32 @@ func openServer(t testing.TB, url string) *store.Cache {
 }
 
 func TestNoSignatureIsLostOnServers(t *testing.T) {
-	for _, server := range lab.Servers(t) {
+	for i, server := range lab.Servers(t) {
 		t.Run(server.Name, func(t *testing.T) {
-			url := server.URL(t)
-			paths := fill(t, openServer(t, url).Bucket(), 1000)
+			url, n := server.URL(t), 1000
+			if i > 0 {
+				n = 100 // the others do the same in less time
+			}
+			paths := fill(t, openServer(t, url).Bucket(), n)
 			start := time.Now()
 			signAtOnce(t, paths, func(int) *store.Cache { return openServer(t, url) })
-			t.Logf("ten writers signed 1,000 paths in %v", time.Since(start))
+			t.Logf("ten writers signed %d paths in %v", n, time.Since(start))
 		})
 	}
 }
 
 // TestSigningSpeed compares Sign with what its parts take alone: a signature,
-// a GET and a PUT for each path, 64 at a time.
+// a GET and a PUT for each path, 64 at a time. It runs where NIXS3_MEASURE is
+// set.
 func TestSigningSpeed(t *testing.T) {
-	if testing.Short() {
-		t.Skip("measures")
+	if os.Getenv("NIXS3_MEASURE") == "" {
+		t.Skip("NIXS3_MEASURE is not set")
 	}
 	for _, server := range lab.Servers(t) {
 		t.Run(server.Name, func(t *testing.T) {
 			url := server.URL(t)
 			c := openServer(t, url)
-			const n = 2000
+			const n = 10_000
 			paths := fill(t, c.Bucket(), n)
 			key := newKey(t, "cache-1")
 			ideal := bestOf(3, func(i int) { signIdeally(t, c, paths, newKey(t, "ideal-1")) })

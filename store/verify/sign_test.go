@@ -235,7 +235,7 @@ func TestNoSignatureIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := memblob.New()
-			paths := fill(t, b, 30)
+			paths := fill(t, b, 12)
 			signAtOnce(t, paths, func(int) *store.Cache { return newCache(t, &stubborn{b, ifMatch}) })
 		})
 	}
@@ -243,7 +243,7 @@ func TestNoSignatureIsLost(t *testing.T) {
 		dir := t.TempDir()
 		b, err := fileblob.Open(dir, fileblob.Options{Create: true})
 		require.NoError(t, err)
-		paths := fill(t, b, 30)
+		paths := fill(t, b, 12)
 		signAtOnce(t, paths, func(int) *store.Cache {
 			b, err := fileblob.Open(dir, fileblob.Options{})
 			require.NoError(t, err)

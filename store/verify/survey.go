@@ -14,7 +14,7 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// survey is what the listing of a bucket says. It holds some 150 bytes for each
+// survey is what the listing of a bucket says. It holds some 230 bytes for each
 // path and its archive.
 type survey struct {
 	paths    []listedPath    // sorted by hash part
