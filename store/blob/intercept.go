@@ -5,8 +5,8 @@ import (
 	"iter"
 )
 
-// Call is one operation on a bucket that [Intercept] stands in front of: its
-// arguments, and after it was done its results.
+// Call is one operation on an intercepted bucket: its arguments and, after it was
+// performed, its results. See [Intercept].
 type Call struct {
 	// Op is Get, Head, Put, Delete, List, Copy, Stage, Commit, Uploads or
 	// Abort.
@@ -38,21 +38,22 @@ type Call struct {
 }
 
 // Around runs around every operation of an intercepted bucket. It calls do at
-// most once, which performs the operation with the context and the arguments
-// that the call has at that time. Around may change the arguments before and
-// the results afterwards. The error that it returns is the operation's. It is
-// called from several goroutines at once, but each Call belongs to one.
+// most once. do performs the operation with the context that it gets and the
+// arguments that the call has at that time. Around may change the arguments
+// before and the results afterwards. Its error becomes the operation's. Several
+// goroutines call Around at once; each Call belongs to one of them.
 //
-// A Get ends when the object is open, a Stage when it can be written to: to
-// follow the bytes, Around wraps Object.Body or Staged. A List and an Uploads
-// end with the iteration, or when the caller stops it, which is not an error.
-// A Commit has the context of its Stage.
+// A Get ends when the object is open, and a Stage when it can be written to. To
+// follow the bytes, Around wraps Object.Body or Staged. A List or Uploads ends
+// with the iteration. If the caller stops it early, do returns nil. A Commit has
+// the context of its Stage.
 type Around func(ctx context.Context, call *Call, do func(context.Context) error) error
 
-// Intercept returns b with around every operation. The result has the optional
-// interfaces [Copier], [UploadCleaner], [Stager] and [Referrer] where b has
-// them, and their operations are intercepted too. Other interfaces, such as
-// [Presigner], are those of b itself. String and Close are passed on.
+// Intercept returns b with around run around every operation. [As] gives the
+// optional interfaces [Copier], [UploadCleaner], [Stager] and [Referrer] of the
+// result if b has them, and their operations are intercepted too. Other
+// interfaces, such as [Presigner], are those of b itself. String and Close are
+// passed on.
 func Intercept(b Bucket, around Around) Wrapper { return &intercepted{b, around} }
 
 type intercepted struct {
@@ -166,7 +167,8 @@ func (b *intercepted) As(target any) bool {
 	return false
 }
 
-// forward sets target to the intercepted form of what the bucket behind is.
+// forward sets target to the intercepted form of an interface that the bucket
+// behind has.
 func forward[T any](b *intercepted, target *T, intercept func(T) T) bool {
 	behind, ok := As[T](b.behind)
 	if ok {

@@ -77,7 +77,7 @@ func newEverything(t *testing.T) *everything {
 	return e
 }
 
-// as is blob.As of what must be there.
+// as returns an optional interface that the bucket must have.
 func as[T any](t *testing.T, b blob.Bucket) T {
 	t.Helper()
 	v, ok := blob.As[T](b)
@@ -85,7 +85,7 @@ func as[T any](t *testing.T, b blob.Bucket) T {
 	return v
 }
 
-// operations are all that a bucket can be asked for. Each returns what came out.
+// operations are all operations of a bucket. Each returns its result as text.
 var operations = []struct {
 	name string
 	op   string // of the Call
@@ -166,7 +166,7 @@ func keysOf[T any](seq iter.Seq2[T, error], key func(T) string) (keys string, la
 	return keys, last
 }
 
-// describe is what Around sees of a call.
+// describe returns a call as text.
 func describe(c *blob.Call) string {
 	s := fmt.Sprintf("%s %q", c.Op, c.Key)
 	if c.Get.Offset > 0 {
@@ -256,8 +256,8 @@ func TestIntercept(t *testing.T) {
 	}
 }
 
-// TestInterceptListing: Each sees every item first and can end the listing, and
-// a caller that has enough gets no error.
+// TestInterceptListing: Each sees every item first and can end the listing. A
+// caller that stops gets no error.
 func TestInterceptListing(t *testing.T) {
 	enough := errors.New("enough")
 	for _, op := range []string{"List", "Uploads"} {
@@ -304,7 +304,8 @@ func TestInterceptListing(t *testing.T) {
 	}
 }
 
-// TestInterceptLacks: what the bucket behind lacks, its interceptor lacks too.
+// TestInterceptLacks: an intercepted bucket has no interfaces that the bucket
+// behind lacks.
 func TestInterceptLacks(t *testing.T) {
 	b := blob.Intercept(plain{memblob.New()}, func(ctx context.Context, _ *blob.Call, do func(context.Context) error) error { return do(ctx) })
 	_, ok := blob.As[blob.Copier](b)

@@ -11,7 +11,7 @@ import (
 
 var classOther = layout.Other.String()
 
-// class is the kind of object that keys, or a prefix of keys, stand for in a
+// class returns the kind of object that keys, or a prefix of keys, name in a
 // binary cache.
 func class(keys ...string) string {
 	all := classOther
@@ -56,8 +56,8 @@ var errorClasses = []struct {
 	{context.Canceled, "canceled"},
 }
 
-// errorClass returns the value of error.type, "" where err is nil. A failure of
-// a cancelled context is the cancellation's, whatever its cause.
+// errorClass returns the value of error.type, "" if err is nil. After the context
+// is cancelled, the class is that of the cancellation, whatever its cause.
 func errorClass(ctx context.Context, err error) string {
 	if err == nil {
 		return ""
@@ -73,5 +73,5 @@ func errorClass(ctx context.Context, err error) string {
 	return "_OTHER"
 }
 
-// isAnswer tells the failures that a sound bucket has all day.
+// isAnswer reports whether a sound bucket fails in this way in normal use.
 func isAnswer(class string) bool { return class == "not_found" || class == "precondition" }

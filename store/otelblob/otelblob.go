@@ -1,38 +1,38 @@
-// Package otelblob watches a bucket with OpenTelemetry. It is optional: package
-// store knows nothing of it.
+// Package otelblob watches a bucket with OpenTelemetry. Package store does not
+// depend on it.
 //
 //	watched, err := otelblob.New(bucket, otelblob.Options{})
 //	…
 //	cache, err := store.New(watched, store.Settings{})
 //
-// Every operation is a span of kind client, "blob.Get", "blob.Put" and so on,
+// Every operation is a span of kind client ("blob.Get", "blob.Put" and so on)
 // and is measured by two instruments:
 //
 //	nixs3.blob.duration   histogram, seconds
 //	nixs3.blob.io         counter, bytes of objects
 //
-// Their attributes are few and bounded, so that they can be aggregated. The key
-// of an object is not among them, only what kind of object it is:
+// Their attributes are few and bounded, so that they can be aggregated. They
+// have the kind of an object, not its key:
 //
 //	nixs3.blob.operation  Get, Head, Put, Delete, List, Copy, Stage, Uploads or Abort
 //	nixs3.blob.bucket     Bucket.String, which has no secrets
 //	nixs3.blob.class      of the key: narinfo, nar, listing, log, debuginfo,
 //	                      realisation, cache-info, all, mixed or other
 //	nixs3.blob.direction  of the bytes: read or write
-//	error.type            why it failed; absent on success
+//	error.type            reason of a failure; absent on success
 //
-// The type of an error is the sentinel of package blob as a word, not_found,
-// access_denied, throttled and so on; or unsupported, truncated, timeout or
-// canceled; or _OTHER.
+// The type of an error is the sentinel of package blob as a word (not_found,
+// access_denied, throttled and so on), or unsupported, truncated, timeout,
+// canceled or _OTHER.
 //
-// Spans have besides nixs3.blob.bytes, the bytes of the object that were read or
-// written, and nixs3.blob.objects, the number listed. A failed span's status has
-// the class of the error, not its text, in which the key would be. That an
-// object is missing, or a condition does not hold, is an answer and no failure
+// Spans also have nixs3.blob.bytes, the bytes of the object that were read or
+// written, and nixs3.blob.objects, the number of listed objects. The status of a
+// failed span has the class of the error, not its text, which contains the key.
+// A missing object or a condition that does not hold is an answer, not a failure
 // of the span.
 //
-// A Get lasts until its body is closed, a List until its last object, a Stage
-// until it is committed or discarded.
+// A Get ends when its body is closed, a List after its last object, and a Stage
+// when it is committed or discarded.
 package otelblob
 
 import (

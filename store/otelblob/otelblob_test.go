@@ -47,7 +47,8 @@ func TestConformance(t *testing.T) {
 	})
 }
 
-// odd is a bucket that fails as told and is what no driver here is.
+// odd is a bucket that fails as configured and has the optional interfaces that
+// no driver here has together.
 type odd struct {
 	blob.Bucket
 	err error
@@ -208,7 +209,7 @@ func TestOperations(t *testing.T) {
 	})
 }
 
-// checkOperation looks at the one operation that was reported.
+// checkOperation checks the one operation that was reported.
 func checkOperation(t *testing.T, r *recorder, b blob.Bucket, name string, attrs map[string]string, read, write float64, failed bool) {
 	t.Helper()
 	want := map[string]string{"nixs3.blob.operation": strings.TrimPrefix(name, "blob."), "nixs3.blob.bucket": b.String()}
@@ -228,7 +229,7 @@ func checkOperation(t *testing.T, r *recorder, b blob.Bucket, name string, attrs
 		assert.Equal(t, codes.Unset, spans[0].status)
 	}
 
-	// What cannot be aggregated is on spans alone.
+	// Only spans have what cannot be aggregated.
 	delete(want, "nixs3.blob.bytes")
 	delete(want, "nixs3.blob.objects")
 	durations := r.values("nixs3.blob.duration")
@@ -284,8 +285,8 @@ func TestCancellationIsNamed(t *testing.T) {
 	assert.Equal(t, "canceled", r.spans()[0].attrs["error.type"])
 }
 
-// TestOptionalInterfaces: a wrapper is what the bucket behind it is, no more
-// and no less.
+// TestOptionalInterfaces: a watched bucket has exactly the optional interfaces
+// of the bucket behind it.
 func TestOptionalInterfaces(t *testing.T) {
 	onDisk, err := fileblob.Open(t.TempDir(), fileblob.Options{NoSync: true})
 	require.NoError(t, err)
@@ -316,7 +317,7 @@ func TestNewWithoutInstruments(t *testing.T) {
 	require.ErrorIs(t, err, refused)
 }
 
-// TestCache puts a watched bucket to its use.
+// TestCache uses a watched bucket in a cache.
 func TestCache(t *testing.T) {
 	b, r := watch(t, memblob.New())
 	cache, err := store.New(b, store.Settings{})
@@ -333,8 +334,8 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// The global providers are those that nobody has set: what is measured is that
-// watching costs little.
+// BenchmarkHead measures the cost of watching with the default global providers,
+// which drop everything.
 func BenchmarkHead(b *testing.B) {
 	behind := memblob.New()
 	_, err := behind.Put(b.Context(), "p4pclmv1gyja5kzc26npqpia1qqxrf0l.narinfo", strings.NewReader("x"), blob.PutOptions{})
@@ -354,7 +355,7 @@ func BenchmarkHead(b *testing.B) {
 }
 
 func Example() {
-	// With the providers of your program's OpenTelemetry set-up.
+	// Without options it uses the providers that the program has set.
 	watched, err := otelblob.New(memblob.New(), otelblob.Options{})
 	if err != nil {
 		panic(err)

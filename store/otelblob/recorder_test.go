@@ -12,7 +12,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 )
 
-// recorder is a provider of tracers and meters that keeps what it is told.
+// recorder is a provider of tracers and meters that keeps what is reported.
 type recorder struct {
 	mu       sync.Mutex
 	ended    []*span
@@ -46,7 +46,7 @@ func (r *recorder) spans() []*span {
 	return spans
 }
 
-// open is how many spans have not ended.
+// open returns the number of spans that have not ended.
 func (r *recorder) open() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -21,7 +21,7 @@ const (
 	attrError     = "error.type" // of the semantic conventions
 )
 
-// watch is where the operations of a bucket are reported to.
+// watch reports the operations of a bucket.
 type watch struct {
 	bucket   attribute.KeyValue
 	tracer   trace.Tracer
@@ -45,7 +45,7 @@ func newWatch(bucket string, opts Options) (*watch, error) {
 	return w, nil
 }
 
-// operation is one that is under way. It belongs to one goroutine at a time.
+// operation is an operation under way. One goroutine at a time uses it.
 type operation struct {
 	*watch
 	name, class   string
@@ -60,7 +60,7 @@ func (w *watch) begin(ctx context.Context, name, class string) (context.Context,
 	return ctx, &operation{watch: w, name: name, class: class, span: span, start: time.Now()}
 }
 
-// end reports the operation. Its context may be cancelled by now.
+// end reports the operation. Its context may be cancelled.
 func (o *operation) end(ctx context.Context, err error) {
 	attrs := []attribute.KeyValue{attribute.String(attrOperation, o.name), o.bucket, attribute.String(attrClass, o.class)}
 	attrs = attrs[:len(attrs):len(attrs)]

@@ -1,6 +1,6 @@
-// Package s3access knows what a bucket in S3 must allow so that a binary cache
-// in it can be read, written and collected: [NewPolicy] makes the AWS policy,
-// [Doctor] tries an access step by step and names what is missing.
+// Package s3access is about the access to S3 that a binary cache needs for its
+// readers, writers and collectors. [NewPolicy] makes the AWS policy for it;
+// [Doctor] tries an access step by step and names the missing permissions.
 package s3access
 
 import (
@@ -13,25 +13,25 @@ import (
 	"example.com/nixs3/store/blob/s3blob"
 )
 
-// Check is one thing that [Doctor] has tried.
+// Check is the result of one step of [Doctor].
 type Check struct {
 	Step   string // "read nix-cache-info"
 	OK     bool
-	Detail string // what came of it, or why it was not tried
+	Detail string // outcome, or the reason that it was not tried
 
-	// Remedy is the parameter of the URL, or the IAM action and the resource
-	// it is missing on, that mends a failure. Where OK is true it is advice:
-	// the cache works without.
+	// Remedy repairs a failure: a parameter of the URL, or an IAM action and
+	// the resource it is missing on. If OK is true it is advice, and the cache
+	// works without.
 	Remedy string
 }
 
-// Doctor tries one by one what an access to the cache at u needs and returns a
-// row for each, in order. After a failure that others would only repeat, those
-// are listed as not tried. AccessAnonymous tries without credentials, whatever
-// u says.
+// Doctor tries the steps of an access to the cache at u and returns a row for
+// each, in order. After a failure that later steps would only repeat, they are
+// listed as not tried. AccessAnonymous tries without credentials, whatever u
+// says.
 //
-// Reading stores nothing. From AccessWrite on a small object named
-// "nixs3-doctor" is stored and, where that is allowed, removed again.
+// Reading stores nothing. AccessWrite and above store a small object named
+// "nixs3-doctor" and remove it again if that is allowed.
 func Doctor(ctx context.Context, u *s3url.URL, access Access, opts s3blob.Options) []Check {
 	if access == AccessAnonymous {
 		anonymous := *u
@@ -63,11 +63,11 @@ func Doctor(ctx context.Context, u *s3url.URL, access Access, opts s3blob.Option
 	return checks
 }
 
-// step is one row of the result. try returns what was found, and advice if any;
-// a failure without advice gets that of the error.
+// step is a row of the result. try returns its detail and advice. A failure
+// without advice gets the hint of the error.
 type step struct {
 	name  string
-	from  Access // the least access that needs it
+	from  Access // the lowest access that needs it
 	halts bool   // the steps that follow cannot succeed without it
 	try   func(d *doctor, ctx context.Context) (detail, remedy string, err error)
 }
@@ -132,13 +132,13 @@ func denied(err error) bool {
 	return ok && errors.Is(e, blob.ErrAccessDenied) && !unproven[e.Code]
 }
 
-// unknown reports whether the server does not have what it was asked for.
+// unknown reports whether the server does not implement the request.
 func unknown(err error) bool {
 	e, ok := errors.AsType[*blob.Error](err)
 	return ok && (e.Status == http.StatusNotImplemented || e.Status == http.StatusMethodNotAllowed)
 }
 
-// onBucket and onObjects are remedies: an IAM action and where it is missing.
+// onBucket and onObjects return a remedy: an IAM action and its resource.
 func (d *doctor) onBucket(action string) string {
 	bucket, _ := arns(d.url)
 	return action + " on " + bucket
@@ -149,7 +149,7 @@ func (d *doctor) onObjects(action string) string {
 	return action + " on " + objects
 }
 
-// permission returns the remedy where err is a denial, else none.
+// permission returns the remedy if err is a denial, else none.
 func permission(err error, remedy string) string {
 	if denied(err) {
 		return remedy

@@ -17,8 +17,8 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// cacheInfoLimit is how much of the cache's description, or of the probe, is
-// read, in bytes.
+// cacheInfoLimit bounds what is read of the cache's description and of the probe,
+// in bytes.
 var cacheInfoLimit = layout.CacheInfo.Limit()
 
 func (d *doctor) open(ctx context.Context) (detail, remedy string, err error) {
@@ -48,8 +48,8 @@ func (d *doctor) credentials(ctx context.Context) (detail, remedy string, err er
 	return detail, "", nil
 }
 
-// reach asks for the bucket's region. That it is not told is no failure: only
-// other tools want to know.
+// reach asks for the bucket's region. A denial is not a failure, since only other
+// tools need the region.
 func (d *doctor) reach(ctx context.Context) (detail, remedy string, err error) {
 	b := d.bucket
 	configured := b.Client().Options().Region
@@ -59,7 +59,7 @@ func (d *doctor) reach(ctx context.Context) (detail, remedy string, err error) {
 		region = string(out.LocationConstraint)
 	}
 	if region == "EU" {
-		region = "eu-west-1" // as it was called in the beginning
+		region = "eu-west-1" // its first name
 	}
 	detail = "in " + region
 	if region != configured {
@@ -75,9 +75,9 @@ func (d *doctor) reach(ctx context.Context) (detail, remedy string, err error) {
 		if remedy == "" {
 			remedy = d.onBucket("s3:GetBucketLocation")
 		}
-		return "its region is not told", remedy, nil
+		return "its region may not be read", remedy, nil
 	case unknown(err):
-		return "the server knows no regions", remedy, nil
+		return "the server has no regions", remedy, nil
 	}
 	return "", "", err
 }
@@ -99,7 +99,7 @@ func (d *doctor) readCacheInfo(ctx context.Context) (detail, remedy string, err 
 		return "", permission(err, d.onObjects("s3:GetObject")), err
 	}
 	if !bytes.Equal(half, data[middle:]) {
-		return "", "a server or proxy that heeds Range", errors.New("the server sent something else than the part that was asked for")
+		return "", "a server or proxy that supports Range", errors.New("the server sent something other than the requested part")
 	}
 	first, _, _ := bytes.Cut(data, []byte("\n"))
 	return fmt.Sprintf("%q, whole and in part", first), "", nil
@@ -114,13 +114,13 @@ func (d *doctor) readFrom(ctx context.Context, key string, offset int64) ([]byte
 	return io.ReadAll(io.LimitReader(object.Body, cacheInfoLimit))
 }
 
-// headMissing asks for a narinfo that nobody has.
+// headMissing asks for a narinfo that does not exist.
 func (d *doctor) headMissing(ctx context.Context) (detail, remedy string, err error) {
 	key := "nixs3-doctor-" + rand.Text() + ".narinfo"
 	_, err = d.bucket.Head(ctx, key)
 	switch {
 	case err == nil:
-		return "", "endpoint=, of a server for S3", fmt.Errorf("the server says that it has %q", key)
+		return "", "endpoint=, of a server for S3", fmt.Errorf("expected a missing object, but the server has %q", key)
 	case errors.Is(err, blob.ErrNotFound):
 		return "404", "", nil
 	case denied(err):

@@ -20,9 +20,9 @@ import (
 	"example.com/nixs3/store/s3access"
 )
 
-// TestPoliciesSuffice lets real servers judge: what NewPolicy allows for an
-// access is all that Doctor finds to need, and what it leaves out is missed.
-// The policies are given to anonymous users, who have nothing else.
+// TestPoliciesSuffice has real servers judge: the policy of an access suffices
+// for all steps of Doctor, and what it leaves out fails. The policies apply to
+// anonymous users, who have no other permissions.
 func TestPoliciesSuffice(t *testing.T) {
 	for _, server := range lab.Servers(t) {
 		t.Run(server.Name, func(t *testing.T) {
@@ -32,8 +32,8 @@ func TestPoliciesSuffice(t *testing.T) {
 				u, err := s3url.Parse("s3://" + bucket.name + prefix + "?anonymous=true&endpoint=" + url.QueryEscape(server.Endpoint))
 				require.NoError(t, err)
 				kinds := []string{"anonymous", "read", "write", "collect"}
-				// Some things are not for the anonymous, whatever the policy:
-				// parts on versitygw, batch deletes on Ceph.
+				// Anonymous users cannot do everything, whatever the policy: no
+				// parts on versitygw, no batch deletes on Ceph.
 				switch {
 				case strings.HasPrefix(server.Name, "versitygw"):
 					kinds = kinds[:2]
@@ -62,7 +62,7 @@ func TestPoliciesSuffice(t *testing.T) {
 	}
 }
 
-// labBucket is a bucket that a test has for itself.
+// labBucket is a bucket of one test.
 type labBucket struct {
 	name   string
 	client *s3.Client
@@ -94,7 +94,7 @@ func newBucket(t *testing.T, server lab.Server) labBucket {
 	return labBucket{name, b.Client()}
 }
 
-// allow makes the policy for an access that of everybody.
+// allow gives everybody the policy of an access.
 func (b labBucket) allow(t *testing.T, u *s3url.URL, access s3access.Access) {
 	t.Helper()
 	policy, err := s3access.NewPolicy(u, access)

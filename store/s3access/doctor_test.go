@@ -18,7 +18,7 @@ import (
 	"example.com/nixs3/store/s3access"
 )
 
-// operation returns the name that S3 has for a request.
+// operation returns the S3 operation of a request.
 func operation(r *http.Request) string {
 	q := r.URL.Query()
 	object := strings.Count(strings.Trim(r.URL.Path, "/"), "/") > 0
@@ -43,7 +43,7 @@ func operation(r *http.Request) string {
 	return map[string]string{http.MethodGet: "GetObject", http.MethodHead: "HeadObject", http.MethodPut: "PutObject", http.MethodDelete: "DeleteObject"}[r.Method]
 }
 
-// refuse is a server in which some operations answer with an error.
+// refuse is a server that answers some operations with an error.
 func refuse(next http.Handler, status int, code string, operations ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, op := range operations {
@@ -229,7 +229,7 @@ func TestDoctorOfOddServers(t *testing.T) {
 		}, "reach the bucket", false, "no such bucket", "check the bucket's name", false},
 		{"regions unknown", s3access.AccessRead, "", func(h http.Handler) http.Handler {
 			return refuse(h, http.StatusNotImplemented, "NotImplemented", "GetBucketLocation")
-		}, "reach the bucket", true, "the server knows no regions", "", true},
+		}, "reach the bucket", true, "the server has no regions", "", true},
 		{"another region", s3access.AccessRead, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if _, region := signer(r); region != "eu-central-1" {
@@ -265,7 +265,7 @@ func TestDoctorOfOddServers(t *testing.T) {
 				}
 				h.ServeHTTP(w, r)
 			})
-		}, "read nix-cache-info", false, "something else than the part", "heeds Range", true},
+		}, "read nix-cache-info", false, "something other than the requested part", "supports Range", true},
 		{"everything is there", s3access.AccessRead, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if operation(r) == "HeadObject" {
@@ -274,7 +274,7 @@ func TestDoctorOfOddServers(t *testing.T) {
 				}
 				h.ServeHTTP(w, r)
 			})
-		}, "detect missing objects", false, "the server says that it has", "endpoint=", true},
+		}, "detect missing objects", false, "expected a missing object", "endpoint=", true},
 		{"conditions ignored", s3access.AccessWrite, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				r.Header.Del("If-None-Match")
@@ -292,7 +292,7 @@ func TestDoctorOfOddServers(t *testing.T) {
 				}
 				h.ServeHTTP(w, r)
 			})
-		}, "read it back", false, "what was stored came back as something else", "without a proxy", true},
+		}, "read it back", false, "expected the stored bytes", "without a proxy", true},
 		{"multipart turned off", s3access.AccessWrite, "&multipart-upload=false", unchanged, "store in parts", true, "turned off", "multipart-upload=true", true},
 		{"deletes that do nothing", s3access.AccessCollect, "", func(h http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -302,7 +302,7 @@ func TestDoctorOfOddServers(t *testing.T) {
 				}
 				h.ServeHTTP(w, r)
 			})
-		}, "delete the object", false, "it is still there", "", true},
+		}, "delete the object", false, "the object still exists", "", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

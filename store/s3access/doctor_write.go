@@ -19,8 +19,8 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// probeKey is the object that is stored to see whether that can be done. It has
-// one name only, so that those who may not delete leave no more than one.
+// probeKey is the key of the object that tries writing. It is always the same, so
+// that writers that may not delete leave one object.
 const probeKey = "nixs3-doctor"
 
 // abortTime is how long the abort of an upload may take, also after the context
@@ -83,7 +83,7 @@ func (d *doctor) readBack(ctx context.Context) (detail, remedy string, err error
 	case err != nil:
 		return "", permission(err, d.onObjects("s3:GetObject")), err
 	case !bytes.Equal(got, d.probe):
-		return "", "an endpoint without a proxy that rewrites bodies", fmt.Errorf("what was stored came back as something else: %.80q", got)
+		return "", "an endpoint without a proxy that rewrites bodies", fmt.Errorf("expected the stored bytes, got %.80q", got)
 	}
 	return fmt.Sprintf("%d bytes, the same", len(got)), "", nil
 }
@@ -178,7 +178,7 @@ func (d *doctor) delete(ctx context.Context) (detail, remedy string, err error) 
 			return probeKey, "", nil
 		}
 		if err == nil {
-			err = errors.New("the server said that it was deleted, but it is still there")
+			err = errors.New("the server reported success, but the object still exists")
 		}
 		return "", "", err
 	}

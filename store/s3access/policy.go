@@ -7,16 +7,15 @@ import (
 	"example.com/nixs3/s3url"
 )
 
-// Access is what somebody may do with a cache. Each kind includes those before
-// it.
+// Access is a set of permissions on a cache. Each includes those before it.
 type Access uint8
 
-// The kinds of access.
+// The sets of permissions.
 const (
-	AccessAnonymous Access = iota // anybody reads
-	AccessRead                    // who has credentials reads, and lists
-	AccessWrite                   // adds paths
-	AccessCollect                 // deletes them again
+	AccessAnonymous Access = iota // read without credentials
+	AccessRead                    // read and list with credentials
+	AccessWrite                   // add paths
+	AccessCollect                 // delete paths
 )
 
 // Policy is an AWS policy document. Its JSON is what the AWS console, command
@@ -37,15 +36,15 @@ type Statement struct {
 }
 
 // NewPolicy returns the policy that allows an access to the cache at u and
-// nothing else: a policy of the bucket for AccessAnonymous, for the others one
-// to attach to a user or role. The partition is that of u's region, the objects
-// those below u's prefix.
+// nothing else: a bucket policy for AccessAnonymous, otherwise a policy for a
+// user or role. The partition is that of u's region, and the objects are those
+// below u's prefix.
 //
-// It is that of the Nix manual, "S3 Binary Cache Store". Anonymous readers may
-// not list the bucket; S3 then answers 403 for what is missing, which readers
+// The policy follows the Nix manual, "S3 Binary Cache Store". Anonymous readers
+// may not list the bucket. S3 then answers 403 for missing objects, which readers
 // of narinfos expect. Actions that a parameter of u needs are included:
 // s3:PutObjectTagging for tags, s3:GetObjectVersion for versionId, and those of
-// KMS where sse-kms-key-id is the ARN of a key.
+// KMS if sse-kms-key-id is the ARN of a key.
 func NewPolicy(u *s3url.URL, access Access) (*Policy, error) {
 	if err := u.Validate(); err != nil {
 		return nil, err

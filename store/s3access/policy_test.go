@@ -14,8 +14,7 @@ import (
 	"example.com/nixs3/store/s3access"
 )
 
-// TestNewPolicy holds whole documents against testdata/policy, where they can
-// be read as what they are.
+// TestNewPolicy compares whole documents with those in testdata/policy.
 func TestNewPolicy(t *testing.T) {
 	tests := []struct {
 		golden string

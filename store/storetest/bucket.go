@@ -12,35 +12,34 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// Features says what a driver, or the server behind it, lacks. [TestBucket]
-// leaves out what depends on it. The zero value is a driver that can do all.
+// Features names what a driver, or its server, lacks. [TestBucket] skips what
+// depends on it. The zero value is a driver that lacks nothing.
 type Features struct {
 	NoList              bool // List answers errors.ErrUnsupported
 	NoConditionalWrites bool // PutOptions.IfMatch and IfNoneMatch have no effect
-	NoContentType       bool // Attrs.ContentType is not what Put was told
-	NoContentEncoding   bool // Attrs.ContentEncoding is not what Put was told
+	NoContentType       bool // Attrs.ContentType is not that of Put
+	NoContentEncoding   bool // Attrs.ContentEncoding is not that of Put
 	NoChecksum          bool // a wrong PutOptions.SHA256 is not noticed
 
-	// NoKey tells of a valid key that cannot be stored, nil that there is
-	// none.
+	// NoKey reports whether a valid key cannot be stored. nil means that all
+	// can.
 	NoKey func(key string) bool
 
-	// ListPage is how many objects one request of List yields, so that the
-	// test crosses the border of a page. 0 means 1,000.
+	// ListPage is the number of objects that one request of List yields, so
+	// that the test lists more than a page. 0 means 1,000.
 	ListPage int
 }
 
-// TestBucket tests that a driver does what [blob.Bucket] promises, in subtests
-// of t. A driver's own test is no more than
+// TestBucket tests that a driver keeps the contract of [blob.Bucket], in subtests
+// of t. A driver's own test is
 //
 //	func TestConformance(t *testing.T) {
 //		storetest.TestBucket(t, func(t *testing.T) blob.Bucket { return memblob.New() }, storetest.Features{})
 //	}
 //
-// Open returns a bucket without objects, and puts the closing of all behind it,
-// but not of the bucket itself, into t.Cleanup; it is called once in every
-// subtest. No other test may run at the same time, since goroutines are
-// counted.
+// Every subtest calls open once. It returns a bucket without objects and closes
+// everything but the bucket itself in t.Cleanup. No other test may run at the
+// same time, since TestBucket counts goroutines.
 func TestBucket(t *testing.T, open func(t *testing.T) blob.Bucket, f Features) {
 	for _, group := range []struct {
 		name string
@@ -65,18 +64,18 @@ func TestBucket(t *testing.T, open func(t *testing.T) blob.Bucket, f Features) {
 	}
 }
 
-// suite is what the groups of TestBucket share.
+// suite is the state that the groups of TestBucket share.
 type suite struct {
 	features Features
 	open     func(*testing.T) blob.Bucket
 }
 
-// run runs one subtest with a bucket of its own. When the bucket is closed no
-// goroutine may be left that was not there before.
+// run runs one subtest with its own bucket. After the bucket is closed, no
+// goroutine that the subtest started may be left.
 func (s *suite) run(t *testing.T, name string, test func(t *testing.T, b blob.Bucket)) {
 	t.Run(name, func(t *testing.T) {
 		before := goroutines()
-		t.Cleanup(func() { // runs behind all that open puts there
+		t.Cleanup(func() { // runs after all that open registers
 			if !t.Failed() {
 				requireNoNewGoroutines(t, before)
 			}
@@ -101,7 +100,7 @@ func (s *suite) storable(keys []string) []string {
 	return kept
 }
 
-// noise returns size bytes that are the same for the same seed.
+// noise returns size pseudo-random bytes, the same ones for the same seed.
 func noise(seed uint64, size int) []byte {
 	data := make([]byte, size)
 	r := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16)})
@@ -131,7 +130,7 @@ func requireObject(t *testing.T, b blob.Bucket, key string, data []byte) {
 	}
 }
 
-// requireAbsent ends the test if there is an object with the key.
+// requireAbsent ends the test if an object has the key.
 func requireAbsent(t *testing.T, b blob.Bucket, key string) {
 	t.Helper()
 	_, err := b.Head(context.WithoutCancel(t.Context()), key)

@@ -20,7 +20,7 @@ import (
 // errGaveUp is the cause of the contexts that these tests cancel.
 var errGaveUp = errors.New("the test gave up")
 
-// patience is when an operation that was cancelled is taken to hang.
+// patience is how long a cancelled operation may take before the test fails.
 const patience = 30 * time.Second
 
 func testCancel(t *testing.T, s *suite) {
@@ -46,7 +46,7 @@ func testCancel(t *testing.T, s *suite) {
 	})
 
 	s.run(t, "while a body is read", func(t *testing.T, b blob.Bucket) {
-		// More than what buffers along the way can hold.
+		// More than the buffers on the way can hold.
 		data := noise(1, 24<<20)
 		put(t, b, "object", data, blob.PutOptions{})
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -79,8 +79,7 @@ func testCancel(t *testing.T, s *suite) {
 	})
 }
 
-// inTime ends the test if do takes longer than an operation may that was
-// cancelled.
+// inTime ends the test if do takes longer than a cancelled operation may.
 func inTime(t *testing.T, do func()) {
 	t.Helper()
 	done := make(chan struct{})
@@ -95,8 +94,8 @@ func inTime(t *testing.T, do func()) {
 	}
 }
 
-// slowContent is zeros that take a millisecond for 64 KiB. When a tenth has
-// been read it calls begun.
+// slowContent is zeros that take a millisecond for 64 KiB. It calls begun after
+// a tenth has been read.
 type slowContent struct {
 	size  int64
 	begun func()
@@ -133,7 +132,7 @@ func testConcurrency(t *testing.T, s *suite) {
 						return err
 					}
 					if !bytes.Equal(got, versions[0]) && !bytes.Equal(got, versions[1]) && !bytes.Equal(got, versions[2]) {
-						return fmt.Errorf("%d bytes that nobody stored", len(got))
+						return fmt.Errorf("%d bytes that were never stored", len(got))
 					}
 				}
 				return nil
@@ -201,7 +200,7 @@ func testErrors(t *testing.T, s *suite) {
 	})
 }
 
-// assertError tells whether err is a *blob.Error for the operation and key that
+// assertError checks that err is a *blob.Error for the operation and key that
 // wraps the sentinel.
 func assertError(t *testing.T, err error, op, key string, sentinel error) {
 	t.Helper()

@@ -11,8 +11,8 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// oddKeys are keys that real caches have, and keys that get lost where one
-// layer encodes, decodes, folds or normalises what the next does not.
+// oddKeys are keys of real caches, and keys that get lost if one layer encodes,
+// decodes, folds or normalises what the next does not.
 var oddKeys = []string{
 	"nix-cache-info",
 	"p4pclmv1gyja5kzc26npqpia1qqxrf0l.narinfo",
@@ -21,7 +21,7 @@ var oddKeys = []string{
 	"realisations/sha256:2fb7f7c4d5a1c1b0a3b0a9dd1f6c8ac5b8e9bd0d6f0f5d5d5b5c5d5e5f505152!out.doi",
 	"debuginfo/abcdef0123456789abcdef0123456789abcdef01.debug",
 
-	// Any two of these are the same for somebody.
+	// Some layer confuses any two of these.
 	"odd/a b", "odd/a+b", "odd/a%20b", "odd/a%2Bb", "odd/a%2520b", "odd/a_b",
 	"odd/query?x=y&z", "odd/query", "odd/query%3Fx=y&z",
 	"odd/fragment#x", "odd/fragment",
@@ -80,7 +80,7 @@ func testKeys(t *testing.T, s *suite) {
 		}
 	})
 
-	s.run(t, "that are none are refused", func(t *testing.T, b blob.Bucket) {
+	s.run(t, "that are invalid are refused", func(t *testing.T, b blob.Bucket) {
 		for _, key := range []string{"", "not UTF-8 \xff", "NUL \x00", strings.Repeat("k", blob.MaxKeyLength+1)} {
 			_, err := b.Put(t.Context(), key, strings.NewReader("x"), blob.PutOptions{})
 			require.Error(t, err, "Put %q", key)

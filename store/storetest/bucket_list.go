@@ -16,7 +16,7 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// listPage is how many objects fill a page of List.
+// listPage returns the number of objects in a page of List.
 func (s *suite) listPage() int {
 	if s.features.ListPage > 0 {
 		return s.features.ListPage
@@ -42,7 +42,7 @@ func testList(t *testing.T, s *suite) {
 	})
 
 	s.run(t, "order and selection", func(t *testing.T, b blob.Bucket) {
-		// '-' and '.' sort before '/', letters behind it: a walk of
+		// '-' and '.' sort before '/', letters after it: a walk of
 		// directories by name would differ from the order of bytes.
 		keys := s.storable([]string{
 			"a-file", "a.file", "a/1", "a/2/3", "a/2/4", "a/2-", "a0", "ab", "b", "nar/x", "nar/y", "narinfo", "z", "ä",

@@ -13,7 +13,7 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// requireBody reads and closes what Get opened, which has to be want.
+// requireBody reads and closes an object from Get, whose body must be want.
 func requireBody(t *testing.T, obj *blob.Object, want []byte) {
 	t.Helper()
 	got, err := io.ReadAll(obj.Body)
@@ -143,8 +143,8 @@ func testHead(t *testing.T, s *suite) {
 	})
 }
 
-// putWithAttrs stores an object with all attributes and returns those that
-// reading it has to give.
+// putWithAttrs stores an object with all attributes and returns those that a
+// reader must get.
 func putWithAttrs(t *testing.T, s *suite, b blob.Bucket) blob.Attrs {
 	t.Helper()
 	opts := blob.PutOptions{
@@ -163,8 +163,8 @@ func putWithAttrs(t *testing.T, s *suite, b blob.Bucket) blob.Attrs {
 	return want
 }
 
-// assertAttrs compares attributes. Those that want leaves empty may be
-// anything, but the time is that of a write just now, by a clock that may be
+// assertAttrs compares attributes. Those that are empty in want may have any
+// value, except the time: it is that of a write just now, by a clock that may be
 // another machine's.
 func assertAttrs(t *testing.T, want, got blob.Attrs) {
 	t.Helper()

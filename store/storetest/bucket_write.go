@@ -78,7 +78,7 @@ func testPut(t *testing.T, s *suite) {
 
 var errBroken = errors.New("content is broken on purpose")
 
-// brokenContent fails behind its good bytes.
+// brokenContent fails after its good bytes.
 type brokenContent struct {
 	size, good int64
 	err        error
@@ -133,8 +133,8 @@ func testConditions(t *testing.T, s *suite) {
 	})
 }
 
-// race lets 16 writers store one object. Exactly one succeeds, and it is its
-// content that is found.
+// race has 16 writers store one object. Exactly one succeeds, and the object has
+// its content.
 func race(t *testing.T, b blob.Bucket, opts func(writer int) blob.PutOptions) {
 	t.Helper()
 	const writers = 16
@@ -204,7 +204,7 @@ func testStage(t *testing.T, s *suite) {
 	stage := func(t *testing.T, b blob.Bucket) blob.Staged {
 		stager, ok := blob.As[blob.Stager](b)
 		if !ok {
-			t.Skip("the driver is no blob.Stager")
+			t.Skip("the driver is not a blob.Stager")
 		}
 		staged, err := stager.Stage(t.Context())
 		require.NoError(t, err)
@@ -257,7 +257,7 @@ func testCopy(t *testing.T, s *suite) {
 	s.run(t, "an object", func(t *testing.T, b blob.Bucket) {
 		copier, ok := blob.As[blob.Copier](b)
 		if !ok {
-			t.Skip("the driver is no blob.Copier")
+			t.Skip("the driver is not a blob.Copier")
 		}
 		data := noise(1, 1<<20)
 		put(t, b, "from +here", data, blob.PutOptions{})
@@ -276,5 +276,5 @@ func testCopy(t *testing.T, s *suite) {
 	})
 }
 
-// foreignBucket is a bucket of a type that no driver knows.
+// foreignBucket is a bucket of a type that no driver recognises.
 type foreignBucket struct{ blob.Bucket }

@@ -19,23 +19,24 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// CheckOptions say what CheckCache lets pass.
+// CheckOptions say what CheckCache permits.
 type CheckOptions struct {
-	// Elsewhere are paths that need not be in the cache to be referred to.
+	// Elsewhere reports whether a path may be referred to although it is not in
+	// the cache.
 	Elsewhere func(storepath.Path) bool
 
-	// Uploads lets unfinished uploads pass, as a killed process leaves them.
+	// Uploads permits unfinished uploads, as a killed process leaves them.
 	Uploads bool
 }
 
-// CheckReport counts what CheckCache has looked at.
+// CheckReport counts what CheckCache has read.
 type CheckReport struct {
 	Paths        int // visible
 	Archives     int // stored, referred to or not
 	Unreferenced int // archives without a narinfo
 }
 
-// CheckCache reads all of a binary cache and proves of it that
+// CheckCache reads a whole binary cache and checks that
 //
 //   - every narinfo can be read and is that of its key,
 //   - its archive is there, whole, and has the hashes, sizes and structure that
@@ -47,8 +48,8 @@ type CheckReport struct {
 //   - no object is larger than readers accept one of its kind,
 //   - and no upload was left unfinished.
 //
-// The error joins all that is wrong. CheckCache shares no code with package
-// store, so that it can be its judge.
+// The error joins all faults. CheckCache shares no code with package store, so
+// that it can judge it.
 func CheckCache(ctx context.Context, b blob.Bucket, opts CheckOptions) (CheckReport, error) {
 	c := checker{ctx: ctx, b: b, opts: opts, sizes: map[string]int64{}, infos: map[string]*narinfo.NarInfo{}}
 	if err := c.list(); err != nil {
@@ -272,7 +273,7 @@ func (c *checker) name(key string) error {
 	base, _, _ := strings.Cut(strings.TrimPrefix(key, layout.ArchivePrefix), ".")
 	want, err := nixhash.DecodeNix32(base)
 	if err != nil || len(want) != sha256.Size {
-		return nil // named otherwise, as some caches do
+		return nil // named in another way, as in some caches
 	}
 	obj, err := c.b.Get(c.ctx, key, blob.GetOptions{})
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"example.com/nixs3/store/blob"
 )
 
-// ErrInjected is what injected failures wrap unless they say otherwise.
+// ErrInjected is the error of injected failures that have no other.
 var ErrInjected = errors.New("injected fault")
 
 // FaultKind is a way in which an operation of a [FaultBucket] fails.
@@ -24,38 +24,38 @@ const (
 	// of a server does not arrive. A Get of that kind is a FaultError.
 	FaultLost
 
-	// FaultReset lets a body fail with Fault.Err after Fault.After bytes, and
-	// a List after that many objects. Other operations fail as FaultError does,
-	// but a Put has read After bytes of the content before.
+	// FaultReset fails a body with Fault.Err after Fault.After bytes, a List
+	// after that many objects and a Delete after that many keys. Other
+	// operations fail as with FaultError; a Put first reads After bytes of the
+	// content.
 	FaultReset
 
 	// FaultTruncate ends a body after Fault.After bytes with
-	// io.ErrUnexpectedEOF, as blob.Bucket promises of one that is too short.
-	// Operations other than Get fail as FaultReset does.
+	// io.ErrUnexpectedEOF, as blob.Bucket promises for a body that is too short.
+	// Operations other than Get fail as with FaultReset.
 	FaultTruncate
 
-	// FaultLie ends a body after Fault.After bytes with io.EOF, which no good
-	// driver does. Operations other than Get do their work.
+	// FaultLie ends a body after Fault.After bytes with io.EOF, which no correct
+	// driver does. Operations other than Get succeed.
 	FaultLie
 
 	// FaultCorrupt changes the byte at Fault.After of a body. Operations other
-	// than Get do their work.
+	// than Get succeed.
 	FaultCorrupt
 
-	// FaultHang does nothing until the context is done, then fails with its
-	// cause.
+	// FaultHang waits until the context is done, then fails with its cause.
 	FaultHang
 )
 
-// Fault is what happens to an operation. The zero value is nothing.
+// Fault is a failure of an operation. The zero value is none.
 type Fault struct {
 	Kind  FaultKind
 	Err   error         // nil means ErrInjected
 	After int64         // see FaultKind
-	Delay time.Duration // before all else
+	Delay time.Duration // before anything else
 }
 
-// Operation is a call of a method of a [FaultBucket], and what became of it.
+// Operation is a call of a method of a [FaultBucket] and its outcome.
 type Operation struct {
 	Index int    // from 0, in the order of the calls
 	Op    string // "Get", "Head", "Put", "Delete", "List", "Copy", "Commit", "Uploads", "Abort"
@@ -66,15 +66,15 @@ type Operation struct {
 	Size  int64 // of the content of Put and Commit
 	Fault Fault // that was injected
 
-	Done bool  // the call returned; for Get and List, the body or the iteration is not meant
-	Err  error // it returned
+	Done bool  // the call returned: Get opened the object, List ended
+	Err  error // that the call returned
 }
 
-// Plan decides what happens to an operation. It is called under a lock, for
-// one operation after the other.
+// Plan chooses the fault of an operation. It is called under a lock, for one
+// operation after the other.
 type Plan func(op Operation) Fault
 
-// FailAt is a plan that lets the n-th operation fail, counted from 0.
+// FailAt is a plan that fails the n-th operation, counted from 0.
 func FailAt(n int, f Fault) Plan {
 	return func(op Operation) Fault {
 		if op.Index == n {
@@ -84,8 +84,8 @@ func FailAt(n int, f Fault) Plan {
 	}
 }
 
-// FailFrom is a plan that lets the n-th operation fail and all that follow, as
-// when the process or the network ends there.
+// FailFrom is a plan that fails the n-th operation, counted from 0, and all that
+// follow, as when the process or the network ends there.
 func FailFrom(n int, f Fault) Plan {
 	return func(op Operation) Fault {
 		if op.Index >= n {

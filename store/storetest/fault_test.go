@@ -17,7 +17,7 @@ import (
 	"example.com/nixs3/store/storetest"
 )
 
-// Without faults the wrappers keep the contract of what they wrap.
+// Without faults a FaultBucket keeps the contract.
 func TestFaultBucketConformance(t *testing.T) {
 	t.Run("of memory", func(t *testing.T) {
 		storetest.TestBucket(t, func(t *testing.T) blob.Bucket {

@@ -28,20 +28,20 @@ func goroutines() map[string]string {
 	return stacks
 }
 
-// goroutineGrace is how long goroutines that were told to end may take to do
-// so. It is long because machines are sometimes slow.
+// goroutineGrace is how long goroutines may take to end. It is long because
+// machines may be slow.
 const goroutineGrace = 20 * time.Second
 
-// NoLeaks fails the test if goroutines run at its end that did not when NoLeaks
-// was called.
+// NoLeaks fails the test if goroutines run at its end that were started after the
+// call of NoLeaks.
 func NoLeaks(t *testing.T) {
 	t.Helper()
 	before := goroutines()
 	t.Cleanup(func() { requireNoNewGoroutines(t, before) })
 }
 
-// requireNoNewGoroutines ends the test if goroutines run on that were not
-// there before.
+// requireNoNewGoroutines ends the test if goroutines keep running that were not
+// running before.
 func requireNoNewGoroutines(t *testing.T, before map[string]string) {
 	t.Helper()
 	deadline := time.Now().Add(goroutineGrace)

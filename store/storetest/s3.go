@@ -9,7 +9,7 @@ import (
 )
 
 // NewS3 starts a fake S3 that is closed when the test ends. Programs use
-// fakes3.Start, which does not need package testing.
+// fakes3.Start, which does not import package testing.
 func NewS3(t testing.TB, opts fakes3.Options) *fakes3.Server {
 	t.Helper()
 	server, err := fakes3.Start(opts)

@@ -17,7 +17,7 @@ import (
 	"example.com/nixs3/store/blob/fileblob"
 )
 
-// pattern is content in which no two places look alike.
+// pattern returns content that differs from place to place.
 func pattern(size int) []byte {
 	data := make([]byte, size)
 	for i := range data {
@@ -122,7 +122,7 @@ type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
-// A file that somebody cuts while it is read ends with an error.
+// A file that is cut while it is read ends with an error.
 func TestFileIsCutWhileRead(t *testing.T) {
 	for name, read := range map[string]func(io.Reader) error{
 		"Read":    func(r io.Reader) error { _, err := io.ReadAll(r); return err },

@@ -2,7 +2,6 @@ package fileblob_test
 
 import (
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -12,13 +11,6 @@ import (
 	"example.com/nixs3/store/blob/fileblob"
 	"example.com/nixs3/store/storetest"
 )
-
-func open(t *testing.T, dir string, opts fileblob.Options) *fileblob.Bucket {
-	t.Helper()
-	b, err := fileblob.Open(dir, opts)
-	require.NoError(t, err)
-	return b
-}
 
 func TestConformance(t *testing.T) {
 	for name, opts := range map[string]fileblob.Options{"fast": {NoSync: true}, "synced": {}} {
@@ -37,17 +29,6 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
-}
-
-// noFileName tells of keys for which some systems have no file name.
-func noFileName(key string) bool {
-	switch runtime.GOOS {
-	case "windows":
-		return strings.ContainsAny(key, `<>:"\|?*`) || strings.HasSuffix(key, " ") || strings.HasSuffix(key, ".") || key == "odd/CASE" || len(key) > 200
-	case "darwin":
-		return key == "odd/CASE" || key == "odd/e\u0301" || len(key) > 900
-	}
-	return false
 }
 
 func TestMissingDirectoryIsMadeByTheFirstWrite(t *testing.T) {
@@ -75,8 +56,7 @@ func TestMissingDirectoryIsMadeByTheFirstWrite(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
-// What brotli made has no signature, so that without its name nobody could read
-// it again.
+// Brotli has no magic bytes, so that a reader could not detect it.
 func TestBrotliIsRefused(t *testing.T) {
 	b := open(t, t.TempDir(), fileblob.Options{})
 	opts := blob.PutOptions{ContentEncoding: "br"}

@@ -86,9 +86,8 @@ func (d *drive) observe(step string, names ...string) {
 	}
 }
 
-// afterLoss returns the names that are there after a power loss at this moment.
-// Of the names whose folder was not synced since, those remain that keep
-// selects.
+// afterLoss returns the names that exist after a power loss at this moment. Of
+// the changes of names that no sync covers, those last that keep selects.
 func (d *drive) afterLoss(keep func(name string) bool) map[string]int {
 	left := map[string]int{}
 	var walk func(dir string)
@@ -119,7 +118,7 @@ func (d *drive) afterLoss(keep func(name string) bool) map[string]int {
 	return left
 }
 
-// requireSound ends the test unless what a power loss leaves is a whole cache.
+// requireSound panics unless a power loss leaves a whole cache.
 func (d *drive) requireSound(step string, left map[string]int) storetest.CheckReport {
 	b := memblob.New()
 	for name, number := range left {
@@ -135,7 +134,7 @@ func (d *drive) requireSound(step string, left map[string]int) storetest.CheckRe
 	return report
 }
 
-// none, all and some are what remains of the names that were not synced.
+// none, all and some select the changes of names that last without a sync.
 func none(string) bool { return false }
 func all(string) bool  { return true }
 
@@ -144,8 +143,8 @@ func some(seed uint64) func(string) bool {
 	return func(string) bool { return rng.IntN(2) == 0 }
 }
 
-// copyCache copies a cache that Nix wrote into the bucket and returns how many
-// paths it has.
+// copyCache copies a cache that Nix wrote into the bucket and returns the number
+// of its paths.
 func copyCache(t *testing.T, b blob.Bucket) int64 {
 	t.Helper()
 	from, err := store.Open(t.Context(), "file://"+lab.Cache(t, "zstd"))

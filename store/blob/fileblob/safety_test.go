@@ -2,8 +2,6 @@ package fileblob_test
 
 import (
 	"bytes"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +15,7 @@ import (
 	"example.com/nixs3/store/blob/fileblob"
 )
 
-// impossible are keys that S3 would take and a directory cannot.
+// impossible are keys that S3 accepts and a directory cannot.
 var impossible = map[string]string{
 	"leads out":            "../outside",
 	"leads out later":      "dir/../../outside",
@@ -117,29 +115,6 @@ func TestFolderAndObjectOfOneName(t *testing.T) {
 	require.NoError(t, err, "the empty folder is gone")
 }
 
-// leftovers returns all files and folders below dir but the objects.
-func leftovers(t *testing.T, dir string, objects ...string) []string {
-	t.Helper()
-	var found []string
-	require.NoError(t, filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		rel, err := filepath.Rel(dir, path)
-		rel = filepath.ToSlash(rel)
-		for _, o := range objects {
-			if rel == o || d.IsDir() && strings.HasPrefix(o, rel+"/") {
-				return err
-			}
-		}
-		if rel != "." {
-			found = append(found, rel)
-		}
-		return err
-	}))
-	return found
-}
-
 func TestNothingIsLeftBehind(t *testing.T) {
 	dir := t.TempDir()
 	b := open(t, dir, fileblob.Options{})
@@ -171,13 +146,6 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	require.NoError(t, b.Delete(t.Context(), "log/x"))
 	assert.Empty(t, leftovers(t, dir), "after the last object")
 }
-
-var errContent = errors.New("content is broken")
-
-type failing struct{}
-
-func (failing) Size() int64                       { return 10 }
-func (failing) ReadAt([]byte, int64) (int, error) { return 0, errContent }
 
 func TestUploads(t *testing.T) {
 	dir := t.TempDir()

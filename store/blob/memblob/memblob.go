@@ -1,5 +1,5 @@
 // Package memblob is a [blob.Bucket] in memory, for tests and for caches that
-// live no longer than their process. It is the reference of the contract: it
+// live no longer than their process. It is the reference for the contract: it
 // keeps every attribute, checks digests and its conditional writes are exact.
 package memblob
 
@@ -29,8 +29,8 @@ type Bucket struct {
 	version uint64 // of the last write; makes ETags
 }
 
-// object is never changed once it is in the map, so that reading its data
-// needs no lock.
+// object does not change once it is in the map, so that reading its data needs
+// no lock.
 type object struct {
 	attrs blob.Attrs
 	data  []byte
@@ -49,7 +49,7 @@ var (
 // String returns "mem://".
 func (b *Bucket) String() string { return "mem://" }
 
-// Close lets go of all objects.
+// Close discards all objects.
 func (b *Bucket) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -141,7 +141,7 @@ func readContent(ctx context.Context, content blob.Content) ([]byte, error) {
 	return data, nil
 }
 
-// store makes data the object with the key, where the conditions of opts hold.
+// store makes data the object with the key, if the conditions of opts hold.
 func (b *Bucket) store(key string, data []byte, opts blob.PutOptions) (blob.Attrs, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -169,8 +169,8 @@ func (b *Bucket) store(key string, data []byte, opts blob.PutOptions) (blob.Attr
 	return o.attrs, nil
 }
 
-// CopyFrom copies an object of another bucket of this package. The two share
-// its memory. Attributes that opts leaves empty are those of the source.
+// CopyFrom copies an object of another bucket of this package. The objects share
+// memory. Attributes that opts leaves empty are those of the source.
 func (b *Bucket) CopyFrom(ctx context.Context, key string, src blob.Bucket, srcKey string, opts blob.PutOptions) (blob.Attrs, error) {
 	if err := blob.CheckKey(key); err != nil {
 		return blob.Attrs{}, b.error("Copy", key, err)
@@ -206,7 +206,7 @@ func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
 	return nil
 }
 
-// List yields the objects that there are when the iteration begins.
+// List yields the objects that exist when the iteration begins.
 func (b *Bucket) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.Attrs, error] {
 	return func(yield func(blob.Attrs, error) bool) {
 		for _, attrs := range b.snapshot(opts) {

@@ -38,7 +38,7 @@ func TestCopyFromAnotherBucket(t *testing.T) {
 	assert.Equal(t, "content", string(data))
 }
 
-// What the caller does with its bytes afterwards does not matter.
+// The caller may change its bytes afterwards.
 func TestPutKeepsACopy(t *testing.T) {
 	b := memblob.New()
 	data := []byte("content")

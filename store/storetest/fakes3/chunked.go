@@ -14,11 +14,11 @@ import (
 	"strings"
 )
 
-// maxChunk bounds one chunk, since a signed one is verified before it counts.
+// maxChunk bounds a chunk, since a signed one is held until it is verified.
 const maxChunk = 64 << 20
 
-// readChunked reads an aws-chunked body, with the signatures of its chunks and
-// of its trailer where it has them.
+// readChunked reads an aws-chunked body and verifies the signatures of its
+// chunks and trailer, if it has them.
 func readChunked(r *http.Request, g *signature) ([]byte, http.Header, *apiError) {
 	mode := r.Header.Get("X-Amz-Content-Sha256")
 	signed := strings.HasPrefix(mode, "STREAMING-"+algorithm)
@@ -48,7 +48,7 @@ func readChunked(r *http.Request, g *signature) ([]byte, http.Header, *apiError)
 	return data, trailer, nil
 }
 
-// removeChunked takes aws-chunked out of Content-Encoding: what is stored does
+// removeChunked removes aws-chunked from Content-Encoding: the stored object does
 // not have it.
 func removeChunked(h http.Header) {
 	var codings []string
@@ -68,8 +68,8 @@ func removeChunked(h http.Header) {
 // chunkReader reads aws-chunked.
 type chunkReader struct {
 	r         *bufio.Reader
-	signature *signature // nil where chunks are not signed
-	previous  string     // signature in the chain of them
+	signature *signature // nil if chunks are not signed
+	previous  string     // signature in the chain
 }
 
 var (
@@ -84,7 +84,7 @@ func (c *chunkReader) fail(err error) *apiError {
 	return incompleteBody(err)
 }
 
-// data reads all chunks, which have to hold size bytes.
+// data reads all chunks, which must hold size bytes.
 func (c *chunkReader) data(size int64) ([]byte, error) {
 	var data bytes.Buffer
 	for {
@@ -104,7 +104,7 @@ func (c *chunkReader) data(size int64) ([]byte, error) {
 			return nil, fmt.Errorf("%w: more than the %d bytes announced", errChunk, size)
 		}
 		if n == 0 {
-			break // what ends the last chunk belongs to the trailer
+			break // the end of the last chunk belongs to the trailer
 		}
 		if line, err := c.line(); err != nil || line != "" {
 			return nil, errors.Join(errChunk, err)
@@ -156,8 +156,8 @@ func (c *chunkReader) verify(kind, got, prefix string, data []byte) error {
 	return nil
 }
 
-// trailer reads the headers behind the last chunk: those that were announced,
-// and the signature.
+// trailer reads the headers after the last chunk: the announced ones and the
+// signature.
 func (c *chunkReader) trailer(announced []string) (http.Header, error) {
 	trailer := http.Header{}
 	var signed strings.Builder

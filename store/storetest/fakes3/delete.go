@@ -8,8 +8,7 @@ import (
 )
 
 // remove removes an object, or one version of it, if the conditions hold. It
-// returns what the removal was or left: the version that is gone or the marker
-// that is new, nil for nothing.
+// returns the removed version or the new marker, nil if there is neither.
 func (s *store) remove(bucketName, key, version string, conditions *gofakes3.PutConditions) (*object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// apiError is an error as S3 answers it.
+// apiError is an error answer of S3.
 type apiError struct {
 	XMLName xml.Name `xml:"Error"`
 	Code    string
@@ -52,7 +52,7 @@ func (e *apiError) write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// writeXML writes a document. What does not reach the client shows there.
+// writeXML writes a document. The client notices if it is incomplete.
 func writeXML(w io.Writer, document any) {
 	body, err := xml.Marshal(document)
 	if err != nil {

@@ -38,30 +38,30 @@ import (
 )
 
 // Options are the settings of a server. The zero value is an empty AWS S3 in
-// us-east-1 over plain HTTP, with the credentials [DefaultCredentials].
+// us-east-1 over plain HTTP that knows [DefaultCredentials].
 type Options struct {
 	Buckets     []string      // exist from the start, in Region
 	Region      string        // default "us-east-1"
-	Credentials []Credentials // that are known; default DefaultCredentials
+	Credentials []Credentials // that the server knows; default DefaultCredentials
 	Anonymous   Access        // what requests without a signature may do
 
-	TLS   bool // serve https with a certificate of its own, see CertPool
-	HTTP2 bool // offer HTTP/2 on TLS, which S3 does not but others do
+	TLS   bool // serve https with its own certificate, see CertPool
+	HTTP2 bool // offer HTTP/2 on TLS, as servers other than S3 do
 
 	// Domain is the name below which buckets are virtual hosts:
-	// <bucket>.<Domain>. Default "localhost". Nothing need resolve it, since
+	// <bucket>.<Domain>. Default "localhost". It need not resolve, since
 	// Client dials the server whatever the host.
 	Domain      string
 	NoPathStyle bool // refuse requests that name the bucket in the path
 
 	// ProxyAcceptEncoding is appended to the Accept-Encoding of each request
-	// before its signature is verified, as Google's front end does with
+	// before its signature is verified, as Google's front end appends
 	// "gzip(gfe)". Clients that sign that header then fail.
 	ProxyAcceptEncoding string
 
 	NoChunked         bool // refuse aws-chunked bodies
-	NoChecksums       bool // refuse x-amz-checksum-*, x-amz-sdk-checksum-algorithm and trailers, but on DeleteObjects
-	RequireContentMD5 bool // DeleteObjects needs Content-MD5, no other checksum will do
+	NoChecksums       bool // refuse x-amz-checksum-*, x-amz-sdk-checksum-algorithm and trailers, except on DeleteObjects
+	RequireContentMD5 bool // DeleteObjects needs Content-MD5 and accepts no other checksum
 
 	// Unlistable denies listing, so that a missing key answers 403.
 	Unlistable bool
@@ -99,11 +99,11 @@ type Options struct {
 	// keeps all. The counts do not depend on it.
 	LogLimit int
 
-	// Now is the server's clock, nil is time.Now.
+	// Now is the server's clock; nil is time.Now.
 	Now func() time.Time
 }
 
-// Access is what somebody may do.
+// Access is the set of permitted requests.
 type Access uint8
 
 const (
@@ -112,8 +112,7 @@ const (
 	FullAccess
 )
 
-// Server is a running fake S3. All methods may be called at any time and by
-// any number of goroutines.
+// Server is a running fake S3. Its methods are safe for concurrent use.
 type Server struct {
 	opts     Options
 	store    *store
@@ -164,7 +163,7 @@ func Start(opts Options) (*Server, error) {
 	s.protocol = gofakes3.New(s.store,
 		gofakes3.WithTimeSkewLimit(0),
 		gofakes3.WithMetadataSizeLimit(0),
-		gofakes3.WithIntegrityCheck(false), // done in front, for all operations
+		gofakes3.WithIntegrityCheck(false), // this package does it for all operations
 	).Server()
 
 	var err error
@@ -173,7 +172,7 @@ func Start(opts Options) (*Server, error) {
 	}
 	s.http = &http.Server{
 		Handler:  s,
-		ErrorLog: log.New(io.Discard, "", 0), // resets are on purpose
+		ErrorLog: log.New(io.Discard, "", 0), // resets are intended
 		ConnState: func(_ net.Conn, state http.ConnState) {
 			if state == http.StateNew {
 				s.mu.Lock()
@@ -198,7 +197,7 @@ func Start(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// Close ends all connections, and returns when no handler runs any more.
+// Close ends all connections and returns when no handler runs.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	select {
@@ -223,11 +222,11 @@ func (s *Server) Endpoint() string {
 	return "http://" + s.Addr()
 }
 
-// Region returns the region that the server takes signatures for.
+// Region returns the server's region.
 func (s *Server) Region() string { return s.opts.Region }
 
-// Client returns a new client that reaches the server under every host name
-// and trusts its certificate. Close its idle connections when done.
+// Client returns a new client that reaches the server under every host name and
+// trusts its certificate. The caller closes its idle connections.
 func (s *Server) Client() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.Proxy = nil
@@ -239,17 +238,18 @@ func (s *Server) Client() *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// DialContext connects to the server whatever the address, for transports of
-// a test's own.
+// DialContext connects to the server whatever the address, for other transports
+// than Client's.
 func (s *Server) DialContext(ctx context.Context, network, _ string) (net.Conn, error) {
 	var d net.Dialer
 	return d.DialContext(ctx, network, s.Addr())
 }
 
-// CertPool returns what to trust for TLS, nil without it.
+// CertPool returns the pool that trusts the certificate, nil without TLS.
 func (s *Server) CertPool() *x509.CertPool { return s.roots }
 
-// SetCredentials replaces the credentials that are known, as a rotation does.
+// SetCredentials replaces the credentials that the server knows, as a rotation
+// does.
 func (s *Server) SetCredentials(c ...Credentials) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -8,43 +8,44 @@ import (
 	"time"
 )
 
-// Kind is a way to fail.
+// Kind is a kind of failure.
 type Kind uint8
 
 const (
-	// Fail answers an error without doing the work.
+	// Fail answers an error and does nothing else.
 	Fail Kind = iota
-	// FailIn200 answers status 200 with the error as body, as S3 does when a
-	// Complete or a copy fails after the answer was begun. The work is not done.
+	// FailIn200 answers status 200 with the error as body, as S3 does if a
+	// Complete or a copy fails after the answer has begun. The request has no
+	// effect.
 	FailIn200
-	// Reset breaks the connection before anything is read or done.
+	// Reset breaks the connection before the request is read.
 	Reset
 	// ResetUpload breaks the connection after After bytes of the request's body.
 	ResetUpload
-	// ResetBody does the work and breaks the connection after After bytes of
-	// the answer's body.
+	// ResetBody performs the request and breaks the connection after After bytes
+	// of the answer's body.
 	ResetBody
-	// Truncate does the work and ends the connection in an orderly way after
+	// Truncate performs the request and closes the connection normally after
 	// After bytes of the answer's body.
 	Truncate
-	// LoseResponse does the work, then breaks the connection instead of
-	// answering.
+	// LoseResponse performs the request, then breaks the connection without an
+	// answer.
 	LoseResponse
-	// Hang neither works nor answers until the client goes away.
+	// Hang does nothing until the client closes the connection.
 	Hang
-	// Slow waits for Delay, then goes on as if nothing were.
+	// Slow waits for Delay, then performs the request.
 	Slow
 )
 
-// Fault is a failure to come. It waits for requests that match, lets Skip of
-// them pass and strikes the Times that follow. At most one fault strikes a
-// request: the one that was injected first.
+// Fault is a planned failure. Of the requests that match, the first Skip pass and
+// the next Times fail. At most one fault strikes a request: the one that was
+// injected first.
 type Fault struct {
 	Op  Op     // of the requests that match; "" any
 	Key string // of the requests that match; "" any
 
 	Skip  int // matching requests that pass before; Skip: 4 strikes the fifth
-	Times int // 0 means once, negative for ever
+	Times int // 0 means once, negative always
 
 	Kind       Kind
 	Status     int           // of Fail and FailIn200; default 503
@@ -60,7 +61,7 @@ type armed struct {
 	seen int
 }
 
-// Inject adds faults to those that wait.
+// Inject adds faults.
 func (s *Server) Inject(faults ...Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,15 +70,15 @@ func (s *Server) Inject(faults ...Fault) {
 	}
 }
 
-// ClearFaults forgets all faults.
+// ClearFaults removes all faults.
 func (s *Server) ClearFaults() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = nil
 }
 
-// PendingFaults returns the faults that have not struck as often as they will,
-// so that a test can tell whether all did.
+// PendingFaults returns the faults that will strike further requests, so that a
+// test can check that there are none.
 func (s *Server) PendingFaults() []Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,8 +89,8 @@ func (s *Server) PendingFaults() []Fault {
 	return pending
 }
 
-// strike returns the fault that strikes a request, nil for none. The lock is
-// held.
+// strike returns the fault that strikes a request, nil for none. The caller
+// holds the lock.
 func (s *Server) strike(req *Request) *Fault {
 	var struck *Fault
 	s.faults = slices.DeleteFunc(s.faults, func(f *armed) bool {
@@ -100,7 +101,7 @@ func (s *Server) strike(req *Request) *Fault {
 			return false
 		}
 		if struck != nil {
-			f.seen-- // its turn is still to come
+			f.seen-- // it strikes a later one
 			return false
 		}
 		fault := f.Fault
@@ -110,15 +111,15 @@ func (s *Server) strike(req *Request) *Fault {
 	return struck
 }
 
-// error returns what Fail and FailIn200 answer.
+// error returns the answer of Fail and FailIn200.
 func (f *Fault) error() *apiError {
 	e := newError(cmp.Or(f.Status, errSlowDown.status), cmp.Or(f.Code, errSlowDown.Code), "injected fault")
 	e.retryAfter = f.RetryAfter
 	return e
 }
 
-// reset breaks the connection of a request, so that the client sees an RST
-// where it would otherwise see an orderly end. It does not return.
+// reset breaks the connection of a request, so that the client sees an RST. It
+// does not return.
 func reset(w http.ResponseWriter) {
 	if h, ok := w.(http.Hijacker); ok {
 		if conn, _, err := h.Hijack(); err == nil {

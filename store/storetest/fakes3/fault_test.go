@@ -22,7 +22,7 @@ func TestFaultsOnReads(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		fault      fakes3.Fault
-		wantStatus int    // of an answer that is an error
+		wantStatus int    // of an error answer
 		wantCode   string // of it
 		wantOpen   bool   // there is an answer with a body
 		wantBytes  int64  // at most of that body

@@ -11,7 +11,7 @@ const (
 	RefuseConditions            // 501 NotImplemented
 )
 
-// MinIO returns the manners of MinIO that clients of S3 stumble over: it ignores
+// MinIO returns the options for MinIO's differences from S3: it ignores
 // conditions on deletes and copies, and lists unfinished uploads only by their
 // exact key.
 func MinIO() Options {
@@ -22,9 +22,9 @@ func MinIO() Options {
 	}
 }
 
-// VersityGW returns the manners of versitygw: it ignores the ETags of
-// DeleteObjects and conditions on copies, and a copy of an object onto itself
-// changes nothing.
+// VersityGW returns the options for versitygw's differences from S3: it ignores
+// the ETags of DeleteObjects and conditions on copies, and a copy of an object
+// onto itself changes nothing.
 func VersityGW() Options {
 	return Options{
 		DeleteObjectsConditions: IgnoreConditions,
@@ -33,9 +33,9 @@ func VersityGW() Options {
 	}
 }
 
-// RadosGW returns the manners of Ceph's gateway: it compares If-Match with the
-// ETag without quotes, ignores conditions on Complete, neither verifies nor
-// keeps checksums and refuses chunked bodies.
+// RadosGW returns the options for the differences of Ceph's gateway from S3: it
+// compares If-Match with the ETag without quotes, ignores conditions on Complete,
+// neither verifies nor keeps checksums, and refuses chunked bodies.
 func RadosGW() Options {
 	return Options{
 		UnquotedIfMatch:    true,

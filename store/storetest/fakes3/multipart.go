@@ -23,7 +23,7 @@ type upload struct {
 	parts     map[int]*part
 }
 
-// part is never changed.
+// part does not change.
 type part struct {
 	number   int
 	body     []byte
@@ -33,7 +33,7 @@ type part struct {
 
 func (p *part) etag() string { return gofakes3.FormatETag(p.md5[:]) }
 
-// upload finds an upload. The lock is held.
+// upload finds an upload. The caller holds the lock.
 func (s *store) upload(bucketName, key string, id gofakes3.UploadID) (*bucket, *upload, error) {
 	b, err := s.bucket(bucketName)
 	if err != nil {
@@ -160,13 +160,13 @@ func (b *bucket) sortedUploads() []*upload {
 	return uploads
 }
 
-// CompleteMultipartUpload is what gofakes3 would call; the server answers
-// itself, since gofakes3 knows no conditions there.
+// CompleteMultipartUpload is not called: completeUpload answers, since gofakes3
+// has no conditions there.
 func (s *store) CompleteMultipartUpload(_, _ string, _ gofakes3.UploadID, _ *gofakes3.CompleteMultipartUploadRequest) (gofakes3.VersionID, string, error) {
 	return "", "", gofakes3.ErrNotImplemented
 }
 
-// complete puts the parts together, where the conditions hold.
+// complete joins the parts, if the conditions hold.
 func (s *store) complete(bucketName, key string, id gofakes3.UploadID, wanted []gofakes3.CompletedPart, conditions *gofakes3.PutConditions) (*object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

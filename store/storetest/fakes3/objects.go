@@ -8,20 +8,19 @@ import (
 	"slices"
 )
 
-// Object is a stored object, as the server knows it.
+// Object is a stored object.
 type Object struct {
 	Body   []byte // not to be changed
 	ETag   string
 	Header http.Header // Content-Type, Cache-Control, X-Amz-Storage-Class and so on
 }
 
-// AddBucket makes a bucket in a region, which may be another than the
-// server's.
+// AddBucket makes a bucket in a region, which may differ from the server's.
 func (s *Server) AddBucket(name, region string) error {
 	return s.store.addBucket(name, region)
 }
 
-// Object returns an object without asking for permission.
+// Object returns an object, without a permission check.
 func (s *Server) Object(bucket, key string) (Object, bool) {
 	o := s.store.find(bucket, key)
 	if o == nil {
@@ -34,7 +33,7 @@ func (s *Server) Object(bucket, key string) (Object, bool) {
 	return Object{Body: o.contents(key), ETag: o.etag(), Header: header}, true
 }
 
-// PutObject stores an object without asking for permission, over what is there.
+// PutObject stores or replaces an object, without a permission check.
 func (s *Server) PutObject(bucket, key string, body []byte, header http.Header) error {
 	request := make(map[string]string)
 	for name := range header {
@@ -47,8 +46,8 @@ func (s *Server) PutObject(bucket, key string, body []byte, header http.Header) 
 	return s.store.replace(bucket, key, o, nil)
 }
 
-// PutGenerated stores objects, given by key and size, without asking for
-// permission. Their bodies are not kept: body computes one with every read, from
+// PutGenerated stores objects, given by key and size, without a permission check.
+// Their bodies are not kept: body computes one with every read, from
 // several goroutines at once, and must return the same bytes of that size for a
 // key each time. The ETag depends on the key alone. An object takes about
 // 230 bytes.
@@ -64,7 +63,7 @@ func (s *Server) PutGenerated(bucket string, objects iter.Seq2[string, int64], b
 	return nil
 }
 
-// DeleteObject removes an object without asking for permission.
+// DeleteObject removes an object, without a permission check.
 func (s *Server) DeleteObject(bucket, key string) error {
 	_, err := s.store.remove(bucket, key, "", nil)
 	return err

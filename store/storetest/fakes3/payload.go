@@ -11,11 +11,11 @@ import (
 	"strings"
 )
 
-// maxBody is the most that one request may carry, as on S3.
+// maxBody is the largest body of a request, as on S3, in bytes.
 const maxBody = 5 << 30
 
-// readPayload reads the body of a request, undoes aws-chunked and verifies all
-// digests. In r it leaves the plain body and the headers that describe it.
+// readPayload reads the body of a request, decodes aws-chunked and verifies all
+// digests. It leaves the plain body in r, with the headers that describe it.
 func (s *Server) readPayload(r *http.Request, op Op, g *signature) *apiError {
 	if fail := s.refusePayload(r, op); fail != nil {
 		return fail
@@ -42,7 +42,7 @@ func (s *Server) readPayload(r *http.Request, op Op, g *signature) *apiError {
 	return nil
 }
 
-// refusePayload refuses what the server was told not to know.
+// refusePayload refuses what the options exclude.
 func (s *Server) refusePayload(r *http.Request, op Op) *apiError {
 	if s.opts.NoChunked && (isChunked(r) || hasCoding(r.Header, "aws-chunked")) {
 		return newError(http.StatusNotImplemented, "NotImplemented", "aws-chunked is not implemented: "+r.Header.Get("X-Amz-Content-Sha256"))
@@ -72,7 +72,7 @@ func hasCoding(h http.Header, coding string) bool {
 	return false
 }
 
-// readBody reads the plain body, and the trailer of a chunked one.
+// readBody reads the plain body, and the trailer of a chunked body.
 func readBody(r *http.Request, g *signature) ([]byte, http.Header, *apiError) {
 	if isChunked(r) {
 		return readChunked(r, g)
@@ -90,7 +90,7 @@ func readBody(r *http.Request, g *signature) ([]byte, http.Header, *apiError) {
 	return data, nil, nil
 }
 
-// readN reads n bytes, without trusting that they come.
+// readN reads n bytes. It allocates as they arrive.
 func readN(r io.Reader, n int64) ([]byte, error) {
 	var buf bytes.Buffer
 	buf.Grow(int(min(n, 16<<20)))

@@ -35,10 +35,10 @@ const (
 	GetBucketLocation       Op = "GetBucketLocation"
 	GetBucketVersioning     Op = "GetBucketVersioning"
 	ListObjectVersions      Op = "ListObjectVersions"
-	Unsupported             Op = "Unsupported" // what the server does not know
+	Unsupported             Op = "Unsupported" // unknown to the server
 )
 
-// Request is one request as the server saw it.
+// Request is a request as it arrived.
 type Request struct {
 	Index  int // from 0, in the order of arrival
 	Time   time.Time
@@ -49,7 +49,7 @@ type Request struct {
 	Key    string
 	Query  url.Values
 	Header http.Header // as it arrived
-	Length int64       // of the body as announced, -1 where it was not
+	Length int64       // of the body as announced, -1 for none
 	Proto  string      // "HTTP/1.1" or "HTTP/2.0"
 	Remote string      // the client's end of the connection
 
@@ -57,10 +57,10 @@ type Request struct {
 
 	// Set when the request is done.
 	Done   bool
-	ID     string // that the answer had, x-amz-request-id
-	Status int    // 0 where no answer was begun
-	Code   string // S3's name of the error, where the answer is one
-	Sent   int64  // bytes of the answer's body that were handed on
+	ID     string // of the answer, x-amz-request-id
+	Status int    // 0 if no answer has begun
+	Code   string // S3's name of the error, if the answer is one
+	Sent   int64  // bytes of the answer's body that were sent
 	Fault  *Fault // that was injected, nil for none
 }
 
@@ -97,7 +97,7 @@ func (s *Server) Counts() map[Op]int {
 	return maps.Clone(s.counts)
 }
 
-// ResetLog forgets all requests. Indexes and the other counts begin again.
+// ResetLog clears the log. Indexes and the other counts begin again.
 func (s *Server) ResetLog() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,21 +108,21 @@ func (s *Server) ResetLog() {
 	s.maxInFlight = s.inFlight
 }
 
-// Connections returns how many connections were opened.
+// Connections returns the number of connections that were opened.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.connections
 }
 
-// MaxInFlight returns how many requests there were at most at one time.
+// MaxInFlight returns the greatest number of requests at one time.
 func (s *Server) MaxInFlight() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.maxInFlight
 }
 
-// newRequest describes r, with bucket and key from the host or the path.
+// newRequest describes r. Bucket and key come from the host or the path.
 func (s *Server) newRequest(r *http.Request) *Request {
 	req := &Request{
 		Time:   s.opts.Now(),
@@ -148,7 +148,7 @@ func (s *Server) newRequest(r *http.Request) *Request {
 	return req
 }
 
-// operation tells what is asked for.
+// operation returns the operation of a request.
 func operation(r *Request) Op {
 	has := r.Query.Has
 	for name := range r.Query {
@@ -192,8 +192,8 @@ func pick(r *Request, byMethod map[string]Op) Op {
 	return Unsupported
 }
 
-// knownQuery tells whether a parameter is one that the server understands. A
-// subresource that it does not would otherwise read as another operation.
+// knownQuery reports whether the server knows a parameter of the query. An
+// unknown subresource would otherwise read as another operation.
 func knownQuery(name string) bool {
 	switch strings.ToLower(name) {
 	case "uploads", "uploadid", "partnumber", "location", "delete", "x-id", "versionid", "versions", "versioning", "version-id-marker",

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// response is an answer on its way through what the server changes, counts and
-// breaks.
+// response is an answer that the server changes, counts and breaks on its way.
 type response struct {
 	w http.ResponseWriter
 	r *http.Request
@@ -20,7 +19,7 @@ type response struct {
 	status  int
 	code    string
 	sent    int64
-	replace bool // the body is another than the handler's
+	replace bool // the handler's body is replaced
 }
 
 func (w *response) Header() http.Header { return w.w.Header() }
@@ -72,7 +71,7 @@ func (w *response) Write(p []byte) (int, error) {
 	return w.send(p)
 }
 
-// send hands on what may be sent, and breaks the connection behind it.
+// send sends up to the limit, and breaks the connection after it.
 func (w *response) send(p []byte) (int, error) {
 	if w.lost {
 		return len(p), nil
@@ -95,7 +94,7 @@ func (w *response) finish() {
 	}
 }
 
-// errorCode finds the code in an error that gofakes3 wrote.
+// errorCode returns the code in an error that gofakes3 wrote.
 func errorCode(body []byte) string {
 	_, rest, ok := bytes.Cut(body, []byte("<Code>"))
 	if !ok {

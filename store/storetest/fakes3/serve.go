@@ -12,8 +12,8 @@ import (
 	"github.com/johannesboyne/gofakes3"
 )
 
-// ServeHTTP answers one request. It is exported so that a server can stand
-// behind a test's own listener or proxy.
+// ServeHTTP answers one request. Tests use it behind another listener or a
+// proxy.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req, fault, fail := s.begin(r)
 	if req == nil {
@@ -40,7 +40,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 const requestIDHeader = "X-Amz-Request-Id"
 
-// begin logs a request, and decides what happens to it.
+// begin logs a request and chooses its fault.
 func (s *Server) begin(r *http.Request) (*Request, *Fault, *apiError) {
 	req := s.newRequest(r)
 	s.mu.Lock()
@@ -76,8 +76,8 @@ func (s *Server) end(req *Request, rw *response) {
 	s.handlers.Done()
 }
 
-// wait waits. When client or server go away meanwhile, that ends the handler
-// and the connection.
+// wait waits. If the client or the server ends in the meantime, wait ends the
+// handler and the connection.
 func (s *Server) wait(r *http.Request, d time.Duration) {
 	if d <= 0 {
 		return
@@ -93,7 +93,7 @@ func (s *Server) wait(r *http.Request, d time.Duration) {
 	}
 }
 
-// apply lets a fault strike, and tells whether that is all the answer.
+// apply performs a fault and reports whether the request is answered.
 func (s *Server) apply(f *Fault, rw *response, r *http.Request) bool {
 	s.wait(r, f.Delay)
 	switch f.Kind {
@@ -126,7 +126,7 @@ func (s *Server) apply(f *Fault, rw *response, r *http.Request) bool {
 	return false
 }
 
-// answer does the work.
+// answer performs the request.
 func (s *Server) answer(rw *response, r *http.Request, req *Request) {
 	if err := s.handle(rw, r, req); err != nil {
 		fail := asAPIError(err)
@@ -193,7 +193,7 @@ func (s *Server) handle(rw *response, r *http.Request, req *Request) error {
 	return nil
 }
 
-// route makes the path what gofakes3 takes: /bucket/key.
+// route makes the path that gofakes3 expects: /bucket/key.
 func (s *Server) route(r *http.Request, req *Request) *apiError {
 	if req.virtual {
 		r.URL.Path = "/" + req.Bucket + "/" + req.Key
@@ -207,7 +207,7 @@ func (s *Server) route(r *http.Request, req *Request) *apiError {
 	return nil
 }
 
-// authorize tells whether a request may do what it asks for, here.
+// authorize fails unless the request is permitted in this region.
 func (s *Server) authorize(req *Request, g *signature, access Access) *apiError {
 	region := s.store.region(req.Bucket)
 	if req.Bucket != "" && region == "" && req.Op != CreateBucket && access != NoAccess {
@@ -237,8 +237,8 @@ func (s *Server) authorize(req *Request, g *signature, access Access) *apiError 
 	return nil
 }
 
-// checkRegion fails where a request is signed for another region than that of
-// its bucket.
+// checkRegion fails if a request is signed for a region other than its
+// bucket's.
 func (s *Server) checkRegion(g *signature, region string) *apiError {
 	if region == "" {
 		region = s.opts.Region
@@ -265,7 +265,7 @@ func (s *Server) bucketLocation(w http.ResponseWriter, req *Request) error {
 	return nil
 }
 
-// asAPIError returns err as an answer.
+// asAPIError returns the answer for an error.
 func asAPIError(err error) *apiError {
 	var fail *apiError
 	if errors.As(err, &fail) {

@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// Credentials are what a client signs with.
+// Credentials are the keys that a client signs with.
 type Credentials struct {
 	AccessKey    string
 	SecretKey    string
@@ -23,10 +23,10 @@ type Credentials struct {
 	Access       Access    // NoAccess, the zero value, stands for FullAccess
 }
 
-// DefaultCredentials are those that a server knows unless told otherwise.
+// DefaultCredentials are the credentials that a server knows by default.
 var DefaultCredentials = Credentials{AccessKey: "AKIAFAKES3", SecretKey: "fake/secret+key"}
 
-// maxSkew is how far the clocks of client and server may be apart.
+// maxSkew is the greatest difference between the clocks of client and server.
 const maxSkew = 15 * time.Minute
 
 const (
@@ -117,7 +117,7 @@ func sessionToken(r *http.Request, g *signature) string {
 	return r.Header.Get("X-Amz-Security-Token")
 }
 
-// parseSignature reads the signature from header or query, nil where there is
+// parseSignature reads the signature from the header or the query, nil for
 // none.
 func parseSignature(r *http.Request) (*signature, *apiError) {
 	q := r.URL.Query()
@@ -204,7 +204,7 @@ func checkSignedHeaders(r *http.Request, g *signature) *apiError {
 	return nil
 }
 
-// canonicalRequest is the request as S3 sees it signed.
+// canonicalRequest is the form of the request that is signed.
 func canonicalRequest(r *http.Request, g *signature) string {
 	var b strings.Builder
 	b.WriteString(r.Method + "\n" + uriEncode(r.URL.Path, true) + "\n" + canonicalQuery(r.URL.Query()) + "\n")
@@ -249,8 +249,8 @@ func headerValue(r *http.Request, name string) string {
 	return strings.Join(values, ",")
 }
 
-// uriEncode escapes all but unreserved characters, and slashes where they are
-// to be kept.
+// uriEncode escapes all characters except unreserved ones and, if they are kept,
+// slashes.
 func uriEncode(s string, keepSlash bool) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {

@@ -16,7 +16,7 @@ import (
 	"github.com/johannesboyne/gofakes3"
 )
 
-// store is what the server remembers. It implements gofakes3.Backend and
+// store holds buckets and objects. It implements gofakes3.Backend and
 // gofakes3.MultipartBackend.
 type store struct {
 	opts Options
@@ -37,8 +37,8 @@ type bucket struct {
 	history map[string][]*object // of a versioned bucket: all versions, the newest first; else nil
 }
 
-// object is a version of an object. It is not changed once it is stored. A
-// million of them should fit into memory.
+// object is a version of an object. It does not change once it is stored. It is
+// small, since servers hold millions.
 type object struct {
 	body     []byte
 	generate func(key string) []byte // the body; nil if body is it
@@ -79,9 +79,9 @@ func newStore(opts Options) *store {
 	return &store{opts: opts, buckets: make(map[string]*bucket)}
 }
 
-// etagHeader carries an ETag that is not an MD5, which gofakes3 has no place
-// for, from the store to the answer; cacheHeader carries Cache-Control, which
-// gofakes3 drops, from the request to the store.
+// etagHeader carries an ETag that is not an MD5 from the store to the answer, and
+// cacheHeader carries Cache-Control from the request to the store. gofakes3 has
+// no place for them.
 const (
 	etagHeader  = "X-Amz-Fakes3-Etag"
 	cacheHeader = "X-Amz-Fakes3-Cache-Control"
@@ -108,7 +108,7 @@ func (s *store) objectHeader(request map[string]string) map[string]string {
 	var name strings.Builder
 	for _, header := range slices.Sorted(maps.Keys(kept)) {
 		if strings.HasPrefix(header, checksumPrefix) {
-			return kept // each has another
+			return kept // each object has its own
 		}
 		fmt.Fprintf(&name, "%q:%q", header, kept[header])
 	}
@@ -123,7 +123,7 @@ func (s *store) bucket(name string) (*bucket, error) {
 	return nil, gofakes3.BucketNotFound(name)
 }
 
-// find returns an object, nil where there is none.
+// find returns an object, nil if there is none.
 func (s *store) find(bucketName, key string) *object {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -133,7 +133,7 @@ func (s *store) find(bucketName, key string) *object {
 	return nil
 }
 
-// region returns where a bucket is, "" where there is none.
+// region returns the region of a bucket, "" if there is no bucket.
 func (s *store) region(name string) string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -202,7 +202,7 @@ func (s *store) ForceDeleteBucket(name string) error {
 	return nil
 }
 
-// open makes what gofakes3 answers an object with.
+// open returns an object in the form of gofakes3.
 func (s *store) open(bucketName, key string, rng *gofakes3.ObjectRangeRequest) (*gofakes3.Object, error) {
 	if s.region(bucketName) == "" {
 		return nil, gofakes3.BucketNotFound(bucketName)
@@ -246,7 +246,7 @@ func (s *store) PutObject(bucketName, key string, meta map[string]string, input 
 	if _, err := io.ReadFull(input, body); err != nil {
 		return gofakes3.PutObjectResult{}, gofakes3.ErrIncompleteBody
 	}
-	// To the end, where the reader hashes what the answer's ETag is.
+	// gofakes3 computes the ETag of the answer at the end of the reader.
 	if n, err := input.Read(make([]byte, 1)); n != 0 || err != io.EOF {
 		return gofakes3.PutObjectResult{}, gofakes3.ErrIncompleteBody
 	}
@@ -266,7 +266,7 @@ func (s *store) replace(bucketName, key string, o *object, conditions *gofakes3.
 	return s.put(b, key, o, conditions)
 }
 
-// put is replace under the lock.
+// put is replace for a caller that holds the lock.
 func (s *store) put(b *bucket, key string, o *object, conditions *gofakes3.PutConditions) error {
 	old := b.objects[key]
 	if err := s.check(key, old, conditions); err != nil {
@@ -297,15 +297,15 @@ func (s *store) check(key string, old *object, c *gofakes3.PutConditions) error 
 }
 
 func (s *store) CopyObject(_, _, _, _ string, _ map[string]string) (gofakes3.CopyObjectResult, error) {
-	return gofakes3.CopyObjectResult{}, gofakes3.ErrNotImplemented // done in front
+	return gofakes3.CopyObjectResult{}, gofakes3.ErrNotImplemented // this package answers
 }
 
 func (s *store) DeleteObject(_, _ string) (gofakes3.ObjectDeleteResult, error) {
-	return gofakes3.ObjectDeleteResult{}, gofakes3.ErrNotImplemented // done in front
+	return gofakes3.ObjectDeleteResult{}, gofakes3.ErrNotImplemented // this package answers
 }
 
 func (s *store) DeleteMulti(_ string, _ ...string) (gofakes3.MultiDeleteResult, error) {
-	return gofakes3.MultiDeleteResult{}, gofakes3.ErrNotImplemented // done in front
+	return gofakes3.MultiDeleteResult{}, gofakes3.ErrNotImplemented // this package answers
 }
 
 // groupEnd sorts after all keys that begin with the text before it.
@@ -323,7 +323,7 @@ func (s *store) ListBucket(name string, prefix *gofakes3.Prefix, page gofakes3.L
 		limit = min(limit, int(page.MaxKeys))
 	}
 	list := gofakes3.NewObjectList()
-	last := page.Marker // what the page ends with
+	last := page.Marker // key or group of the page
 	for n := 0; ; n++ {
 		key, ok := b.keys.next(max(last, prefix.Prefix), last)
 		if !ok || !strings.HasPrefix(key, prefix.Prefix) {

@@ -34,7 +34,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// The checksums of "123456789" are those that the catalogues of CRCs give.
+// The checksums of "123456789" are those of the catalogues of CRCs.
 func TestDigests(t *testing.T) {
 	server, _ := start(t, fakes3.Options{Anonymous: fakes3.FullAccess})
 	for _, tt := range []struct {

@@ -14,8 +14,8 @@ import (
 // nullVersion is the version of every object of a bucket that keeps none.
 const nullVersion = "null"
 
-// versionMark stands between key and version in the path of a request that is
-// handed on to gofakes3. No key has a NUL.
+// versionMark separates key and version in the path of a request that gofakes3
+// gets. No key has a NUL.
 const versionMark = "\x00"
 
 // selectVersion makes gofakes3 ask the store for a version of the object.
@@ -38,7 +38,7 @@ func setVersion(w http.ResponseWriter, o *object) {
 }
 
 // add makes an object the newest version of its key, if the bucket keeps
-// versions. The lock is held.
+// versions. The caller holds the lock.
 func (s *store) add(b *bucket, key string, o *object) {
 	if b.history == nil {
 		return
@@ -48,8 +48,8 @@ func (s *store) add(b *bucket, key string, o *object) {
 	b.history[key] = slices.Insert(b.history[key], 0, o)
 }
 
-// version returns a version of an object, nil if there is none. The lock is
-// held.
+// version returns a version of an object, nil if there is none. The caller holds
+// the lock.
 func (b *bucket) version(key, version string) *object {
 	if b.history == nil && version == nullVersion {
 		return b.objects[key]
@@ -62,8 +62,9 @@ func (b *bucket) version(key, version string) *object {
 	return nil
 }
 
-// removeVersion removes a version for good and returns it, nil if there is none.
-// The version before it becomes the current one. The lock is held.
+// removeVersion removes a version permanently and returns it, nil if there is
+// none. The version before it becomes the current one. The caller holds the
+// lock.
 func (b *bucket) removeVersion(key, version string) *object {
 	gone := b.version(key, version)
 	if gone == nil {
