@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
@@ -61,7 +62,7 @@ func (p *PathInfo) AppendFingerprint(dst []byte) ([]byte, error) {
 	dst = append(dst, ';')
 	dst = p.NarHash.AppendString(dst)
 	dst = append(dst, ';')
-	dst = appendSize(dst, p.NarSize)
+	dst = strconv.AppendInt(dst, p.NarSize, 10)
 	dst = append(dst, ';')
 	for _, ref := range refs {
 		dst = append(p.StoreDir.AppendJoin(dst, ref), ',')
@@ -119,29 +120,15 @@ func (p *PathInfo) sortedReferences() []storepath.Path {
 	return slices.Compact(refs)
 }
 
-// firstDisorder returns the index of the first path that does not belong
-// behind the one before it, or -1.
+// firstDisorder returns the index of the first path that is not greater than the
+// one before it, or -1.
 func firstDisorder(paths []storepath.Path) int {
-	var last uint64
-	for i, path := range paths {
-		next := prefix(path.String())
-		if i > 0 && next <= last && paths[i-1].Compare(path) >= 0 {
+	for i := 1; i < len(paths); i++ {
+		if paths[i-1].Compare(paths[i]) >= 0 {
 			return i
 		}
-		last = next
 	}
 	return -1
-}
-
-// prefix returns the first eight bytes of a path as a number that orders as
-// they do, 0 of the zero path. They are of the hash part, so they nearly always
-// tell two paths apart, several times as fast as comparing strings.
-func prefix(s string) uint64 {
-	if len(s) < 8 {
-		return 0
-	}
-	return uint64(s[7]) | uint64(s[6])<<8 | uint64(s[5])<<16 | uint64(s[4])<<24 |
-		uint64(s[3])<<32 | uint64(s[2])<<40 | uint64(s[1])<<48 | uint64(s[0])<<56
 }
 
 // Sign adds a signature by each of the signers. One that is there already is

@@ -2,6 +2,7 @@ package narinfo
 
 import (
 	"fmt"
+	"strconv"
 )
 
 // MarshalText implements encoding.TextMarshaler. See [NarInfo.AppendText].
@@ -50,12 +51,12 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 	dst = extra.before(dst, fieldFileSize)
 	if n.FileSize > 0 || !n.FileHash.IsZero() {
 		dst = append(dst, fieldFileSize+": "...)
-		dst = append(appendSize(dst, n.FileSize), '\n')
+		dst = append(strconv.AppendInt(dst, n.FileSize, 10), '\n')
 	}
 	dst = append(extra.before(dst, fieldNarHash), fieldNarHash+": "...)
 	dst = append(n.NarHash.AppendString(dst), '\n')
 	dst = append(extra.before(dst, fieldNarSize), fieldNarSize+": "...)
-	dst = append(appendSize(dst, n.NarSize), '\n')
+	dst = append(strconv.AppendInt(dst, n.NarSize, 10), '\n')
 
 	// The space behind the colon stays when there are no references.
 	dst = append(extra.before(dst, fieldReferences), fieldReferences+": "...)
@@ -87,15 +88,14 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 // appendReferences appends the references as the set that they are, a space
 // between any two.
 func (n *NarInfo) appendReferences(dst []byte) ([]byte, error) {
-	text, ok := appendSet(dst, n.References)
-	if !ok {
-		refs, err := n.signedReferences()
-		if err != nil {
-			return nil, err
+	refs, err := n.signedReferences()
+	for i, ref := range refs {
+		if i > 0 {
+			dst = append(dst, ' ')
 		}
-		text, _ = appendSet(dst, refs)
+		dst = append(dst, ref.String()...)
 	}
-	return text[:len(text)-min(len(n.References), 1)], nil
+	return dst, err
 }
 
 // textSize returns about the size of the text, rather more.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,7 +51,7 @@ func (s *Signature) checkKeyName() error {
 	return nil
 }
 
-// wrap is apart from checkKeyName so that the compiler inlines that.
+// wrap names the signature that an error is about.
 func (s *Signature) wrap(err error) error {
 	return fmt.Errorf("signature by %q: %w", clip(s.KeyName), err)
 }
@@ -72,40 +71,7 @@ func (s Signature) String() string { return string(s.appendString(nil)) }
 
 func (s *Signature) appendString(dst []byte) []byte {
 	dst = append(append(dst, s.KeyName...), ':')
-	n := len(dst)
-	dst = slices.Grow(dst, signatureTextLen)[:n+signatureTextLen]
-	encodeSignature((*[signatureTextLen]byte)(dst[n:]), &s.Data)
-	return dst
-}
-
-// base64Pairs maps twelve bits to their two characters, the first in the low
-// byte. Printing a narinfo is mostly encoding, and of that a signature's base64
-// was the larger part.
-var base64Pairs = func() (table [1 << 12]uint16) {
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-	for i := range table {
-		table[i] = uint16(alphabet[i>>6]) | uint16(alphabet[i&63])<<8
-	}
-	return table
-}()
-
-// base64Digits returns the eight characters of the upper 48 bits, the first in
-// the low byte.
-func base64Digits(bits uint64) uint64 {
-	return uint64(base64Pairs[bits>>52]) | uint64(base64Pairs[bits>>40&4095])<<16 |
-		uint64(base64Pairs[bits>>28&4095])<<32 | uint64(base64Pairs[bits>>16&4095])<<48
-}
-
-// encodeSignature fills text with the padded base64 of a signature.
-func encodeSignature(text *[signatureTextLen]byte, data *[ed25519.SignatureSize]byte) {
-	for i := range 5 {
-		from, to := data[12*i:], text[16*i:]
-		binary.LittleEndian.PutUint64(to, base64Digits(binary.BigEndian.Uint64(from)))
-		binary.LittleEndian.PutUint64(to[8:], base64Digits(binary.BigEndian.Uint64(from[6:])))
-	}
-	const padding = '='<<56 | '='<<48
-	last := base64Digits(uint64(binary.BigEndian.Uint32(data[60:])) << 32)
-	binary.LittleEndian.PutUint64(text[80:], last&^(0xffff<<48)|padding)
+	return base64.StdEncoding.AppendEncode(dst, s.Data[:])
 }
 
 const signatureTextLen = (ed25519.SignatureSize + 2) / 3 * 4
