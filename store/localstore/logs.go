@@ -1,0 +1,127 @@
+package localstore
+
+import (
+	"compress/bzip2"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store"
+)
+
+// Log opens the build log of a derivation, decompressed. It is
+// [store.ErrNotFound] where the store has none. The caller closes it.
+func (s *Store) Log(ctx context.Context, drv storepath.Path) (io.ReadCloser, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	base := drv.String()
+	if drv.IsZero() {
+		return nil, fmt.Errorf("build log in %s: %w", s, store.ErrNotFound)
+	}
+	name := filepath.Join(s.opts.LogDir, "drvs", base[:2], base[2:])
+	f, err := openRegular(name + ".bz2")
+	if err == nil {
+		return struct {
+			io.Reader
+			io.Closer
+		}{bzip2.NewReader(f), f}, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		f, err = openRegular(name)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("build log of %s in %s: %w", drv, s, store.ErrNotFound)
+	case err != nil:
+		return nil, err
+	}
+	return f, nil
+}
+
+// openRegular opens a regular file. It does not wait for the writer of a pipe.
+func openRegular(name string) (*os.File, error) {
+	st, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	return os.Open(name)
+}
+
+// Logs yields the derivations that have a build log, in the order of their
+// names. Files of other names are passed over.
+func (s *Store) Logs(ctx context.Context) iter.Seq2[storepath.Path, error] {
+	return func(yield func(storepath.Path, error) bool) {
+		dir := filepath.Join(s.opts.LogDir, "drvs")
+		folders, err := os.ReadDir(dir)
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) {
+				yield(storepath.Path{}, err)
+			}
+			return
+		}
+		for _, folder := range folders {
+			files, err := os.ReadDir(filepath.Join(dir, folder.Name()))
+			if err == nil && ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			if err != nil {
+				yield(storepath.Path{}, err)
+				return
+			}
+			for _, file := range files {
+				drv, err := storepath.ParseBase(folder.Name() + strings.TrimSuffix(file.Name(), ".bz2"))
+				if err == nil && !yield(drv, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// Outputs returns the outputs of a derivation that the database knows, by their
+// names. They need not be valid. It is [store.ErrNotFound] where the derivation
+// is not valid.
+func (s *Store) Outputs(ctx context.Context, drv storepath.Path) (map[string]storepath.Path, error) {
+	if _, err := s.Record(ctx, drv); err != nil {
+		return nil, err
+	}
+	var outputs map[string]string
+	err := s.db.read(ctx, func(c *sql.Conn) error {
+		outputs = map[string]string{}
+		rows, err := c.QueryContext(ctx, `SELECT o.id, o.path FROM DerivationOutputs o JOIN ValidPaths v ON o.drv = v.id WHERE v.path = ?`, s.opts.StoreDir.Join(drv))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			var name, path string
+			if err := rows.Scan(&name, &path); err != nil {
+				return err
+			}
+			outputs[name] = path
+		}
+		return rows.Err()
+	})
+	if err != nil {
+		return nil, s.failed(err)
+	}
+	paths := make(map[string]storepath.Path, len(outputs))
+	for name, full := range outputs {
+		if paths[name], err = s.opts.StoreDir.Parse(full); err != nil {
+			return nil, fmt.Errorf("output %q of %s in %s: %w", name, drv, s, err)
+		}
+	}
+	return paths, nil
+}
