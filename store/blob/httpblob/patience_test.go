@@ -2,6 +2,9 @@ package httpblob_test
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -58,4 +61,43 @@ func TestExpectationFailed(t *testing.T) {
 		require.NoError(t, err)
 	}
 	assert.Equal(t, []string{"100-continue", "", ""}, expected)
+}
+
+func TestStalledBodyResumes(t *testing.T) {
+	for name, always := range map[string]bool{"once": false, "always": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var ranges []string
+				server := &siege.Server{
+					Answer: siege.Answer{Do: func(c *siege.Conn, r *http.Request) {
+						fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\nETag: \"etag\"\r\n\r\n0123")
+						io.Copy(io.Discard, c)
+					}},
+					Good: func(r *http.Request) (int, http.Header, string) {
+						ranges = append(ranges, r.Header.Get("Range"))
+						if always || len(ranges) == 1 {
+							return 0, nil, ""
+						}
+						return 206, http.Header{"Etag": {`"etag"`}, "Content-Range": {"bytes 4-9/10"}}, "456789"
+					},
+				}
+				transport := server.Transport()
+				defer transport.CloseIdleConnections()
+				b, err := httpblob.Open("http://cache.example", httpblob.Options{Transport: transport, Retry: blob.Retry{Attempts: 3}})
+				require.NoError(t, err)
+				data, _, err := blob.ReadAll(t.Context(), b, "key", 100)
+				if always {
+					require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+					require.ErrorIs(t, err, blob.ErrStalled)
+					require.NotErrorIs(t, err, context.Canceled, "nobody cancelled")
+					require.ErrorContains(t, err, "the server sent nothing more for 5m0s")
+					assert.Len(t, ranges, 3)
+					return
+				}
+				require.NoError(t, err)
+				assert.Equal(t, "0123456789", string(data))
+				assert.Equal(t, []string{"", "bytes=4-9"}, ranges)
+			})
+		})
+	}
 }

@@ -174,7 +174,7 @@ func TestPresign(t *testing.T) {
 
 		for _, expires := range []time.Duration{0, time.Millisecond, 8 * 24 * time.Hour} {
 			_, err = b.PresignGet(t.Context(), "key", expires)
-			require.ErrorContains(t, err, "want 1s to 168h0m0s")
+			require.ErrorContains(t, err, "expected expiry after 1s to 168h0m0s")
 		}
 	}
 }
