@@ -69,7 +69,7 @@ type opened struct {
 // openSource opens a binary cache or a local Nix store.
 func openSource(ctx context.Context, con *console, url string, opts ...store.Option) (*opened, error) {
 	local, err := localstore.ParseURL(url)
-	if errors.Is(err, localstore.ErrNotLocal) || err == nil && isCacheFolder(url) {
+	if errors.Is(err, localstore.ErrNotLocal) || isCacheFolder(url) {
 		cache, err := openCache(ctx, con, url, opts...)
 		if err != nil {
 			return nil, err
