@@ -17,7 +17,7 @@ type signCommand struct {
 	selection
 	Key        []string `placeholder:"KEYFILE" sep:"none" type:"path" help:"File with a secret key to sign with. May be repeated."`
 	RemoveKey  []string `placeholder:"NAME" sep:"none" help:"Drop the signatures of a retired key. May be repeated."`
-	IfSignedBy []string `placeholder:"KEY" sep:" " help:"Change only paths that one of these public keys has signed, so that signing vouches for nothing that nobody has looked at."`
+	IfSignedBy []string `placeholder:"KEY" sep:" " help:"Change only paths that one of these public keys has signed, so that signing vouches for nothing unseen."`
 	DryRun     bool     `help:"Report what would be done, and change nothing."`
 	purgeFlag
 }

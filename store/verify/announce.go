@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"example.com/nixs3/narinfo"
@@ -29,13 +28,13 @@ import (
 //
 // An announcement stays until a later writer finds it to be an hour old, since
 // a slower writer may still overwrite what it announces. It goes at once where
-// writes were seen to be conditional and nobody else is at work.
+// writes were seen to be conditional and no other writer is at work.
 
 // announcementPrefix is where announcements are.
 const announcementPrefix = layout.ControlPrefix + "signing/"
 
-// announcementAge is the time after which nobody can still be at work on what
-// was read before: servers refuse requests that are older than 15 minutes.
+// announcementAge is the time after which no writer can still be at work on what
+// it read before: servers refuse requests that are older than 15 minutes.
 const announcementAge = time.Hour
 
 // announced is the content of an announcement.
@@ -44,14 +43,14 @@ type announced struct {
 	RemoveKeys []string                       `json:"removeKeys,omitzero"`
 }
 
-// announcement is this writer's own, and what it knows of the others.
+// announcement is this writer's own, and what it knows of the others. Its
+// methods may be called at once, but for lookAround.
 type announcement struct {
 	bucket      blob.Bucket
 	key         string
 	conditional bool // the bucket supports IfMatch, or ignores it
-	alone       bool // nothing can be announced, since nobody can list the bucket
+	alone       bool // nothing can be announced, since the bucket cannot be listed
 
-	mu     sync.Mutex
 	proven bool // the bucket has refused a write whose IfMatch did not hold
 	others map[string]announced
 }
@@ -118,9 +117,7 @@ func (a *announcement) lookAround(ctx context.Context) error {
 		}
 	}
 	for _, attrs := range listed {
-		a.mu.Lock()
 		_, known := a.others[attrs.Key]
-		a.mu.Unlock()
 		switch {
 		case attrs.Key == a.key || known || !strings.HasSuffix(attrs.Key, ".json"):
 		case now.Sub(attrs.ModTime) > announcementAge:
@@ -139,9 +136,7 @@ func (a *announcement) lookAround(ctx context.Context) error {
 			if err := json.Unmarshal(text, &other); err != nil {
 				return fmt.Errorf("%s: %w", attrs.Key, err)
 			}
-			a.mu.Lock()
 			a.others[attrs.Key] = other
-			a.mu.Unlock()
 		}
 	}
 	return nil
@@ -153,8 +148,6 @@ func (a *announcement) shares(hashPart string) bool {
 	if a.alone {
 		return true
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	for _, other := range a.others {
 		if _, ok := other.Signatures[hashPart]; ok {
 			return true
@@ -163,10 +156,12 @@ func (a *announcement) shares(hashPart string) bool {
 	return false
 }
 
-// merge puts into a narinfo what others have announced for it.
+// merge puts into a narinfo what others have announced for it. A nil
+// announcement has nothing.
 func (a *announcement) merge(one *signed) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	if a == nil {
+		return
+	}
 	for _, other := range a.others {
 		sigs, ok := other.Signatures[one.Path.HashPart()]
 		if !ok {

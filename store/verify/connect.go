@@ -7,8 +7,8 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// dispute is a reference to a path of which another path refers to under
-// another name.
+// dispute is a reference to a path that another path refers to by another name,
+// before the narinfo of the path has been read.
 type dispute struct {
 	target    int // index in the survey
 	name      uint64
@@ -72,12 +72,9 @@ func (c *checker) settleDisputes() {
 // is the path that it has in its place.
 func (c *checker) missingReference(hashPart string, referrer, reference, has storepath.Path) {
 	f := Finding{Kind: ReferenceMissing, Key: layout.NarInfoKey(hashPart), Path: referrer, Also: reference}
-	switch {
-	case !has.IsZero():
-		f.Detail = fmt.Sprintf("it refers to another path with the hash part of %s", has)
-		f.Also = has
-	default:
-		f.Detail = reference.String()
+	f.Detail = reference.String()
+	if !has.IsZero() {
+		f.Also, f.Detail = has, fmt.Sprintf("it refers to another path with the hash part of %s", has)
 	}
 	c.found(f)
 }

@@ -33,8 +33,8 @@ type SignOptions struct {
 
 	// IfSignedBy, when there are any, must have signed a path before anything
 	// about its signatures is changed, so that signing vouches for nothing
-	// that nobody has looked at. A content address alone does not do, since it
-	// does not vouch for everything that a signature covers.
+	// unseen. A content address alone does not suffice, since it does not cover
+	// everything that a signature does.
 	IfSignedBy narinfo.TrustedKeys
 
 	// DryRun changes nothing: the report has what would be done.
@@ -174,26 +174,46 @@ func (s *signing) parallel(ctx context.Context, n int, f func(context.Context, i
 // changed.
 func (s *signing) prepare(ctx context.Context, t target) (*signed, error) {
 	one := &signed{}
-	changed, err := s.refresh(ctx, t, one)
+	changed, err := s.refresh(ctx, nil, t, one)
 	s.note(func(r *Report) {
 		r.Paths++
 		if s.opts.Progress != nil {
 			s.opts.Progress(r.Paths)
 		}
 	})
-	var broken *signerError
 	switch {
-	case errors.As(err, &broken), ctx.Err() != nil:
-		return nil, err
 	case err != nil:
-		s.note(func(r *Report) { s.problem(&r.Failed, t, err) })
-		return nil, nil
+		return nil, s.failed(ctx, t, err)
 	case !changed:
+		s.note(func(r *Report) { r.Unchanged++ })
 		return nil, nil
 	}
 	s.note(func(r *Report) { r.Changed++ })
 	return one, nil
 }
+
+// failed notes why the signatures of a path cannot be changed. It returns the
+// error where that ends the call.
+func (s *signing) failed(ctx context.Context, t target, err error) error {
+	var broken *signerError
+	var unvouched *unvouchedError
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &broken):
+		return err
+	case errors.As(err, &unvouched):
+		s.note(func(r *Report) { s.problem(&r.Skipped, t, err) })
+	default:
+		s.note(func(r *Report) { s.problem(&r.Failed, t, err) })
+	}
+	return nil
+}
+
+// unvouchedError is a path that none of the keys that must have signed it has.
+type unvouchedError struct{ error }
+
+func (e *unvouchedError) Unwrap() error { return e.error }
 
 // signerError is a signer that failed, which concerns all paths.
 type signerError struct{ error }
@@ -201,8 +221,9 @@ type signerError struct{ error }
 func (e *signerError) Unwrap() error { return e.error }
 
 // refresh reads a narinfo anew and puts the signatures right. It reports
-// whether that changes it.
-func (s *signing) refresh(ctx context.Context, t target, one *signed) (changed bool, err error) {
+// whether that changes it, and fails with an unvouchedError where none of the keys
+// that must have signed it has.
+func (s *signing) refresh(ctx context.Context, ours *announcement, t target, one *signed) (changed bool, err error) {
 	stored, err := s.cache.ReadNarInfo(ctx, t.hashPart)
 	if err != nil {
 		return false, err
@@ -210,24 +231,20 @@ func (s *signing) refresh(ctx context.Context, t target, one *signed) (changed b
 	if !t.path.IsZero() && stored.Path != t.path {
 		return false, fmt.Errorf("the cache has %s under its hash part", stored.Path)
 	}
-	one.StoredNarInfo = stored
 	if keys := s.opts.IfSignedBy; len(keys) > 0 {
 		bare := stored.PathInfo
 		bare.CA = storepath.ContentAddress{}
 		if err := keys.Verify(&bare); err != nil {
-			s.note(func(r *Report) { s.problem(&r.Skipped, t, err) })
-			return false, nil
+			return false, &unvouchedError{err}
 		}
 	}
+	one.StoredNarInfo = stored
 	before := slices.Clone(stored.Signatures)
 	if err := s.sign(ctx, one); err != nil {
-		return false, &signerError{err}
+		return false, err
 	}
-	same := sameSignatures(before, one.Signatures)
-	if same {
-		s.note(func(r *Report) { r.Unchanged++ })
-	}
-	return !same, nil
+	ours.merge(one)
+	return !sameSignatures(before, one.Signatures), nil
 }
 
 // sign adds what the signers sign, and drops the signatures of retired keys.
@@ -252,7 +269,7 @@ func (s *signing) sign(ctx context.Context, one *signed) error {
 	made := one.PathInfo
 	made.Signatures = nil
 	if err := made.Sign(ctx, signers...); err != nil {
-		return err
+		return &signerError{err}
 	}
 	one.added = made.Signatures
 	for _, sig := range one.added {
@@ -294,46 +311,24 @@ func (s *signing) publish(ctx context.Context, ours *announcement, one *signed) 
 			s.note(func(r *Report) { r.Keys = append(r.Keys, layout.NarInfoKey(t.hashPart)) })
 			return nil
 		}
-		var changed bool
+		changed := false
 		if errors.Is(err, blob.ErrPrecondition) {
-			// Each refusal is another writer's success, so that this ends.
-			changed, err = s.again(ctx, ours, t, one)
+			// Each refusal is the success of another writer, so that this ends.
+			changed, err = s.refresh(ctx, ours, t, one)
 		}
-		var broken *signerError
-		switch {
-		case errors.As(err, &broken), ctx.Err() != nil:
-			return err
-		case err != nil:
-			s.note(func(r *Report) {
-				r.Changed--
-				s.problem(&r.Failed, t, err)
-			})
-			return nil
-		case !changed:
+		if err != nil {
+			s.note(func(r *Report) { r.Changed-- })
+			return s.failed(ctx, t, err)
+		}
+		if !changed {
 			return nil
 		}
 	}
-}
-
-// again is refresh for a path that is counted already, and that others may have
-// announced signatures of.
-func (s *signing) again(ctx context.Context, ours *announcement, t target, one *signed) (changed bool, err error) {
-	stored, err := s.cache.ReadNarInfo(ctx, t.hashPart)
-	if err != nil {
-		return false, err
-	}
-	one.StoredNarInfo = stored
-	before := slices.Clone(stored.Signatures)
-	if err := s.sign(ctx, one); err != nil {
-		return false, &signerError{err}
-	}
-	ours.merge(one)
-	return !sameSignatures(before, one.Signatures), nil
 }
 
 // reconcile looks for what other writers have announced, and puts right what
 // they or this one have overwritten. When nothing was to be put right, every
-// signature is there: whoever writes a narinfo last looks after that.
+// signature is there, since the last writer of each narinfo does the same.
 func (s *signing) reconcile(ctx context.Context, ours *announcement, todo []*signed) error {
 	for {
 		if err := ours.lookAround(ctx); err != nil {
@@ -344,9 +339,12 @@ func (s *signing) reconcile(ctx context.Context, ours *announcement, todo []*sig
 		err := s.parallel(ctx, len(shared), func(ctx context.Context, i int) error {
 			one := shared[i]
 			t := target{hashPart: one.Path.HashPart(), path: one.Path}
-			changed, err := s.again(ctx, ours, t, one)
-			if err != nil || !changed {
-				return s.lost(t, err)
+			changed, err := s.refresh(ctx, ours, t, one)
+			if err != nil {
+				return s.failed(ctx, t, err)
+			}
+			if !changed {
+				return nil
 			}
 			s.note(func(*Report) { wrote = true })
 			return s.publish(ctx, ours, one)
@@ -358,16 +356,6 @@ func (s *signing) reconcile(ctx context.Context, ours *announcement, todo []*sig
 			return ours.withdraw(ctx)
 		}
 	}
-}
-
-// lost notes a path that went while it was signed.
-func (s *signing) lost(t target, err error) error {
-	var broken *signerError
-	if err == nil || errors.As(err, &broken) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	s.note(func(r *Report) { s.problem(&r.Failed, t, err) })
-	return nil
 }
 
 func (s *signing) note(f func(*Report)) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -252,8 +253,40 @@ func TestNoSignatureIsLost(t *testing.T) {
 	})
 }
 
-// overwritten is a bucket in which another writer of the slow kind overwrites a
-// narinfo with what it read before, once this one is done with it.
+func TestSignVouchesForNothingThatCameMeanwhile(t *testing.T) {
+	c := corpusCache(t, "zstd")
+	info := infoOf(t, c.Bucket(), hello)
+	forged := info.Clone()
+	forged.NarHash = narinfoHash("forged")
+	text, err := forged.MarshalText()
+	require.NoError(t, err)
+	var once sync.Once
+	held := &held{stubborn{c.Bucket(), func(*blob.PutOptions) error { return nil }}, func(key string) {
+		if key == infoKey(info) {
+			once.Do(func() { put(t, c.Bucket(), key, text) })
+		}
+	}}
+	r, err := verify.Sign(t.Context(), newCache(t, held), []storepath.Path{info.Path}, verify.SignOptions{
+		Signers: []narinfo.Signer{newKey(t, "new-1")}, IfSignedBy: corpusKeys(t),
+	})
+	require.NoError(t, err)
+	require.Len(t, r.Skipped, 1)
+	require.Zero(t, r.Changed)
+	require.Equal(t, string(text), string(get(t, c.Bucket(), infoKey(info))))
+}
+
+func TestSignGoesOnPastAPathWithoutFingerprint(t *testing.T) {
+	b := memblob.New()
+	paths := fill(t, b, 2)
+	key := layout.NarInfoKey(paths[0].HashPart())
+	text := strings.Replace(string(get(t, b, key)), "NarHash: sha256:", "NarHash: sha512:", 1)
+	put(t, b, key, []byte(text))
+	r, err := verify.Sign(t.Context(), newCache(t, b), paths, verify.SignOptions{Signers: []narinfo.Signer{newKey(t, "cache-1")}})
+	require.Error(t, err)
+	require.Len(t, r.Failed, 1)
+	require.Equal(t, 1, r.Changed)
+}
+
 func TestASlowWriterPutsBackWhatItOverwrites(t *testing.T) {
 	b := memblob.New()
 	paths := fill(t, b, 1)
