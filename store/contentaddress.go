@@ -70,12 +70,12 @@ func (c *contentSum) verify(info *narinfo.PathInfo, narHash nixhash.Hash, key st
 }
 
 // addressedByNarHash reports whether the hash in the content address is the NAR
-// hash, which is computed in any case.
+// hash, which every reader computes.
 func addressedByNarHash(info *narinfo.PathInfo) bool {
 	return info.CA.Method == storepath.MethodNAR && info.CA.Hash.Algorithm() == nixhash.SHA256 && !refersToItself(info)
 }
 
-// newContentSum returns nil where there is nothing to compute: the path has no
+// newContentSum returns nil where nothing has to be computed: the path has no
 // content address, a Git one, or one that is the NAR hash.
 func newContentSum(info *narinfo.PathInfo, strict bool) *contentSum {
 	if addressedByNarHash(info) {

@@ -24,10 +24,11 @@ import (
 // An archive of one cache is open for reading while it is added to another. So
 // whatever is taken for reading comes before whatever is taken for adding, and
 // nothing of the former is taken while something of the latter is held. Hence
-// nobody waits for a place whose holder waits for another place of his, as two
-// copies in opposite directions would.
+// two users never wait for each other, as two copies in opposite directions
+// would.
 //
-// Nobody waits for ahead, the bytes of decoders that use several cores.
+// ahead, the bytes of decoders that use several cores, is taken only where it is
+// free.
 type places struct {
 	reads, reading *gate
 	paths          keyedMutex
@@ -121,7 +122,7 @@ type keyedMutex struct {
 	held map[storepath.Path]chan struct{}
 }
 
-// lock waits until nobody else holds the path, and reports whether it had to.
+// lock waits until no other caller holds the path, and reports whether it had to.
 // unlock may be called more than once.
 func (k *keyedMutex) lock(ctx context.Context, p storepath.Path) (unlock func(), waited bool, err error) {
 	for {

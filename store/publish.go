@@ -152,8 +152,8 @@ func (c *Cache) putNarInfo(ctx context.Context, info *narinfo.NarInfo, opts blob
 	return err
 }
 
-// checkReadable refuses a narinfo that readers would refuse: nobody could mend
-// it then.
+// checkReadable refuses a narinfo that readers would refuse, because it could not
+// be replaced either.
 func checkReadable(info *narinfo.NarInfo, text []byte) error {
 	if int64(len(text)) > layout.NarInfo.Limit() {
 		return fmt.Errorf("narinfo of %s: expected at most %d bytes, got %d", info.Path, layout.NarInfo.Limit(), len(text))
