@@ -113,11 +113,7 @@ func printCollected(con *console, r *gc.Report) error {
 	}
 	fmt.Fprintf(w, "\nuploaded\tstays\t\tgone\t\t\n")
 	for _, a := range r.ByAge {
-		age := "before"
-		if a.Within > 0 {
-			age = "within " + strconv.Itoa(int(a.Within/(24*time.Hour))) + " d"
-		}
-		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t\n", age, a.Kept.Paths, size(a.Kept.FileBytes), a.Gone.Paths, size(a.Gone.FileBytes))
+		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\t\n", ageName(a), a.Kept.Paths, size(a.Kept.FileBytes), a.Gone.Paths, size(a.Gone.FileBytes))
 	}
 	if len(r.Paths) > 0 {
 		fmt.Fprintf(w, "\n%s, the biggest first\t\tNAR\tfile\t\n", label.Replace("gone"))
@@ -130,6 +126,13 @@ func printCollected(con *console, r *gc.Report) error {
 		fmt.Fprintf(con.stderr, "run %s; nixs3 gc undo brings its paths back\n", r.Run)
 	}
 	return w.Flush()
+}
+
+func ageName(a gc.AgeShare) string {
+	if a.Within == 0 {
+		return "before"
+	}
+	return "within " + strconv.Itoa(int(a.Within/(24*time.Hour))) + " d"
 }
 
 // printOddities prints what deserves the attention of a person.

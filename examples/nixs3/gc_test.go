@@ -129,3 +129,21 @@ func TestGCBroken(t *testing.T) {
 	assert.FileExists(t, filepath.Join(dir, wrapper[len("/nix/store/"):][:32]+".narinfo"), "the broken one mentions it")
 	assert.NoFileExists(t, filepath.Join(dir, env[len("/nix/store/"):][:32]+".narinfo"))
 }
+
+func TestStatsAndDelete(t *testing.T) {
+	_, url := collected(t)
+	got := nixs3(t, "", "stats", "--store", url)
+	require.Equal(t, exitOK, got.exit, got.stderr)
+	assert.Regexp(t, `(?m)^ *narinfo +3 `, got.stdout)
+	assert.Regexp(t, `(?m)^ *no root keeps +2 `, got.stdout)
+	got = nixs3(t, "", "stats", "--store", url, "--json")
+	assert.Contains(t, got.stdout, `"unrooted":{"paths":2`)
+	got = nixs3(t, "", "delete", "--store", url, env)
+	require.Equal(t, exitOK, got.exit, got.stderr)
+	assert.Equal(t, env+"\n", got.stdout)
+	check(t, []command{
+		{"referred to", []string{"delete", "--store", url, hello}, "", "", "--referrers", exitFailed},
+		{"kept by a root", []string{"delete", "--store", url, "--referrers", hello}, "", "", "a root or a writer at work needs", exitFailed},
+		{"not there", []string{"delete", "--store", url, absent}, "", "", "is not in", exitFailed},
+	})
+}

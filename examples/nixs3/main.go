@@ -61,6 +61,9 @@ type commands struct {
 	Root rootCommands `cmd:"" help:"Work with the roots of a cache, which keep paths from being collected."`
 	GC   gcCommands   `cmd:"" name:"gc" help:"Collect the garbage of a cache."`
 
+	Stats  statsCommand  `cmd:"" help:"Print what a cache holds: objects, sizes, ages, closures, faults."`
+	Delete deleteCommand `cmd:"" help:"Remove single store paths from a cache."`
+
 	Verify verifyCommand `cmd:"" help:"Compare what a cache holds with what it claims."`
 	Repair repairCommand `cmd:"" help:"Mend a cache from other caches or a local store."`
 	Mirror mirrorCommand `cmd:"" help:"Copy to a cache what another has and it lacks, once or again and again."`
