@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +57,10 @@ func (c *gcCommand) Validate() error {
 }
 
 func (c *gcCommand) Run(ctx context.Context, con *console) error {
+	if os.Getenv("GOGC") == "" {
+		// A graph of many paths lives as long as the command.
+		debug.SetGCPercent(25)
+	}
 	return withCache(ctx, con, c.Store, func(cache *store.Cache) error {
 		opts, err := c.options(ctx, con, cache)
 		if err != nil {

@@ -54,7 +54,13 @@ func Collect(ctx context.Context, cache *store.Cache, opts Options) (*Report, er
 	} else {
 		err = c.locked(ctx, c.collect)
 	}
-	return &c.report, err
+	return c.result(), err
+}
+
+// result returns the report alone, so that it does not hold on to the graph.
+func (c *collector) result() *Report {
+	r := c.report
+	return &r
 }
 
 func newCollector(cache *store.Cache, opts Options) *collector {

@@ -28,7 +28,7 @@ type DeleteOptions struct {
 func Delete(ctx context.Context, cache *store.Cache, paths []storepath.Path, opts DeleteOptions) (*Report, error) {
 	c := newCollector(cache, opts.Options)
 	err := c.locked(ctx, func(ctx context.Context) error { return c.deletePaths(ctx, paths, opts.Referrers) })
-	return &c.report, err
+	return c.result(), err
 }
 
 // ErrRooted is a path that a root keeps, or a writer at work.

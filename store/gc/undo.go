@@ -26,7 +26,7 @@ func undo(ctx context.Context, cache *store.Cache, run string, opts Options) (*R
 	// locked for nothing.
 	x, err := readIndex(ctx, c.b, run)
 	if err != nil {
-		return &c.report, err
+		return c.result(), err
 	}
 	err = c.locked(ctx, func(ctx context.Context) error {
 		if err := c.recall(ctx); err != nil {
@@ -37,7 +37,7 @@ func undo(ctx context.Context, cache *store.Cache, run string, opts Options) (*R
 		}
 		return c.restoreFrom(ctx, x, func(id) bool { return true })
 	})
-	return &c.report, err
+	return c.result(), err
 }
 
 // Run is a run whose journal is in the cache.
