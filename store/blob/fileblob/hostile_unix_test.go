@@ -109,7 +109,7 @@ func TestSpecialFiles(t *testing.T) {
 		require.Fail(t, "listed", "%v %v", attrs, err)
 	}
 
-	// A write takes the place of a pipe, and nobody reads or writes the pipe.
+	// A write takes the place of a pipe, and does not write into it.
 	inTime(t, "Put", func() {
 		_, err := b.Put(t.Context(), "pipe", strings.NewReader("x"), blob.PutOptions{})
 		assert.NoError(t, err)

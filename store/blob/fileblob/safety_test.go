@@ -167,7 +167,7 @@ func TestUploads(t *testing.T) {
 		assert.Fail(t, "there is no upload with this prefix")
 	}
 
-	require.Error(t, b.AbortUpload(t.Context(), blob.Upload{Key: "nar/object", ID: "nar/object"}), "an object is no upload")
+	require.Error(t, b.AbortUpload(t.Context(), blob.Upload{Key: "nar/object", ID: "nar/object"}), "an object is not an upload")
 	require.Error(t, b.AbortUpload(t.Context(), blob.Upload{ID: "../.nixs3-put-x"}))
 	require.NoError(t, b.AbortUpload(t.Context(), uploads[0]))
 	require.NoError(t, b.AbortUpload(t.Context(), uploads[0]), "it is gone already")

@@ -125,7 +125,7 @@ func (c *chunkReader) header() (size int64, sig string, err error) {
 	digits, extension, _ := strings.Cut(line, ";")
 	size, err = strconv.ParseInt(digits, 16, 64)
 	if err != nil || size < 0 || size > maxChunk {
-		return 0, "", fmt.Errorf("%w: %q is no size of a chunk", errChunk, digits)
+		return 0, "", fmt.Errorf("%w: expected the size of a chunk, got %q", errChunk, digits)
 	}
 	return size, strings.TrimPrefix(extension, "chunk-signature="), nil
 }
@@ -172,7 +172,7 @@ func (c *chunkReader) trailer(announced []string) (http.Header, error) {
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
 		if !ok {
-			return nil, fmt.Errorf("%w: %q is no header", errChunk, line)
+			return nil, fmt.Errorf("%w: expected a header, got %q", errChunk, line)
 		}
 		if name == "x-amz-trailer-signature" {
 			if err := c.verify(algorithm+"-TRAILER", value, "", []byte(signed.String())); err != nil {
