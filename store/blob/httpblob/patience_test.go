@@ -44,23 +44,25 @@ func TestSlowIsNotStalled(t *testing.T) {
 }
 
 func TestExpectationFailed(t *testing.T) {
-	server := newWebServer(t)
-	var expected []string
-	server.hook = func(_ int, w http.ResponseWriter, r *http.Request) bool {
-		expected = append(expected, r.Header.Get("Expect"))
-		if r.Header.Get("Expect") != "" {
-			w.WriteHeader(http.StatusExpectationFailed)
-			return true
-		}
-		return false
-	}
-	b := server.open(t, func(o *httpblob.Options) { o.Retry.Attempts = 1 })
-	data := make([]byte, 2<<20)
-	for range 2 {
-		_, err := b.Put(t.Context(), "key", bytes.NewReader(data), blob.PutOptions{})
+	synctest.Test(t, func(t *testing.T) {
+		var expected []string
+		server := &siege.Server{Good: func(r *http.Request) (int, http.Header, string) {
+			expected = append(expected, r.Header.Get("Expect"))
+			if r.Header.Get("Expect") != "" {
+				return 417, nil, ""
+			}
+			return 200, nil, ""
+		}}
+		transport := server.Transport()
+		defer transport.CloseIdleConnections()
+		b, err := httpblob.Open("http://cache.example", httpblob.Options{Transport: transport, Retry: blob.Retry{Attempts: 1}})
 		require.NoError(t, err)
-	}
-	assert.Equal(t, []string{"100-continue", "", ""}, expected)
+		for range 2 {
+			_, err := b.Put(t.Context(), "key", bytes.NewReader(make([]byte, 2<<20)), blob.PutOptions{})
+			require.NoError(t, err)
+		}
+		assert.Equal(t, []string{"100-continue", "", ""}, expected)
+	})
 }
 
 func TestStalledBodyResumes(t *testing.T) {

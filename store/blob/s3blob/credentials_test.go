@@ -53,15 +53,15 @@ func TestCredentials(t *testing.T) {
 			h.write("credentials", staticKeys)
 			h.t.Setenv("AWS_PROFILE", "dev")
 		}, "", "KEYDEV", "session-dev"},
-		{"environment goes before the default profile", func(h awsHome) {
+		{"environment takes precedence over the default profile", func(h awsHome) {
 			h.write("credentials", staticKeys)
 			inEnvironment(h)
 		}, "", "KEYENV", "session-env"},
-		{"profile of the URL goes before the environment", func(h awsHome) {
+		{"profile of the URL takes precedence over the environment", func(h awsHome) {
 			h.write("credentials", staticKeys)
 			inEnvironment(h)
 		}, "profile=dev", "KEYDEV", "session-dev"},
-		{"profile of the URL goes before that of the environment", func(h awsHome) {
+		{"profile of the URL takes precedence over that of the environment", func(h awsHome) {
 			h.write("credentials", staticKeys)
 			h.t.Setenv("AWS_PROFILE", "dev")
 		}, "profile=default", "KEYDEFAULT", ""},
@@ -92,7 +92,7 @@ func TestCredentials(t *testing.T) {
 		{"SSO", func(h awsHome) {
 			h.ssoProfile(time.Hour)
 		}, "profile=sso", "KEYSSO-bearer", "session-sso"},
-		{"SSO goes before the environment", func(h awsHome) {
+		{"SSO takes precedence over the environment", func(h awsHome) {
 			inEnvironment(h)
 			h.ssoProfile(time.Hour)
 		}, "profile=sso", "KEYSSO-bearer", "session-sso"},
@@ -240,7 +240,7 @@ func TestCancelWhileLookingForCredentials(t *testing.T) {
 	defer cancel()
 	_, err = b.Head(ctx, "key")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	assert.NotErrorIs(t, err, blob.ErrNoCredentials, "nobody knows yet")
+	assert.NotErrorIs(t, err, blob.ErrNoCredentials, "not known yet")
 }
 
 // TestCredentialsAreCached and renewed before they end.

@@ -305,25 +305,6 @@ func TestListingsRise(t *testing.T) {
 	}
 }
 
-func TestExpectationFailed(t *testing.T) {
-	var expected []string
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		expected = append(expected, r.Header.Get("Expect"))
-		if r.Header.Get("Expect") != "" {
-			w.WriteHeader(http.StatusExpectationFailed)
-			return
-		}
-		io.Copy(io.Discard, r.Body)
-		w.Header().Set("ETag", `"etag"`)
-	}))
-	defer server.Close()
-	b := open(t, newFake(t, fakes3.Options{}), "?retry-attempts=1&endpoint="+server.URL, s3blob.Options{})
-	for range 2 {
-		put(t, b, "key", make([]byte, 3<<20), blob.PutOptions{})
-	}
-	assert.Equal(t, []string{"100-continue", "", ""}, expected)
-}
-
 func TestNothingPrintsSecrets(t *testing.T) {
 	u, err := s3url.Parse("s3://bucket?retry-attempts=1&anonymous=true")
 	require.NoError(t, err)

@@ -106,9 +106,9 @@ func (answeredRegion) ID() string { return "nixs3:AnsweredRegion" }
 
 func (answeredRegion) HandleDeserialize(ctx context.Context, in middleware.DeserializeInput, next middleware.DeserializeHandler) (middleware.DeserializeOutput, middleware.Metadata, error) {
 	out, metadata, err := next.HandleDeserialize(ctx, in)
-	told, wanted := ctx.Value(toldRegion{}).(*string)
+	told, asked := ctx.Value(toldRegion{}).(*string)
 	response, ok := out.RawResponse.(*smithyhttp.Response)
-	if wanted && ok && err == nil {
+	if asked && ok && err == nil {
 		*told = regionOf(response)
 	}
 	return out, metadata, err

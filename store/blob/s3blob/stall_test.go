@@ -58,3 +58,27 @@ func TestStalledBodyResumes(t *testing.T) {
 		})
 	}
 }
+
+func TestExpectationFailed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var expected []string
+		server := &siege.Server{Good: func(r *http.Request) (int, http.Header, string) {
+			expected = append(expected, r.Header.Get("Expect"))
+			if r.Header.Get("Expect") != "" {
+				return 417, nil, ""
+			}
+			return 200, http.Header{"Etag": {`"etag"`}}, ""
+		}}
+		transport := server.Transport()
+		defer transport.CloseIdleConnections()
+		client := s3.New(s3.Options{
+			Region: "us-east-1", BaseEndpoint: aws.String("http://s3.example"), UsePathStyle: true,
+			HTTPClient: &http.Client{Transport: transport}, RetryMaxAttempts: 1,
+		})
+		b := s3blob.New(client, "bucket", "", s3blob.Options{})
+		for range 2 {
+			put(t, b, "key", make([]byte, 3<<20), blob.PutOptions{})
+		}
+		assert.Equal(t, []string{"100-continue", "", ""}, expected)
+	})
+}
