@@ -11,19 +11,20 @@ import (
 )
 
 type copyCommand struct {
-	From string `default:"local" placeholder:"URL" help:"Binary cache to copy from, or local for the Nix store of this machine, the default (also local?root=/mnt)."`
+	From string `default:"auto" placeholder:"URL" help:"Binary cache to copy from, or local for the Nix store of this machine (also local?root=/mnt). The default is the local store, at the place that NIX_REMOTE names."`
 	To   string `required:"" placeholder:"URL" help:"Binary cache to copy to."`
 	selection
 	trustFlag
 	signFlag
 	budgetFlags
-	NoClosure bool     `help:"Copy only the paths themselves. Their references must be at the destination."`
-	Upstream  []string `placeholder:"URL=KEY" sep:"none" help:"Leave out what this cache serves with a signature by the key. Several keys are separated by commas. May be repeated."`
-	Verify    string   `enum:"contents,files,none" default:"contents" help:"How much of an archive to check: its contents, only the hash of its file, or nothing where a server can copy it by itself."`
-	Logs      bool     `help:"Also copy the build logs of the paths' derivers."`
-	DryRun    bool     `help:"Print the paths that would be copied, and copy nothing."`
-	KeepGoing bool     `help:"Go on past paths that cannot be copied."`
-	Repair    bool     `help:"Copy also what is there already."`
+	Derivation bool     `help:"Copy the derivations that built the paths, with what these need, instead of the paths."`
+	NoClosure  bool     `help:"Copy only the paths themselves. Their references must be at the destination."`
+	Upstream   []string `placeholder:"URL=KEY" sep:"none" help:"Leave out what this cache serves with a signature by the key. Several keys are separated by commas. May be repeated."`
+	Verify     string   `enum:"contents,files,none" default:"contents" help:"How much of an archive to check: its contents, only the hash of its file, or nothing where a server can copy it by itself."`
+	Logs       bool     `help:"Also copy the build logs of the paths' derivers."`
+	DryRun     bool     `help:"Print the paths that would be copied, and copy nothing."`
+	KeepGoing  bool     `help:"Go on past paths that cannot be copied."`
+	Repair     bool     `help:"Copy also what is there already."`
 	rootFlag
 	JSON bool `name:"json" help:"Print the report as JSON."`
 }
@@ -43,8 +44,11 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeUpstreams(opts.Upstreams)) }()
-	if c.Root != "" && c.All {
+	switch {
+	case c.Root != "" && c.All:
 		return errors.New("--root: expected store paths, got --all")
+	case c.Derivation && c.All:
+		return errors.New("--derivation: expected store paths, got --all")
 	}
 	from, err := openSource(ctx, con, c.From, c.budget())
 	if err != nil {
@@ -54,6 +58,11 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 	roots, err := c.find(ctx, con, from)
 	if err != nil {
 		return err
+	}
+	if c.Derivation {
+		if roots, err = derivers(ctx, from, roots); err != nil {
+			return err
+		}
 	}
 	if len(roots) == 0 && !c.All {
 		return c.report(con, from.StoreDir(), store.CopyReport{}, nil)

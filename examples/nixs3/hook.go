@@ -20,16 +20,17 @@ func (hookCommand) Help() string {
 		"    echo 'post-build-hook = /etc/nix/post-build-hook' >> /etc/nix/nix.conf"
 }
 
-// hookScript uses nothing but a shell and mv. A note gets its name only when it
-// is complete, so that push never reads half of one.
+// hookScript uses nothing but a shell and the tools of every system. A note gets
+// its name only when it is complete, so that push never reads half of one. Nix
+// 2.8.0 leaves OUT_PATHS empty, so that the derivation has to do.
 const hookScript = `#!/bin/sh
 # Notes what Nix has built for "nixs3 push --queue %[1]s". It never fails a build.
 queue=%[1]s
-[ -n "$OUT_PATHS" ] || exit 0
+[ -n "$OUT_PATHS$DRV_PATH" ] || exit 0
 set -f
 {
 	mkdir -p "$queue" &&
-		printf '%%s\n' $OUT_PATHS >"$queue/.$$.part" &&
+		printf '%%s\n' ${OUT_PATHS:-"$DRV_PATH^*"} >"$queue/.$$.part" &&
 		mv "$queue/.$$.part" "$queue/$(date +%%s).$$.paths"
 } || echo "nixs3: cannot note in $queue what was built; it will not be uploaded" >&2
 exit 0

@@ -103,8 +103,19 @@ func (n scratchNix) run(args ...string) string {
 
 func (n scratchNix) runWith(stdin string, args ...string) string {
 	n.t.Helper()
-	cmd := exec.CommandContext(n.t.Context(), args[0], args[1:]...)
+	cmd := n.cmd(args...)
 	cmd.Stdin = strings.NewReader(stdin)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(n.t, err, "%s\n%s", args, stderr.String())
+	return strings.TrimSuffix(string(out), "\n")
+}
+
+// cmd returns a command in the folder of the test, to which Nix is the scratch
+// one.
+func (n scratchNix) cmd(args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(n.t.Context(), args[0], args[1:]...)
 	cmd.Dir = n.dir
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "NIX_") && !strings.HasPrefix(kv, "XDG_") {
@@ -113,11 +124,7 @@ func (n scratchNix) runWith(stdin string, args ...string) string {
 	}
 	cmd.Env = append(cmd.Env, "HOME="+n.dir, "NIX_CONF_DIR="+filepath.Join(n.dir, "conf"),
 		"NIX_USER_CONF_FILES="+os.DevNull, "NIX_REMOTE=local?root="+n.root())
-	var stderr strings.Builder
-	cmd.Stderr = &stderr
-	out, err := cmd.Output()
-	require.NoError(n.t, err, "%s\n%s", args, stderr.String())
-	return strings.TrimSuffix(string(out), "\n")
+	return cmd
 }
 
 // generateKey returns the file of a new secret key and the text of the public

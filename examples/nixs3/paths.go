@@ -102,7 +102,7 @@ func findPaths(ctx context.Context, dir storepath.Dir, byHash hashFinder, args [
 type selection struct {
 	All   bool     `help:"All paths."`
 	Stdin bool     `help:"Read paths from standard input too, one a line. An empty list is nothing to do."`
-	Paths []string `arg:"" optional:"" name:"path" help:"Store paths: full paths, base names, hash parts, or links such as ./result; - is --stdin."`
+	Paths []string `arg:"" optional:"" name:"path" help:"Store paths: full paths, base names, hash parts, links such as ./result, or PATH.drv^out and PATH.drv^* for outputs; - is --stdin."`
 }
 
 // Validate is called by kong.
@@ -160,5 +160,16 @@ func (s *selection) find(ctx context.Context, con *console, from *opened) ([]sto
 	if err != nil {
 		return nil, err
 	}
-	return findPaths(ctx, from.StoreDir(), from.byHash, args)
+	var paths []storepath.Path
+	for _, arg := range args {
+		found, ok, err := from.outputs(ctx, arg)
+		if !ok {
+			found, err = findPaths(ctx, from.StoreDir(), from.byHash, []string{arg})
+		}
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, found...)
+	}
+	return paths, nil
 }

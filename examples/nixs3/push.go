@@ -16,7 +16,7 @@ import (
 
 type pushCommand struct {
 	Queue string `required:"" placeholder:"DIR" help:"Folder that the hook of \"nixs3 hook\" writes to."`
-	From  string `default:"local" placeholder:"URL" help:"Store with the built paths; the Nix store of this machine by default."`
+	From  string `default:"auto" placeholder:"URL" help:"Store with the built paths; the Nix store of this machine by default."`
 	To    string `required:"" placeholder:"URL" help:"Binary cache to copy to."`
 	signFlag
 	budgetFlags
@@ -111,14 +111,14 @@ func (c *pushCommand) once(ctx context.Context, con *console, opts store.CopyOpt
 			fmt.Fprintf(con.stderr, "%d of %d paths copied, %d there already\n", report.Copied, report.Paths, report.Present)
 		}
 	}
-	return c.settle(from.StoreDir(), notes, failed)
+	return settle(notes, failed)
 }
 
 // settle removes the notes none of whose paths failed. A failure is an error.
-func (c *pushCommand) settle(dir storepath.Dir, notes []note, failed map[storepath.Path]bool) error {
+func settle(notes []note, failed map[storepath.Path]bool) error {
 	var errs []error
 	for _, n := range notes {
-		if n.hasAny(dir, failed) {
+		if slices.ContainsFunc(n.paths, func(p storepath.Path) bool { return failed[p] }) {
 			errs = append(errs, fmt.Errorf("%s: not all of its paths are in the cache yet", n.file))
 			continue
 		}
@@ -127,25 +127,25 @@ func (c *pushCommand) settle(dir storepath.Dir, notes []note, failed map[storepa
 	return errors.Join(errs...)
 }
 
-// roots returns the noted paths, each once. One that the store no longer has
-// cannot be pushed any more.
+// roots returns the noted paths, each once, and puts them into their notes. One
+// that the store no longer has cannot be pushed any more.
 func (c *pushCommand) roots(ctx context.Context, con *console, from *opened, notes []note) ([]storepath.Path, error) {
 	var roots []storepath.Path
 	seen := map[storepath.Path]bool{}
-	for _, n := range notes {
-		for _, arg := range n.paths {
-			p, err := from.StoreDir().Parse(arg)
-			if err != nil {
-				con.logger.Warn("ignoring a line of a note", "note", n.file, "error", err)
-				continue
-			}
+	for i, n := range notes {
+		paths, err := n.read(ctx, con, from)
+		if err != nil {
+			return nil, err
+		}
+		notes[i].paths = paths
+		for _, p := range paths {
 			if seen[p] {
 				continue
 			}
 			seen[p] = true
 			switch _, err := from.PathInfo(ctx, p); {
 			case errors.Is(err, store.ErrNotFound):
-				con.logger.Warn("the store has lost a path before it was pushed", "path", arg)
+				con.logger.Warn("the store has lost a path before it was pushed", "path", from.StoreDir().Join(p))
 			case err != nil:
 				return nil, err
 			default:
@@ -159,14 +159,29 @@ func (c *pushCommand) roots(ctx context.Context, con *console, from *opened, not
 // note is what one build has left to push.
 type note struct {
 	file  string
-	paths []string
+	lines []string         // store paths, or PATH.drv^*
+	paths []storepath.Path // that the lines mean
 }
 
-func (n note) hasAny(dir storepath.Dir, paths map[storepath.Path]bool) bool {
-	return slices.ContainsFunc(n.paths, func(arg string) bool {
-		p, err := dir.Parse(arg)
-		return err == nil && paths[p]
-	})
+// read returns the paths that the lines mean. It leaves out lines that mean
+// nothing, and never will.
+func (n note) read(ctx context.Context, con *console, from *opened) (paths []storepath.Path, err error) {
+	for _, line := range n.lines {
+		found, isOutput, err := from.outputs(ctx, line)
+		if !isOutput {
+			found = make([]storepath.Path, 1)
+			found[0], err = from.StoreDir().Parse(line)
+		}
+		switch {
+		case err == nil:
+			paths = append(paths, found...)
+		case isOutput && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, errNoOutputs):
+			return nil, err
+		default:
+			con.logger.Warn("ignoring a line of a note", "note", n.file, "error", err)
+		}
+	}
+	return paths, nil
 }
 
 const noteSuffix = ".paths"
@@ -187,7 +202,7 @@ func readNotes(queue string) ([]note, error) {
 		if err != nil {
 			return nil, err
 		}
-		notes = append(notes, note{file, strings.Fields(string(text))})
+		notes = append(notes, note{file: file, lines: strings.Fields(string(text))})
 	}
 	return notes, nil
 }

@@ -81,7 +81,7 @@ func TestPushKeepsWhatFailed(t *testing.T) {
 	notes, err := readNotes(queue)
 	require.NoError(t, err)
 	require.Len(t, notes, 1, "the note of a path that the store has lost goes")
-	assert.Equal(t, []string{env}, notes[0].paths)
+	assert.Equal(t, []string{env}, notes[0].lines)
 
 	got = nixs3(t, "", append(push, testCache(t))...)
 	require.Equal(t, exitOK, got.exit, got.stderr)

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestDerivationsNix copies what a derivation has built, and the derivation
+// itself.
+func TestDerivationsNix(t *testing.T) {
+	nix := newNix(t)
+	expr := `derivation { name = "two"; system = builtins.currentSystem; outputs = [ "out" "dev" ]; builder = "/bin/sh"; args = [ "-c" "echo $dev > $out; echo > $dev" ]; }`
+	drv := nix.run("nix-instantiate", "--expr", expr)
+	out := nix.run("nix-store", "--realise", drv+"!out")
+	dev := nix.run("nix-store", "--realise", drv+"!dev")
+	from := "local?root=" + nix.root()
+	plan := func(args ...string) []string {
+		return append([]string{"copy", "--quiet", "--dry-run", "--no-closure", "--from", from, "--to", filepath.Join(t.TempDir(), "cache")}, args...)
+	}
+	check(t, []command{
+		{"the derivation", plan(drv), "", drv + "\n", "", exitOK},
+		{"one output", plan(drv + "^dev"), "", dev + "\n", "", exitOK},
+		{"its deriver", plan("--derivation", out), "", drv + "\n", "", exitOK},
+		{"the derivation is its own", plan("--derivation", drv), "", drv + "\n", "", exitOK},
+		{"no such output", plan(drv + "^doc"), "", "", `expected dev or out, got "doc"`, exitFailed},
+		{"an output of what is not a derivation", plan(out + "^out"), "", "", "expected a derivation before the ^", exitFailed},
+		{"not there", plan(absent + ".drv^*"), "", "", "not found", exitFailed},
+		{"derivation and all", plan("--derivation", "--all"), "", "", "--derivation: expected store paths, got --all", exitFailed},
+		{"of a cache", []string{"copy", "--from", testCache(t), "--to", t.TempDir(), hello + ".drv^*"}, "", "", "a cache lists none", exitFailed},
+		{"no deriver", []string{"copy", "--derivation", "--from", testCache(t), "--to", t.TempDir(), env}, "", "", "does not know the derivation that built it", exitFailed},
+	})
+	for name, args := range map[string][]string{"all outputs": {drv + "^*"}, "by name": {drv + "^out,dev"}} {
+		got := nixs3(t, "", plan(args...)...)
+		require.Equal(t, exitOK, got.exit, got.stderr)
+		assert.ElementsMatch(t, []string{out, dev}, strings.Fields(got.stdout), name)
+	}
+}
