@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"example.com/nixs3/narinfo/storepath"
@@ -169,7 +170,11 @@ func companions(r store.CopyReport) string {
 		n    int
 		what string
 	}{{r.Upstream, "served by an upstream"}, {r.Signed, "of them signed"}, {r.Realisations, "realisations"}, {r.Logs, "logs"}} {
-		if c.n > 0 {
+		switch c.n {
+		case 0:
+		case 1:
+			text += ", 1 " + strings.TrimSuffix(c.what, "s")
+		default:
 			text += fmt.Sprintf(", %d %s", c.n, c.what)
 		}
 	}

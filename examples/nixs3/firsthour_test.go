@@ -194,7 +194,7 @@ func TestContentAddressedNix(t *testing.T) {
 	mine.sh("nix copy --file hour.nix caUser --to \"file://$PWD/from\"")
 	copied := mine.sh("nixs3 copy --from ./from --to '" + s3 + "' --sign-with key.sec ./result")
 	assert.Contains(t, copied, "2 of 2 paths copied")
-	assert.Contains(t, copied, "2 realisations")
+	assert.Regexp(t, ", [12] realisations?:", copied, "new Nix needs only that of the resolved derivation")
 
 	other := newHour(t, server)
 	other.sh("nix-build hour.nix -A caUser --option max-jobs 0 --option substituters '" + http + "' --option trusted-public-keys '" + mine.line("cat key.pub") + "'")
