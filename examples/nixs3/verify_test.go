@@ -132,3 +132,21 @@ func TestVerifyJournal(t *testing.T) {
 	}
 	assert.Contains(t, third.stderr, "3 of them known from the journal")
 }
+
+func FuzzVerifyFlags(f *testing.F) {
+	for _, text := range []string{"1%", "0.5", "NaN", "36h", "2026-11-25", "2026-11-25T16:00:00Z", "10M", "M", ""} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		var share shareFlag
+		if share.UnmarshalText([]byte(text)) == nil && !(share > 0 && share <= 1) {
+			t.Fatal(share)
+		}
+		var rate bandwidthFlag
+		if rate.UnmarshalText([]byte(text)) == nil && rate <= 0 {
+			t.Fatal(rate)
+		}
+		var since timeFlag
+		_ = since.UnmarshalText([]byte(text))
+	})
+}

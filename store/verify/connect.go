@@ -35,10 +35,10 @@ func (c *checker) connect(r result) {
 		c.missingReference(s.paths[own.by].hashPart, storepath.Path{}, storepath.Path{}, r.Path)
 	}
 	own.name, own.by = name, -1
-	if r.info == nil || c.opts.Depth < Metadata {
+	if c.opts.Depth < Metadata {
 		return
 	}
-	for _, ref := range r.info.References {
+	for _, ref := range r.References {
 		if c.stopped {
 			return
 		}

@@ -21,10 +21,12 @@ type record struct {
 	Depth    Depth     `json:"depth"`             // at which they were
 	Findings []Finding `json:"findings,omitzero"` // none means sound
 
-	// Of a narinfo that can be read:
-	Path     storepath.Path `json:"path,omitzero"`
-	URL      string         `json:"url,omitzero"`
-	FileSize int64          `json:"fileSize,omitzero"`
+	// Of a narinfo that can be read. Whether the references are in the cache is
+	// looked at anew in every run.
+	Path       storepath.Path   `json:"path,omitzero"`
+	URL        string           `json:"url,omitzero"`
+	FileSize   int64            `json:"fileSize,omitzero"`
+	References []storepath.Path `json:"references,omitzero"`
 
 	// DebugInfo are the debug files of the path: build ID to member.
 	DebugInfo map[string]string `json:"debugInfo,omitzero"`

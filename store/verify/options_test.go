@@ -324,3 +324,48 @@ func TestStoredChecksumsAreCompared(t *testing.T) {
 	require.Positive(t, kindsOf(found)[verify.ArchiveChecksum])
 	require.Empty(t, check(t, newCache(t, inner), verify.Options{Depth: verify.Metadata}), "without checksums nothing shows")
 }
+
+func TestJournalKeepsReferences(t *testing.T) {
+	c := corpusCache(t, "zstd")
+	var journal bytes.Buffer
+	require.Empty(t, check(t, c, verify.Options{Depth: verify.Metadata, Journal: &journal}))
+	text := journal.Bytes()
+	require.NoError(t, c.Bucket().Delete(t.Context(), infoKey(infoOf(t, c.Bucket(), hello))))
+	for range 2 {
+		found := check(t, c, verify.Options{Depth: verify.Metadata, Resume: bytes.NewReader(text), Journal: &journal})
+		require.Positive(t, kindsOf(found)[verify.ReferenceMissing])
+		text = journal.Bytes()
+	}
+}
+
+func FuzzJournal(f *testing.F) {
+	f.Add("{\"key\":\"x\",\"state\":\"1\",\"depth\":\"files\"}\n")
+	f.Add("\n{\n{}{}\n")
+	c := corpusCache(f, "none")
+	var journal bytes.Buffer
+	for _, err := range verify.Check(f.Context(), c, verify.Options{Journal: &journal}) {
+		require.NoError(f, err)
+	}
+	f.Add(journal.String())
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, err := range verify.Check(t.Context(), c, verify.Options{Resume: strings.NewReader(text)}) {
+			if err != nil && !strings.Contains(err.Error(), "reading the journal") {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func FuzzShard(f *testing.F) {
+	f.Add("3/32")
+	f.Add("-1/+2")
+	f.Fuzz(func(t *testing.T, text string) {
+		shard, err := verify.ParseShard(text)
+		if err != nil {
+			return
+		}
+		if again, err := verify.ParseShard(shard.String()); err != nil || again != shard || shard.Index < 1 || shard.Index > shard.Count {
+			t.Fatal(shard, again, err)
+		}
+	})
+}

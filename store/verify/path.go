@@ -85,7 +85,7 @@ func (c *checker) path(ctx context.Context, t target) result {
 		r.find(NarInfoMisnamed, key, "it is the narinfo of "+info.Path.String())
 		return r
 	}
-	r.info, r.Path, r.URL, r.FileSize = info, info.Path, info.URL, info.FileSize
+	r.info, r.Path, r.URL, r.FileSize, r.References = info, info.Path, info.URL, info.FileSize, info.References
 	if info.StoreDir != c.cache.StoreDir() {
 		r.find(NarInfoInvalid, key, fmt.Sprintf("expected a path of %s, got one of %s", c.cache.StoreDir(), info.StoreDir))
 		return r

@@ -337,3 +337,19 @@ func TestRemovedKeysStayRemovedBesideSlowWriters(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"slow-1"}, signaturesOf(t, newCache(t, b), paths[0]))
 }
+
+func FuzzAnnouncement(f *testing.F) {
+	f.Add(`{"signatures":{"00000000000000000000000000000000":["a:x"]},"removeKeys":["a"]}`)
+	f.Add("{}")
+	key, err := narinfo.GenerateKey("cache-1", nil)
+	require.NoError(f, err)
+	f.Fuzz(func(t *testing.T, text string) {
+		b := memblob.New()
+		paths := fill(t, b, 1)
+		put(t, b, "nixs3/signing/other.json", []byte(text))
+		_, err := verify.Sign(t.Context(), newCache(t, b), paths, verify.SignOptions{Signers: []narinfo.Signer{key}})
+		if err == nil && len(signaturesOf(t, newCache(t, b), paths[0])) == 0 {
+			t.Fatal("not signed")
+		}
+	})
+}
