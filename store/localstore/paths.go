@@ -85,12 +85,7 @@ func (r *row) record(dir storepath.Dir, p storepath.Path) (*narinfo.Record, erro
 			return nil, fmt.Errorf("column deriver: %w", err)
 		}
 	}
-	for text := range strings.FieldsSeq(r.sigs.String) {
-		// As in a narinfo, a text that is not a signature does not count.
-		if sig, err := narinfo.ParseSignature(text); err == nil {
-			info.Signatures = append(info.Signatures, sig)
-		}
-	}
+	info.Signatures = signatures(r.sigs.String)
 	if r.ca.String != "" {
 		if info.CA, err = storepath.ParseContentAddress(r.ca.String); err != nil {
 			return nil, fmt.Errorf("column ca: %w", err)
@@ -107,6 +102,18 @@ func (r *row) record(dir storepath.Dir, p storepath.Path) (*narinfo.Record, erro
 		slices.SortFunc(info.References, storepath.Path.Compare)
 	}
 	return record, nil
+}
+
+// signatures parses a list that is separated by spaces. As in a narinfo, a text
+// that is not a signature does not count.
+func signatures(list string) []narinfo.Signature {
+	var sigs []narinfo.Signature
+	for text := range strings.FieldsSeq(list) {
+		if sig, err := narinfo.ParseSignature(text); err == nil {
+			sigs = append(sigs, sig)
+		}
+	}
+	return sigs
 }
 
 // PathByHash returns the valid path with a hash part, the first 32 characters
@@ -129,62 +136,32 @@ func (s *Store) PathByHash(ctx context.Context, hashPart string) (storepath.Path
 	return s.opts.StoreDir.Parse(full)
 }
 
-// pageSize is how many paths are read at a time. Between two pages nothing is
-// held that a writer could wait for.
-const pageSize = 256
-
-// AllPaths yields every valid path, the oldest first. Paths that come or go
-// meanwhile may be among them or not. A row that is no store path is an error
-// that does not end the iteration.
+// AllPaths yields every valid path, the oldest first. Paths that are added or
+// deleted during the iteration may be missing or not. A row that is not a store
+// path yields an error that does not end the iteration.
 func (s *Store) AllPaths(ctx context.Context) iter.Seq2[storepath.Path, error] {
 	return func(yield func(storepath.Path, error) bool) {
-		var last int64
-		for {
-			ids, paths, err := s.page(ctx, last)
+		for full, err := range paged(ctx, s, selectPaths, scanPath) {
 			if err != nil {
 				yield(storepath.Path{}, err)
 				return
 			}
-			for _, full := range paths {
-				p, err := s.opts.StoreDir.Parse(full)
-				if err != nil {
-					err = fmt.Errorf("%s: %w", s, err)
-				}
-				if !yield(p, err) {
-					return
-				}
+			p, err := s.opts.StoreDir.Parse(full)
+			if err != nil {
+				err = fmt.Errorf("%s: %w", s, err)
 			}
-			if len(ids) < pageSize {
+			if !yield(p, err) {
 				return
 			}
-			last = ids[len(ids)-1]
 		}
 	}
 }
 
-// page reads the paths with the next greater ids.
-func (s *Store) page(ctx context.Context, after int64) (ids []int64, paths []string, err error) {
-	err = s.db.read(ctx, func(c *sql.Conn) error {
-		ids, paths = ids[:0], paths[:0]
-		rows, err := c.QueryContext(ctx, `SELECT id, path FROM ValidPaths WHERE id > ? ORDER BY id LIMIT ?`, after, pageSize)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var id int64
-			var path string
-			if err := rows.Scan(&id, &path); err != nil {
-				return err
-			}
-			ids, paths = append(ids, id), append(paths, path)
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, nil, s.failed(err)
-	}
-	return ids, paths, nil
+const selectPaths = `SELECT id, path FROM ValidPaths WHERE id > ? ORDER BY id LIMIT ?`
+
+func scanPath(rows *sql.Rows) (id int64, path string, err error) {
+	err = rows.Scan(&id, &path)
+	return id, path, err
 }
 
 // checkStoreDir looks at one path, and at the tables.
@@ -192,13 +169,15 @@ func (s *Store) checkStoreDir(ctx context.Context) error {
 	if _, err := s.Record(ctx, storepath.Path{}); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
 	}
-	_, paths, err := s.page(ctx, 0)
-	if err != nil || len(paths) == 0 {
-		return err
-	}
-	if !strings.HasPrefix(paths[0], string(s.opts.StoreDir)+"/") {
-		return fmt.Errorf("%w: it has %q, expected paths in %s; Options.StoreDir and the parameter store of a URL say where",
-			store.ErrStoreDir, paths[0], s.opts.StoreDir)
+	for full, err := range paged(ctx, s, selectPaths, scanPath) {
+		if err != nil {
+			return err
+		}
+		if !strings.HasPrefix(full, string(s.opts.StoreDir)+"/") {
+			return fmt.Errorf("%w: expected paths in %s, got %q; set Options.StoreDir or the parameter store of the URL",
+				store.ErrStoreDir, s.opts.StoreDir, full)
+		}
+		break
 	}
 	return nil
 }
