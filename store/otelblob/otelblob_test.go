@@ -286,7 +286,7 @@ func TestCancellationIsNamed(t *testing.T) {
 }
 
 // TestOptionalInterfaces: a watched bucket has exactly the optional interfaces
-// of the bucket behind it.
+// of the wrapped bucket.
 func TestOptionalInterfaces(t *testing.T) {
 	onDisk, err := fileblob.Open(t.TempDir(), fileblob.Options{NoSync: true})
 	require.NoError(t, err)

@@ -40,13 +40,13 @@ func TestPoliciesSuffice(t *testing.T) {
 				case strings.HasPrefix(server.Name, "radosgw"):
 					kinds = kinds[:3]
 				}
-				for access, wanted := range kinds {
-					t.Run(wanted+prefix, func(t *testing.T) {
+				for access, kind := range kinds {
+					t.Run(kind+prefix, func(t *testing.T) {
 						bucket.allow(t, u, s3access.Access(access))
 						for _, c := range s3access.Doctor(t.Context(), u, s3access.Access(access), s3blob.Options{}) {
 							assert.True(t, c.OK, "%+v", c)
 						}
-						if wanted != "write" {
+						if kind != "write" {
 							return
 						}
 						for _, c := range s3access.Doctor(t.Context(), u, s3access.AccessCollect, s3blob.Options{}) {

@@ -123,7 +123,7 @@ func testList(t *testing.T, s *suite) {
 		require.Equal(t, want[narEnd:], list(t, b, blob.ListOptions{Shallow: true}))
 		require.Equal(t, want[10:], list(t, b, blob.ListOptions{StartAfter: want[9]}))
 
-		t.Run("stops when it is told to", func(t *testing.T) {
+		t.Run("stops when the caller does", func(t *testing.T) {
 			n := 0
 			for _, err := range b.List(t.Context(), blob.ListOptions{}) {
 				require.NoError(t, err)

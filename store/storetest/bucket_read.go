@@ -42,7 +42,7 @@ func testGet(t *testing.T, s *suite) {
 		{"last byte", blob.GetOptions{Offset: int64(len(data)) - 1}, len(data) - 1, len(data)},
 		{"more than there is", blob.GetOptions{Offset: int64(len(data)) - 5, Length: 100}, len(data) - 5, len(data)},
 		{"at the end", blob.GetOptions{Offset: int64(len(data))}, len(data), len(data)},
-		{"behind the end", blob.GetOptions{Offset: int64(len(data)) + 1, Length: 1}, len(data), len(data)},
+		{"after the end", blob.GetOptions{Offset: int64(len(data)) + 1, Length: 1}, len(data), len(data)},
 		{"as far as numbers go", blob.GetOptions{Offset: 5, Length: math.MaxInt64}, 5, len(data)},
 		{"from where numbers end", blob.GetOptions{Offset: math.MaxInt64, Length: math.MaxInt64}, len(data), len(data)},
 	} {

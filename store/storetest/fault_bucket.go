@@ -12,7 +12,7 @@ import (
 )
 
 // FaultBucket is a bucket that logs the operations on it and fails as planned.
-// It has the optional interfaces of the bucket behind it, as [blob.Intercept]
+// It has the optional interfaces of the wrapped bucket, as [blob.Intercept]
 // gives them. Stage is neither logged nor failed; the Commit that follows is.
 type FaultBucket struct {
 	blob.Wrapper

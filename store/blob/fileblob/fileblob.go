@@ -72,7 +72,7 @@ type Bucket struct {
 	opening sync.Mutex
 	root    *os.Root // nil until the directory exists; see ready
 
-	// observe, in tests, is told of every step that changes the directory.
+	// observe, in tests, gets every step that changes the directory.
 	observe func(step string, names ...string)
 }
 

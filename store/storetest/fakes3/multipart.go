@@ -167,14 +167,14 @@ func (s *store) CompleteMultipartUpload(_, _ string, _ gofakes3.UploadID, _ *gof
 }
 
 // complete joins the parts, if the conditions hold.
-func (s *store) complete(bucketName, key string, id gofakes3.UploadID, wanted []gofakes3.CompletedPart, conditions *gofakes3.PutConditions) (*object, error) {
+func (s *store) complete(bucketName, key string, id gofakes3.UploadID, named []gofakes3.CompletedPart, conditions *gofakes3.PutConditions) (*object, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b, u, err := s.upload(bucketName, key, id)
 	if err != nil {
 		return nil, err
 	}
-	parts, size, err := u.pick(wanted, s.opts.MinPartSize)
+	parts, size, err := u.pick(named, s.opts.MinPartSize)
 	if err != nil {
 		return nil, err
 	}
@@ -191,18 +191,18 @@ func (s *store) complete(bucketName, key string, id gofakes3.UploadID, wanted []
 }
 
 // pick returns the parts that the client names.
-func (u *upload) pick(wanted []gofakes3.CompletedPart, minSize int64) (parts []*part, size int64, err error) {
-	if len(wanted) == 0 {
+func (u *upload) pick(named []gofakes3.CompletedPart, minSize int64) (parts []*part, size int64, err error) {
+	if len(named) == 0 {
 		return nil, 0, errMalformedXML
 	}
-	for i, w := range wanted {
+	for i, w := range named {
 		p := u.parts[w.PartNumber]
 		switch {
-		case i > 0 && w.PartNumber <= wanted[i-1].PartNumber:
+		case i > 0 && w.PartNumber <= named[i-1].PartNumber:
 			return nil, 0, newError(http.StatusBadRequest, "InvalidPartOrder", "The list of parts was not in ascending order.")
 		case p == nil || strings.Trim(w.ETag, `"`) != strings.Trim(p.etag(), `"`):
 			return nil, 0, newError(http.StatusBadRequest, "InvalidPart", fmt.Sprintf("Part %d could not be found or its ETag does not match.", w.PartNumber))
-		case i < len(wanted)-1 && int64(len(p.body)) < minSize:
+		case i < len(named)-1 && int64(len(p.body)) < minSize:
 			return nil, 0, newError(http.StatusBadRequest, "EntityTooSmall", fmt.Sprintf("Part %d is smaller than the minimum allowed size", w.PartNumber))
 		}
 		parts = append(parts, p)

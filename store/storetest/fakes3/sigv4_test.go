@@ -70,7 +70,7 @@ func TestDocumentedSignatures(t *testing.T) {
 			"subresource", "GET", "http://examplebucket.s3.amazonaws.com/?lifecycle", "",
 			map[string]string{"X-Amz-Content-Sha256": empty},
 			"host;x-amz-content-sha256;x-amz-date", "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
-			http.StatusNotImplemented, // behind the signature
+			http.StatusNotImplemented, // after the signature
 		},
 		{
 			"listing", "GET", "http://examplebucket.s3.amazonaws.com/?max-keys=2&prefix=J", "",
