@@ -22,6 +22,8 @@ type collector struct {
 	run   string
 	lock  *lock // nil in a dry run
 
+	versions versionDeleter // nil where the bucket keeps no versions
+
 	g         graph
 	changed   bool            // the graph is not the one that was stored
 	links     map[digest]link // by the digest of the key
@@ -80,7 +82,7 @@ func (c *collector) locked(ctx context.Context, f func(context.Context) error) (
 	if _, err := c.cache.CacheInfo(ctx); err != nil {
 		return err
 	}
-	if c.clock, err = probe(ctx, c.b, c.opts.Alone); err != nil {
+	if c.clock, c.versions, err = probe(ctx, c.b, c.opts.Alone); err != nil {
 		return err
 	}
 	c.run = newName(c.clock.now())

@@ -79,6 +79,40 @@ func TestServersThatIgnoreSomeConditions(t *testing.T) {
 	}
 }
 
+// Where versions are kept, deletions name them: nothing is left, not even of what
+// was overwritten, and undo still works.
+func TestVersionedBucket(t *testing.T) {
+	s3, cache := onS3(t, fakes3.Options{Versioned: true})
+	key := path("other").HashPart() + ".narinfo"
+	text, _, err := blob.ReadAll(t.Context(), cache.Bucket(), key, 1<<20)
+	require.NoError(t, err)
+	_, err = cache.Bucket().Put(t.Context(), key, bytes.NewReader(text), blob.PutOptions{}) // a second version
+	require.NoError(t, err)
+	report, err := gc.Collect(t.Context(), cache, gc.Options{Recent: none})
+	require.NoError(t, err)
+	assert.Equal(t, "app libc", names(t, cache.Bucket()))
+	_, err = gc.Undo(t.Context(), cache, report.Run)
+	require.NoError(t, err)
+	assert.Equal(t, "app libc other", names(t, cache.Bucket()))
+	_, err = gc.Collect(t.Context(), cache, gc.Options{Recent: none, Grace: none})
+	require.NoError(t, err)
+	assert.Equal(t, 2, whole(t, cache.Bucket()).Archives)
+	versioned := 0
+	for _, r := range s3.Requests() {
+		if r.Query.Has("versions") {
+			versioned++
+		}
+	}
+	assert.Positive(t, versioned)
+	b, ok := blob.As[interface {
+		Versioned(context.Context, string) (bool, error)
+	}](cache.Bucket())
+	require.True(t, ok)
+	left, err := b.Versioned(t.Context(), key)
+	require.NoError(t, err)
+	assert.False(t, left, "no version and no marker is left")
+}
+
 // without is a bucket on which some operations fail.
 func without(b blob.Bucket, fails func(call *blob.Call) error) blob.Bucket {
 	return blob.Intercept(b, func(ctx context.Context, call *blob.Call, do func(context.Context) error) error {

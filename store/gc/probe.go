@@ -24,34 +24,43 @@ var ErrNoDelete = errors.New("nothing may be deleted from the bucket")
 // probe tries on objects of its own what a collector relies on: that writes whose
 // condition does not hold are refused, and that objects may be deleted. It
 // returns the server's clock.
-func probe(ctx context.Context, b blob.Bucket, alone bool) (clock, error) {
+func probe(ctx context.Context, b blob.Bucket, alone bool) (clock, versionDeleter, error) {
 	key := canaryPrefix + rand.Text()
 	first := controlType
 	first.IfNoneMatch = !alone
 	attrs, err := b.Put(ctx, key, canary(), first)
 	if err != nil {
-		return clock{}, fmt.Errorf("writing a canary: %w", err)
+		return clock{}, nil, fmt.Errorf("writing a canary: %w", err)
 	}
 	cl := clock{}
 	if !alone {
 		if err := probeConditions(ctx, b, key, attrs); err != nil {
-			return clock{}, errors.Join(err, b.Delete(ctx, key))
+			return clock{}, nil, errors.Join(err, b.Delete(ctx, key))
 		}
 	}
 	if attrs, err = b.Head(ctx, key); err != nil {
-		return clock{}, fmt.Errorf("reading a canary: %w", err)
+		return clock{}, nil, fmt.Errorf("reading a canary: %w", err)
 	}
 	if attrs.ModTime.IsZero() {
-		return clock{}, fmt.Errorf("%s does not tell when an object was written", b)
+		return clock{}, nil, fmt.Errorf("%s does not tell when an object was written", b)
 	}
 	cl = newClock(attrs.ModTime)
-	if err := b.Delete(ctx, key); err != nil {
+	versions := versionsOf(ctx, b, key)
+	if err := removeWith(ctx, b, versions, key); err != nil {
 		if errors.Is(err, blob.ErrAccessDenied) {
 			err = fmt.Errorf("%w: %w; a collector needs s3:DeleteObject", ErrNoDelete, err)
 		}
-		return clock{}, err
+		return clock{}, nil, err
 	}
-	return cl, nil
+	return cl, versions, nil
+}
+
+// removeWith deletes objects by their versions, where the bucket keeps these.
+func removeWith(ctx context.Context, b blob.Bucket, versions versionDeleter, keys ...string) error {
+	if versions != nil {
+		return versions.DeleteVersions(ctx, keys...)
+	}
+	return b.Delete(ctx, keys...)
 }
 
 // canary is an object that differs from all others, so that its ETag does.
@@ -100,4 +109,28 @@ type conditionProber interface {
 	// HonoursConditions writes to an existing object under conditions that do
 	// not hold, and reports whether the server itself refused all of them.
 	HonoursConditions(ctx context.Context, key string) (bool, error)
+}
+
+// versionDeleter is implemented by drivers of buckets that may keep versions.
+type versionDeleter interface {
+	// Versioned reports whether the bucket keeps the versions of its objects,
+	// as shown by one that exists.
+	Versioned(ctx context.Context, key string) (bool, error)
+
+	// DeleteVersions removes objects with all their versions, by their version
+	// IDs, so that a late request cannot remove what was written since.
+	DeleteVersions(ctx context.Context, keys ...string) error
+}
+
+// versionsOf returns how versions are deleted, nil where the bucket keeps none
+// or does not tell.
+func versionsOf(ctx context.Context, b blob.Bucket, key string) versionDeleter {
+	d, ok := blob.As[versionDeleter](b)
+	if !ok {
+		return nil
+	}
+	if versioned, err := d.Versioned(ctx, key); err != nil || !versioned {
+		return nil
+	}
+	return d
 }

@@ -49,7 +49,7 @@ func (c *collector) removeRoots(ctx context.Context, names []string) error {
 		if err := c.stillLocked(); err != nil {
 			return err
 		}
-		if err := c.b.Delete(ctx, rootPrefix+name); err != nil {
+		if err := removeWith(ctx, c.b, c.versions, rootPrefix+name); err != nil {
 			return fmt.Errorf("removing the root %q: %w", name, err)
 		}
 	}
@@ -303,7 +303,7 @@ func (c *collector) delete(ctx context.Context, keys []string) error {
 func (c *collector) deleteNow(ctx context.Context, keys []string) error {
 	ctx, cancel := context.WithTimeout(ctx, deleteTime)
 	defer cancel()
-	return c.b.Delete(ctx, keys...)
+	return removeWith(ctx, c.b, c.versions, keys...)
 }
 
 // healNew looks for narinfos that were published during the sweep and brings
