@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -13,6 +15,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"example.com/nixs3/s3url"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/gc"
 )
@@ -34,6 +37,7 @@ type gcCommand struct {
 	NoRoots   bool           `help:"Collect a cache that has no root at all."`
 	Broken    string         `enum:"stop,keep" default:"stop" help:"What to do about narinfos that cannot be read: stop, or keep them and all that they mention."`
 	Alone     bool           `help:"Promise that no other collector runs, for servers that ignore the conditions of writes."`
+	Manifest  string         `type:"path" placeholder:"FILE" help:"Write what would be destroyed into a manifest for S3 Batch Operations, lines of bucket and key, and do not destroy it. A job may tag the objects, and a lifecycle rule let the tag expire."`
 	DryRun    bool           `help:"Print what would go and what would stay, and delete nothing."`
 	JSON      bool           `name:"json" help:"Print the report as JSON."`
 }
@@ -66,7 +70,7 @@ func (c *gcCommand) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		report, err := gc.Collect(ctx, cache, opts)
+		report, err := c.collect(ctx, cache, opts)
 		if err != nil && report.Run == "" {
 			return err
 		}
@@ -75,6 +79,39 @@ func (c *gcCommand) Run(ctx context.Context, con *console) error {
 		}
 		return errors.Join(err, printCollected(con, report))
 	})
+}
+
+// collect runs the collection, with a manifest where one is asked for.
+func (c *gcCommand) collect(ctx context.Context, cache *store.Cache, opts gc.Options) (report *gc.Report, err error) {
+	if c.Manifest == "" {
+		return gc.Collect(ctx, cache, opts)
+	}
+	bucket, prefix, err := objectsOf(c.Store)
+	if err != nil {
+		return &gc.Report{}, err
+	}
+	f, err := os.Create(c.Manifest)
+	if err != nil {
+		return &gc.Report{}, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	w := csv.NewWriter(f)
+	opts.Manifest = func(key string) error { return w.Write([]string{bucket, url.QueryEscape(prefix + key)}) }
+	report, err = gc.Collect(ctx, cache, opts)
+	w.Flush()
+	return report, errors.Join(err, w.Error())
+}
+
+// objectsOf returns the bucket of an s3:// URL and what its keys begin with.
+func objectsOf(rawURL string) (bucket, prefix string, err error) {
+	u, err := s3url.Parse(rawURL)
+	if err != nil {
+		return "", "", fmt.Errorf("--manifest: expected a cache in S3: %w", err)
+	}
+	if prefix = strings.Trim(u.Prefix, "/"); prefix != "" {
+		prefix += "/"
+	}
+	return u.Bucket, prefix, nil
 }
 
 func (c *gcCommand) options(ctx context.Context, con *console, cache *store.Cache) (gc.Options, error) {

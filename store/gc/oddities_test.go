@@ -247,6 +247,28 @@ func contains(keys []string, key string) bool {
 	return strings.Contains("\n"+strings.Join(keys, "\n")+"\n", "\n"+key+"\n")
 }
 
+// With a manifest, narinfos go and archives stay, to be destroyed by others.
+func TestManifest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cache, b := newCache(t)
+		add(t, cache, "a", "b")
+		info, err := cache.NarInfo(t.Context(), path("b"))
+		require.NoError(t, err)
+		var manifest []string
+		opts := gc.Options{Recent: none, Grace: none, Roots: paths("a"), Manifest: func(key string) error {
+			manifest = append(manifest, key)
+			return nil
+		}}
+		for range 2 {
+			_, err = gc.Collect(t.Context(), cache, opts)
+			require.NoError(t, err)
+		}
+		assert.Equal(t, []string{info.URL, info.URL}, manifest, "each run names what is still there")
+		assert.Equal(t, "a", names(t, b))
+		assert.Contains(t, keys(t, b, "nar/"), info.URL)
+	})
+}
+
 func TestRootsThatAreNotThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cache, b := newCache(t)
