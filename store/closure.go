@@ -46,6 +46,7 @@ type node struct {
 	leaf bool             // while the closure is read: its references are not followed
 
 	present   bool           // at the destination when the copy began
+	unread    bool           // present, and not described by the source
 	published bool           // by this copy
 	user      storepath.Path // refers to it
 }
@@ -94,6 +95,10 @@ type copySource struct {
 	compressed CompressedSource // or nil
 	unverified UnverifiedSource // or nil
 	trusting   TrustingSource   // or nil
+
+	// has, if it is not nil, reports whether the destination has a path, below
+	// which nothing is looked at.
+	has func(context.Context, storepath.Path) (bool, error)
 }
 
 func newCopySource(src Source, opts CopyOptions) *copySource {
@@ -195,6 +200,14 @@ func (s *copySource) nodes(ctx context.Context) iter.Seq2[*node, error] {
 // for a root. Whether the path is trusted is known before its references are
 // followed.
 func (s *copySource) lookup(ctx context.Context, p, user storepath.Path) (*node, error) {
+	if s.has != nil {
+		switch there, err := s.has(ctx, p); {
+		case err != nil && !isAbsent(err):
+			return nil, err
+		case there:
+			return &node{info: &narinfo.PathInfo{StoreDir: s.StoreDir(), Path: p}, leaf: true, present: true, unread: true}, nil
+		}
+	}
 	n, err := s.describe(ctx, p)
 	switch {
 	case ctx.Err() != nil:

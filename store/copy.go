@@ -51,6 +51,9 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 	if c.src.StoreDir() != c.dst.StoreDir() {
 		return fmt.Errorf("%w: expected %s as in %s, got %s in %s", ErrStoreDir, c.dst.StoreDir(), c.dst, c.src.StoreDir(), c.src)
 	}
+	if c.opts.TrustDestination && !c.opts.All && !c.opts.Repair && len(c.opts.Signers) == 0 {
+		c.src.has = c.dst.Has
+	}
 	g, unreadable, err := c.src.closure(ctx, roots)
 	if err != nil {
 		return err
@@ -60,7 +63,8 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 		return err
 	}
 	defer func() { c.session.End(ctx, err) }()
-	p := &planner{dst: c.dst, opts: c.opts}
+	// A collector may have taken what was seen before the session began.
+	p := &planner{dst: c.dst, opts: c.opts, asked: c.src.has != nil && !c.session.leased()}
 	todo, err := p.plan(ctx, g, &c.report)
 	if err != nil {
 		return err
@@ -153,6 +157,11 @@ func (c *copier) gone(ctx context.Context, g closure, published []*node) ([]*nod
 	gone, err := absent(ctx, c.dst, nodes)
 	if err != nil || len(gone) == 0 {
 		return nil, err
+	}
+	for _, n := range gone {
+		if n.unread {
+			return nil, &MissingReferenceError{StoreDir: c.dst.StoreDir(), Path: n.user, References: []storepath.Path{n.info.Path}}
+		}
 	}
 	// Whatever takes a path away takes its references too, unless others need
 	// them: look at all that it needs.

@@ -22,6 +22,15 @@ type CopyOptions struct {
 	// destination, or be roots too.
 	NoClosure bool
 
+	// TrustDestination stops at the paths that the destination has, and looks at
+	// nothing below them: every visible path of a cache has its references, as
+	// long as all who write and delete keep that rule. A copy of which little is
+	// new then takes few requests, and the report counts only the paths that
+	// were looked at. Without it, the default, the whole closure is compared, so
+	// that holes that others have made are found and filled. All and Repair
+	// compare everything in any case.
+	TrustDestination bool
+
 	// DryRun plans only. The report says what would be done.
 	DryRun bool
 

@@ -25,8 +25,9 @@ const (
 
 // planner finds out what has to be sent.
 type planner struct {
-	dst  Destination
-	opts CopyOptions
+	dst   Destination
+	opts  CopyOptions
+	asked bool // the nodes know already whether the destination has them
 }
 
 // plan returns the nodes to be sent, the largest first, and reports them.
@@ -35,10 +36,17 @@ func (p *planner) plan(ctx context.Context, g closure, report *CopyReport) ([]*n
 	todo := slices.Collect(maps.Values(g))
 	if !p.opts.Repair {
 		var err error
-		if todo, err = absent(ctx, p.dst, todo); err != nil {
+		if p.asked {
+			todo = slices.DeleteFunc(todo, func(n *node) bool { return n.present })
+		} else if todo, err = absent(ctx, p.dst, todo); err != nil {
 			return nil, err
 		}
 		markPresent(g, todo)
+		for _, n := range todo {
+			if n.unread {
+				return nil, fmt.Errorf("%s: %w: it was in %s when the copy began, and is gone; run the copy again", n.info.Path, ErrMissingReference, p.dst)
+			}
+		}
 		report.Present = len(g) - len(todo)
 		before := len(todo)
 		if todo, err = p.notUpstream(ctx, todo); err != nil {

@@ -48,6 +48,9 @@ func (s *Session) End(ctx context.Context, failure error) {
 	}
 }
 
+// leased reports whether the cache is under collection.
+func (s *Session) leased() bool { return s != nil && s.lease.Leased() }
+
 // keeps reports whether the writer may rely on an archive that it has found, or
 // overwrite it. If not, it may after the announcement that keeps makes, when it
 // has asked again.

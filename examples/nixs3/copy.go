@@ -18,14 +18,15 @@ type copyCommand struct {
 	trustFlag
 	signFlag
 	budgetFlags
-	Derivation bool     `help:"Copy the derivations that built the paths, with what these need, instead of the paths."`
-	NoClosure  bool     `help:"Copy only the paths themselves. Their references must be at the destination."`
-	Upstream   []string `placeholder:"URL=KEY" sep:"none" help:"Leave out what this cache serves with a signature by the key. Several keys are separated by commas. May be repeated."`
-	Verify     string   `enum:"contents,files,none" default:"contents" help:"How much of an archive to check: its contents, only the hash of its file, or nothing where a server can copy it by itself."`
-	Logs       bool     `help:"Also copy the build logs of the paths' derivers."`
-	DryRun     bool     `help:"Print the paths that would be copied, and copy nothing."`
-	KeepGoing  bool     `help:"Go on past paths that cannot be copied."`
-	Repair     bool     `help:"Copy also what is there already."`
+	Derivation       bool     `help:"Copy the derivations that built the paths, with what these need, instead of the paths."`
+	NoClosure        bool     `help:"Copy only the paths themselves. Their references must be at the destination."`
+	TrustDestination bool     `help:"Look at nothing below the paths that the destination has. Without it, holes in the destination are found and filled."`
+	Upstream         []string `placeholder:"URL=KEY" sep:"none" help:"Leave out what this cache serves with a signature by the key. Several keys are separated by commas. May be repeated."`
+	Verify           string   `enum:"contents,files,none" default:"contents" help:"How much of an archive to check: its contents, only the hash of its file, or nothing where a server can copy it by itself."`
+	Logs             bool     `help:"Also copy the build logs of the paths' derivers."`
+	DryRun           bool     `help:"Print the paths that would be copied, and copy nothing."`
+	KeepGoing        bool     `help:"Go on past paths that cannot be copied."`
+	Repair           bool     `help:"Copy also what is there already."`
 	rootFlag
 	JSON bool `name:"json" help:"Print the report as JSON."`
 }
@@ -83,7 +84,7 @@ func (c *copyCommand) Run(ctx context.Context, con *console) (err error) {
 }
 
 func (c *copyCommand) options(ctx context.Context, con *console) (opts store.CopyOptions, err error) {
-	opts = store.CopyOptions{All: c.All, NoClosure: c.NoClosure, DryRun: c.DryRun, KeepGoing: c.KeepGoing, Repair: c.Repair, Logs: c.Logs}
+	opts = store.CopyOptions{All: c.All, NoClosure: c.NoClosure, TrustDestination: c.TrustDestination, DryRun: c.DryRun, KeepGoing: c.KeepGoing, Repair: c.Repair, Logs: c.Logs}
 	switch c.Verify {
 	case "files":
 		opts.Verify = store.VerifyFiles
