@@ -298,3 +298,49 @@ func TestAbandonedReaders(t *testing.T) {
 		require.NoError(t, r.Close())
 	}
 }
+
+func TestAddPathFindsReferences(t *testing.T) {
+	b := memblob.New()
+	c := newCache(t, b, store.Settings{})
+	var known []storepath.Path
+	for n := range uint64(4) {
+		o := newObject(t, n, []byte("x"))
+		add(t, c, o, store.AddOptions{})
+		known = append(known, o.info.Path)
+	}
+	tree := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(tree, "text"), []byte("run "+storepath.Default.Join(known[1])+"/bin/x"), 0o644))
+	require.NoError(t, os.Symlink(storepath.Default.Join(known[2]), filepath.Join(tree, "link")))
+	leaf := filepath.Join(tree, "leaf")
+	require.NoError(t, os.WriteFile(leaf, []byte("none"), 0o644))
+	file := filepath.Join(tree, "text")
+
+	for _, tt := range []struct {
+		name       string
+		path       string
+		opts       store.AddPathOptions
+		references []storepath.Path
+	}{
+		{"not asked", tree, store.AddPathOptions{}, nil},
+		{"in a file and a link", tree, store.AddPathOptions{FindReferences: known}, known[1:3]},
+		{"none", leaf, store.AddPathOptions{FindReferences: known}, nil},
+		{"beside those that are given", tree, store.AddPathOptions{References: []storepath.Path{known[2], known[0]}, FindReferences: known}, known[:3]},
+		{"of some", tree, store.AddPathOptions{FindReferences: []storepath.Path{known[3], known[1], known[1]}}, known[1:2]},
+		{"flat, none", leaf, store.AddPathOptions{Method: storepath.MethodFlat, FindReferences: known}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.opts.Name = "found"
+			info, err := store.AddPath(t.Context(), c, tt.path, tt.opts)
+			require.NoError(t, err)
+			require.ElementsMatch(t, tt.references, info.References)
+			expected, err := storepath.Default.FromContentAddress("found", info.CA, storepath.References{Others: tt.references})
+			require.NoError(t, err)
+			require.Equal(t, expected, info.Path)
+		})
+	}
+	_, err := store.AddPath(t.Context(), c, file, store.AddPathOptions{Method: storepath.MethodFlat, FindReferences: known})
+	require.ErrorContains(t, err, "allows no references")
+	_, err = store.AddPath(t.Context(), c, tree, store.AddPathOptions{FindReferences: []storepath.Path{madeUpPath(9, "other"), known[1]}})
+	require.NoError(t, err)
+	requireSound(t, b)
+}

@@ -30,6 +30,12 @@ type AddPathOptions struct {
 	// References that the contents are known to have.
 	References []storepath.Path
 
+	// FindReferences are paths whose hash parts AddPath looks for in the
+	// contents, as Nix does after a build. It adds those that it finds to
+	// References. It does not look into compressed contents. MethodFlat allows
+	// no references, so with it AddPath fails when it finds any.
+	FindReferences []storepath.Path
+
 	// Filter leaves out the entries for which it returns false; see
 	// nar.WithFilter.
 	Filter func(path string, d fs.DirEntry) bool
@@ -123,17 +129,21 @@ func (d *disk) dump(w io.Writer) error {
 
 // pathInfo reads the archive and computes its description.
 func (d *disk) pathInfo(ctx context.Context, dir storepath.Dir, opts AddPathOptions) (*narinfo.PathInfo, error) {
-	info := &narinfo.PathInfo{StoreDir: dir, References: opts.References}
+	info := &narinfo.PathInfo{StoreDir: dir}
 	info.CA.Method = storepath.MethodNAR
 	h, flat := sha256.New(), nixhash.New(nixhash.SHA256)
 	archive := &narSum{claims: info, h: h}
+	scanner := storepath.NewScanner(opts.FindReferences)
 	err := flow.Spread(ctx, d.dump, func(r io.Reader) error {
-		_, err := io.Copy(archive, r)
+		_, err := io.Copy(io.MultiWriter(archive, scanner), r)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	info.References = append(slices.Clone(opts.References), scanner.Found()...)
+	slices.SortFunc(info.References, storepath.Path.Compare)
+	info.References = slices.Compact(info.References)
 	info.NarHash, info.NarSize = sha256Hash(h), archive.n
 	info.CA.Hash = info.NarHash
 	if d.flat {
@@ -148,7 +158,7 @@ func (d *disk) pathInfo(ctx context.Context, dir storepath.Dir, opts AddPathOpti
 		}
 		info.CA.Hash = flat.Digest()
 	}
-	info.Path, err = dir.FromContentAddress(opts.Name, info.CA, storepath.References{Others: opts.References})
+	info.Path, err = dir.FromContentAddress(opts.Name, info.CA, storepath.References{Others: info.References})
 	return info, err
 }
 

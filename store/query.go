@@ -13,7 +13,8 @@ import (
 
 // SettingsFromQuery reads the settings in the query of a store URL: those of
 // Nix's manual ("S3 Binary Cache Store"), and the extensions of package s3url.
-// Unknown and malformed settings are errors. It reads key files.
+// Unknown and malformed settings are errors. system-features has no effect here:
+// Nix uses it to choose where to build. It reads key files.
 func SettingsFromQuery(q url.Values) (Settings, error) {
 	var s Settings
 	if err := s3url.ValidateSettings(q); err != nil {
@@ -34,9 +35,6 @@ func SettingsFromQuery(q url.Values) (Settings, error) {
 	s.WantMassQuery = p.optionalBool("want-mass-query")
 	s.Trusted = p.bool("trusted")
 	s.PathInfoCacheSize = p.number("path-info-cache-size")
-	if p.q.Has("system-features") {
-		s.SystemFeatures = strings.Fields(p.str("system-features"))
-	}
 	if p.err != nil {
 		return s, p.err
 	}

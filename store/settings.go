@@ -60,9 +60,6 @@ type Settings struct {
 	Priority      *int
 	WantMassQuery *bool
 
-	// SystemFeatures is for the caller. Package store does not use it.
-	SystemFeatures []string
-
 	// PathInfoCacheSize is the number of narinfos that are remembered for
 	// PathInfoCacheTTL. 0 means none: every question goes to the bucket.
 	PathInfoCacheSize int

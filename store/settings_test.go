@@ -51,7 +51,6 @@ func TestSettingsFromQuery(t *testing.T) {
 		StoreDir: "/gnu/store", Compression: "xz", CompressionLevel: 9, ParallelCompression: &on,
 		WriteListing: true, IndexDebugInfo: true, NarInfoCompression: "br", ListingCompression: "zstd", LogCompression: "none",
 		LocalNARCache: "/var/cache/nars", Priority: &seven, WantMassQuery: &off, Trusted: true, PathInfoCacheSize: 99,
-		SystemFeatures: []string{"kvm", "big-parallel"},
 	}, s)
 	s, err = store.SettingsFromQuery(nil)
 	require.NoError(t, err)
