@@ -37,6 +37,7 @@ type gcCommand struct {
 	NoRoots   bool           `help:"Collect a cache that has no root at all."`
 	Broken    string         `enum:"stop,keep" default:"stop" help:"What to do about narinfos that cannot be read: stop, or keep them and all that they mention."`
 	Alone     bool           `help:"Promise that no other collector runs, for servers that ignore the conditions of writes."`
+	Inventory string         `placeholder:"URL" help:"Take the list of archives from the manifest.json of an S3 Inventory in CSV, such as s3://inventory/cache/daily/2026-11-25T01-00Z/manifest.json?region=…, instead of listing them."`
 	Manifest  string         `type:"path" placeholder:"FILE" help:"Write what would be destroyed into a manifest for S3 Batch Operations, lines of bucket and key, and do not destroy it. A job may tag the objects, and a lifecycle rule let the tag expire."`
 	DryRun    bool           `help:"Print what would go and what would stay, and delete nothing."`
 	JSON      bool           `name:"json" help:"Print the report as JSON."`
@@ -106,7 +107,7 @@ func (c *gcCommand) collect(ctx context.Context, cache *store.Cache, opts gc.Opt
 func objectsOf(rawURL string) (bucket, prefix string, err error) {
 	u, err := s3url.Parse(rawURL)
 	if err != nil {
-		return "", "", fmt.Errorf("--manifest: expected a cache in S3: %w", err)
+		return "", "", fmt.Errorf("expected a cache in S3: %w", err)
 	}
 	if prefix = strings.Trim(u.Prefix, "/"); prefix != "" {
 		prefix += "/"
@@ -123,6 +124,11 @@ func (c *gcCommand) options(ctx context.Context, con *console, cache *store.Cach
 		opts.Paths = -1
 	}
 	var err error
+	if c.Inventory != "" {
+		if opts.Inventory, err = c.openInventory(ctx, con); err != nil {
+			return opts, err
+		}
+	}
 	if opts.Roots, err = rootPaths(ctx, con, cache, c.Root, c.RootsFrom); err != nil {
 		return opts, err
 	}
@@ -133,6 +139,26 @@ func (c *gcCommand) options(ctx context.Context, con *console, cache *store.Cach
 		return opts, err
 	}
 	return opts, errors.New("the cache has no roots, so that everything but what is recent would go; set one with \"nixs3 root set\", or mean it with --no-roots")
+}
+
+// openInventory opens the inventory, whose bucket stays open as long as the
+// command runs.
+func (c *gcCommand) openInventory(ctx context.Context, con *console) (*gc.Inventory, error) {
+	_, prefix, err := objectsOf(c.Store)
+	if err != nil {
+		return nil, err
+	}
+	at, err := s3url.Parse(c.Inventory)
+	if err != nil {
+		return nil, err
+	}
+	manifest := at.Prefix
+	at.Prefix = ""
+	b, err := openCache(ctx, con, at.String())
+	if err != nil {
+		return nil, err
+	}
+	return gc.OpenInventory(ctx, b.Bucket(), manifest, prefix)
 }
 
 // shownPaths is how many paths and roots are printed.

@@ -99,7 +99,8 @@ func TestGC(t *testing.T) {
 	assert.Equal(t, all, nixs3(t, "", "path-info", "--store", url, "--all").stdout)
 	check(t, []command{
 		{"a run that never was", []string{"gc", "undo", "--store", url, "x"}, "", "", "no journal of the run", exitFailed},
-		{"a manifest of a directory", []string{"gc", "--store", url, "--manifest", filepath.Join(t.TempDir(), "m")}, "", "", "--manifest: expected a cache in S3", exitFailed},
+		{"a manifest of a directory", []string{"gc", "--store", url, "--manifest", filepath.Join(t.TempDir(), "m")}, "", "", "expected a cache in S3", exitFailed},
+		{"an inventory of a directory", []string{"gc", "--store", url, "--inventory", "s3://b/manifest.json"}, "", "", "expected a cache in S3", exitFailed},
 		{"a bad group", []string{"gc", "--store", url, "--keep", "ci=-1"}, "", "", "not negative", exitUsage},
 		{"a root that is not there", []string{"gc", "--store", url, "--root", absent}, "", "", "no root is in the cache", exitFailed},
 	})

@@ -16,7 +16,7 @@
 //	nixs3/collect/state          the lock and the phase of collectors
 //	nixs3/collect/runs/<run>/    the journal of a run
 //	nixs3/collect/condemned      what nobody refers to, and since when
-//	nixs3/collect/graph/         the graph of the cache as last seen
+//	nixs3/collect/graph-*        the graph of the cache as last seen
 //
 // The bucket must show every finished write to all later reads and listings, and
 // refuse a conditional write whose condition does not hold; [Collect] tries the
@@ -25,4 +25,14 @@
 // A writer that does not know this protocol, such as "nix copy", is protected by
 // time: what was uploaded within [Options].Recent stays. What it relied on and
 // lost is brought back from the journals by the next run.
+//
+// # Scale
+//
+// A run lists the bucket twice, a thousand keys a request, in parallel where that
+// is long, and reads the narinfos that no run has read before. The graph takes
+// some 120 bytes a path and 4 a reference. TestScale measures, on 2 cores and
+// without a network, a dry run over 10^6 paths: 35 s and 1,001,058 requests when
+// nothing is known, 5 s and 1,057 requests after that, with at most 252 MiB where
+// the garbage collector of Go runs at 25 percent, as in nixs3. Computed from
+// these, 10^8 paths are some 12 GB and 10^5 requests for each listing.
 package gc

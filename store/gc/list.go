@@ -33,6 +33,9 @@ type lister interface {
 // from one goroutine. A long listing is cut by the first characters of the names
 // and its parts are listed in parallel.
 func list(ctx context.Context, b lister, prefix string, shallow bool, visit func(blob.Attrs) error) error {
+	if _, ok := b.(*Inventory); ok {
+		return listOnce(ctx, b, prefix, shallow, visit)
+	}
 	last, n := "", 0
 	for attrs, err := range b.List(ctx, blob.ListOptions{Prefix: prefix, Shallow: shallow}) {
 		if err != nil {
@@ -43,6 +46,19 @@ func list(ctx context.Context, b lister, prefix string, shallow bool, visit func
 		}
 		if last, n = attrs.Key, n+1; n%pageSize == 0 && n >= alone && last >= prefix+firstCharacters[:1] {
 			return listRest(ctx, b, prefix, shallow, last, visit)
+		}
+	}
+	return nil
+}
+
+// listOnce lists what cannot be listed in parts.
+func listOnce(ctx context.Context, b lister, prefix string, shallow bool, visit func(blob.Attrs) error) error {
+	for attrs, err := range b.List(ctx, blob.ListOptions{Prefix: prefix, Shallow: shallow}) {
+		if err == nil {
+			err = visit(attrs)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -105,7 +105,11 @@ func (c *collector) findOrphans(ctx context.Context) error {
 	c.orphans, c.dangling = nil, nil
 	n := c.needs()
 	clear(c.g.archives.size)
-	err := list(ctx, c.b, layout.ArchivePrefix, false, func(attrs blob.Attrs) error {
+	var archives lister = c.b
+	if c.opts.Inventory != nil {
+		archives = c.opts.Inventory
+	}
+	err := list(ctx, archives, layout.ArchivePrefix, false, func(attrs blob.Attrs) error {
 		if a := c.g.archives.find(stem(attrs.Key)); a != noID && layout.KindOf(attrs.Key) == layout.Archive {
 			c.g.archives.size[a] += attrs.Size
 		}

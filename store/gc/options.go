@@ -59,6 +59,9 @@ type Options struct {
 	// all the same. An error ends the run.
 	Manifest func(key string) error
 
+	// Inventory, where set, takes the place of the listing of archives.
+	Inventory *Inventory
+
 	Logger   *slog.Logger   // nil is silent
 	Progress func(Progress) // called from one goroutine at a time; may be nil
 }
