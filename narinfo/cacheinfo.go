@@ -70,7 +70,7 @@ func (c *CacheInfo) set(name, value string) (known bool, err error) {
 	switch name {
 	case fieldStoreDir:
 		c.StoreDir = storepath.Dir(value)
-		return true, c.StoreDir.Check()
+		return true, c.StoreDir.Validate()
 	case fieldWantMassQuery:
 		c.WantMassQuery = new(value == "1")
 		return true, nil
@@ -105,7 +105,7 @@ func (c *CacheInfo) AppendText(dst []byte) ([]byte, error) {
 // checkWritable says which field would be another when it is read.
 func (c *CacheInfo) checkWritable() error {
 	if c.StoreDir != "" {
-		if err := c.StoreDir.Check(); err != nil {
+		if err := c.StoreDir.Validate(); err != nil {
 			return err
 		}
 		if err := checkTrimmed(fieldStoreDir, string(c.StoreDir)); err != nil {

@@ -146,7 +146,7 @@ func (ca *contentAddressJSON) UnmarshalJSON(data []byte) error {
 	if ca.Method, err = storepath.ParseMethod(object.Method); err != nil {
 		return err
 	}
-	return ca.Check()
+	return ca.Validate()
 }
 
 // hashJSON is a string, or as Nix 2.33 writes format 2 an object. It is

@@ -318,7 +318,7 @@ func parseFullPath(s string) (storepath.Dir, storepath.Path, error) {
 		return "", storepath.Path{}, fmt.Errorf("%q has no store directory, expected a full path", clip(s))
 	}
 	dir := storepath.Dir(s[:slash])
-	if err := dir.Check(); err != nil {
+	if err := dir.Validate(); err != nil {
 		return "", storepath.Path{}, err
 	}
 	p, err := dir.Parse(s)

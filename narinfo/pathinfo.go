@@ -84,7 +84,7 @@ func (p *PathInfo) checkSigned() error {
 
 func (p *PathInfo) checkSignedFields() error {
 	if p.StoreDir != storepath.Default {
-		if err := p.StoreDir.Check(); err != nil {
+		if err := p.StoreDir.Validate(); err != nil {
 			return err
 		}
 	}

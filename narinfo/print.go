@@ -121,7 +121,7 @@ func (n *NarInfo) checkWritable() error {
 		err = n.checkFile()
 	}
 	if err == nil && !n.CA.IsZero() {
-		err = n.CA.Check()
+		err = n.CA.Validate()
 	}
 	if err == nil {
 		err = checkSignatures(n.Signatures)

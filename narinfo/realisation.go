@@ -76,7 +76,7 @@ func (id DrvOutput) check() error {
 	case !id.DrvPath.IsZero() && !id.DrvPath.IsDerivation():
 		return fmt.Errorf("%s is not a derivation", id.DrvPath)
 	}
-	if err := storepath.CheckName(id.Output); err != nil {
+	if err := storepath.ValidateName(id.Output); err != nil {
 		return fmt.Errorf("output: %w", err)
 	}
 	return nil

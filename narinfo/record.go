@@ -101,7 +101,7 @@ func parseWrapper(data []byte) (storepath.Dir, error) {
 	if wrapper.Version < 2 || wrapper.Version > maxJSONFormat {
 		return "", fmt.Errorf("version is %d, expected 2 or %d", wrapper.Version, maxJSONFormat)
 	}
-	return wrapper.StoreDir, wrapper.StoreDir.Check()
+	return wrapper.StoreDir, wrapper.StoreDir.Validate()
 }
 
 // recordJSON is an entry as any version has it.
@@ -150,7 +150,7 @@ func (j *recordJSON) fill(r *Record, path string, dir storepath.Dir) (err error)
 			return err
 		}
 	}
-	if err := dir.Check(); err != nil {
+	if err := dir.Validate(); err != nil {
 		return err
 	}
 	n.StoreDir = dir

@@ -110,7 +110,7 @@ func (r *Record) check() error {
 	if n.Path.IsZero() {
 		return errors.New("a record has no path")
 	}
-	err := n.StoreDir.Check()
+	err := n.StoreDir.Validate()
 	switch {
 	case err != nil:
 	case n.NarHash.IsZero():
@@ -162,7 +162,7 @@ func (r *Record) checkFields() error {
 	if n.CA.IsZero() {
 		return nil
 	}
-	return n.CA.Check()
+	return n.CA.Validate()
 }
 
 // checkTexts refuses what JSON cannot hold: bytes that are not UTF-8.

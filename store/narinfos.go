@@ -41,7 +41,7 @@ func (c *Cache) otherPath(p storepath.Path, info *narinfo.NarInfo) error {
 
 // NarInfoByHash returns the narinfo with a hash part.
 func (c *Cache) NarInfoByHash(ctx context.Context, hashPart string) (*narinfo.NarInfo, error) {
-	if err := storepath.CheckHashPart(hashPart); err != nil {
+	if err := storepath.ValidateHashPart(hashPart); err != nil {
 		return nil, err
 	}
 	info, err := c.listedNarInfo(ctx, hashPart)

@@ -23,7 +23,7 @@ func findPath(ctx context.Context, dir storepath.Dir, byHash hashFinder, arg str
 		return p, cleanMember(member), nil
 	}
 	base, member, _ := strings.Cut(arg, "/")
-	if storepath.CheckHashPart(base) == nil {
+	if storepath.ValidateHashPart(base) == nil {
 		p, err = byHash(ctx, base)
 		return p, cleanMember(member), err
 	}

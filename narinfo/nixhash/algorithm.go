@@ -57,12 +57,12 @@ func ParseAlgorithm(name string) (Algorithm, error) {
 	return 0, fmt.Errorf("unknown hash algorithm %q, expected md5, sha1, sha256, sha512 or blake3", clip(name))
 }
 
-// Valid reports whether a is one of the algorithms above.
-func (a Algorithm) Valid() bool { return a != 0 && int(a) < len(algorithms) }
+// valid reports whether a is one of the algorithms above.
+func (a Algorithm) valid() bool { return a != 0 && int(a) < len(algorithms) }
 
 // String returns the name that Nix uses, such as "sha256".
 func (a Algorithm) String() string {
-	if !a.Valid() {
+	if !a.valid() {
 		return fmt.Sprintf("Algorithm(%d)", uint8(a))
 	}
 	return algorithms[a].name
@@ -70,7 +70,7 @@ func (a Algorithm) String() string {
 
 // Size returns the length of a digest in bytes, 0 for an invalid algorithm.
 func (a Algorithm) Size() int {
-	if !a.Valid() {
+	if !a.valid() {
 		return 0
 	}
 	return algorithms[a].size
@@ -83,10 +83,10 @@ type Hasher struct {
 	algorithm Algorithm
 }
 
-// New returns a Hasher. It panics when the algorithm is not [Algorithm.Valid];
-// [ParseAlgorithm] only returns valid ones.
+// New returns a Hasher. It panics for an unknown algorithm;
+// [ParseAlgorithm] never returns one.
 func New(a Algorithm) *Hasher {
-	if !a.Valid() {
+	if !a.valid() {
 		panic("nixhash: New with " + a.String())
 	}
 	return &Hasher{algorithms[a].new(), a}
@@ -99,8 +99,7 @@ func (h *Hasher) Digest() Hash {
 	return sum
 }
 
-// Sum returns the Hash of data. It panics when the algorithm is not
-// [Algorithm.Valid].
+// Sum returns the Hash of data. It panics for an unknown algorithm.
 func Sum(a Algorithm, data []byte) Hash {
 	if a == SHA256 {
 		return FromSHA256(sha256.Sum256(data))

@@ -18,7 +18,7 @@ type Hash struct {
 
 // FromDigest returns the Hash with the bytes of a digest.
 func FromDigest(a Algorithm, digest []byte) (Hash, error) {
-	if !a.Valid() {
+	if !a.valid() {
 		return Hash{}, fmt.Errorf("unknown hash algorithm %d", uint8(a))
 	}
 	if len(digest) != a.Size() {

@@ -36,12 +36,12 @@ func ParseMethod(name string) (Method, error) {
 	return 0, fmt.Errorf("unknown content address method %q, expected text, flat, nar or git", clip(name))
 }
 
-// Valid reports whether m is one of the methods above.
-func (m Method) Valid() bool { return m != 0 && int(m) < len(methods) }
+// valid reports whether m is one of the methods above.
+func (m Method) valid() bool { return m != 0 && int(m) < len(methods) }
 
 // String returns the method's name in Nix's JSON.
 func (m Method) String() string {
-	if !m.Valid() {
+	if !m.valid() {
 		return fmt.Sprintf("Method(%d)", uint8(m))
 	}
 	return methods[m].name
@@ -84,7 +84,7 @@ func parseContentAddress(s string) (ContentAddress, error) {
 			return ContentAddress{}, err
 		}
 		ca := ContentAddress{m, hash}
-		return ca, ca.Check()
+		return ca, ca.Validate()
 	}
 	return ContentAddress{}, fmt.Errorf("expected text:…, fixed:…, fixed:r:… or fixed:git:…")
 }
@@ -92,14 +92,14 @@ func parseContentAddress(s string) (ContentAddress, error) {
 // IsZero reports whether ca is the zero value: no content address.
 func (ca ContentAddress) IsZero() bool { return ca.Method == 0 && ca.Hash.IsZero() }
 
-// Check says what is wrong with ca: an unknown method, no hash, or a hash that
+// Validate says what is wrong with ca: an unknown method, no hash, or a hash that
 // the method does not allow.
-func (ca ContentAddress) Check() error {
+func (ca ContentAddress) Validate() error {
 	algorithm := ca.Hash.Algorithm()
 	switch {
-	case !ca.Method.Valid():
+	case !ca.Method.valid():
 		return fmt.Errorf("unknown content address method %d", uint8(ca.Method))
-	case !algorithm.Valid():
+	case ca.Hash.IsZero():
 		return fmt.Errorf("content address has no hash")
 	case ca.Method == MethodText && algorithm != nixhash.SHA256:
 		return fmt.Errorf("method text has a %v hash, expected sha256", algorithm)
@@ -114,17 +114,17 @@ func (ca ContentAddress) String() string { return string(ca.AppendString(nil)) }
 
 // AppendString appends what [ContentAddress.String] returns to dst.
 func (ca *ContentAddress) AppendString(dst []byte) []byte {
-	if !ca.Method.Valid() {
+	if !ca.Method.valid() {
 		return dst
 	}
 	return ca.Hash.AppendString(append(dst, methods[ca.Method].prefix...))
 }
 
 // AppendText implements encoding.TextAppender: [ContentAddress.String]. It
-// fails where [ContentAddress.Check] does, but for the zero value.
+// fails where [ContentAddress.Validate] does, but for the zero value.
 func (ca ContentAddress) AppendText(dst []byte) ([]byte, error) {
 	if !ca.IsZero() {
-		if err := ca.Check(); err != nil {
+		if err := ca.Validate(); err != nil {
 			return dst, err
 		}
 	}
@@ -168,13 +168,13 @@ type References struct {
 // Only texts and NARs in SHA-256 may have references, only the latter to
 // themselves.
 func (d Dir) FromContentAddress(name string, ca ContentAddress, refs References) (Path, error) {
-	if err := d.Check(); err != nil {
+	if err := d.Validate(); err != nil {
 		return Path{}, err
 	}
-	if err := CheckName(name); err != nil {
+	if err := ValidateName(name); err != nil {
 		return Path{}, err
 	}
-	if err := ca.Check(); err != nil {
+	if err := ca.Validate(); err != nil {
 		return Path{}, err
 	}
 	if slices.ContainsFunc(refs.Others, Path.IsZero) {

@@ -17,10 +17,10 @@ const Default Dir = "/nix/store"
 // maxDirLen is Linux's bound for a path.
 const maxDirLen = 4096
 
-// Check says what is wrong with d as a store directory: it is absolute, in
+// Validate says what is wrong with d as a store directory: it is absolute, in
 // its shortest form, not the root, has no control characters and at most 4096
 // bytes.
-func (d Dir) Check() error {
+func (d Dir) Validate() error {
 	s := string(d)
 	switch {
 	case len(s) > maxDirLen:

@@ -37,18 +37,18 @@ func checkBase(s string) error {
 	if len(s) <= HashPartLen {
 		return fmt.Errorf("%d bytes are too short, expected <%d nix32 characters>-<name>", len(s), HashPartLen)
 	}
-	if err := CheckHashPart(s[:HashPartLen]); err != nil {
+	if err := ValidateHashPart(s[:HashPartLen]); err != nil {
 		return err
 	}
 	if s[HashPartLen] != '-' {
 		return fmt.Errorf("%q follows the hash part, expected '-'", s[HashPartLen])
 	}
-	return CheckName(s[HashPartLen+1:])
+	return ValidateName(s[HashPartLen+1:])
 }
 
-// CheckHashPart says what is wrong with s as the hash part of a store path:
+// ValidateHashPart says what is wrong with s as the hash part of a store path:
 // 32 characters of nix32.
-func CheckHashPart(s string) error {
+func ValidateHashPart(s string) error {
 	if len(s) != HashPartLen {
 		return fmt.Errorf("hash part %q has %d characters, expected %d", clip(s), len(s), HashPartLen)
 	}
@@ -60,10 +60,10 @@ func CheckHashPart(s string) error {
 
 var nameBytes = charset.Of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._?=")
 
-// CheckName says what is wrong with s as the name of a store path: 1 to 211
+// ValidateName says what is wrong with s as the name of a store path: 1 to 211
 // characters of 0-9a-zA-Z+-._?=, neither "." nor ".." nor beginning with ".-"
 // or "..-".
-func CheckName(s string) error {
+func ValidateName(s string) error {
 	if s == "" {
 		return errors.New("name is empty")
 	}

@@ -61,10 +61,10 @@ func TestParseBaseRefuses(t *testing.T) {
 	}
 }
 
-func TestCheckHashPart(t *testing.T) {
-	require.NoError(t, storepath.CheckHashPart(hashPart))
-	require.ErrorContains(t, storepath.CheckHashPart(hashPart[1:]), "31 characters, expected 32")
-	require.ErrorContains(t, storepath.CheckHashPart("u"+hashPart[1:]), "not nix32")
+func TestValidateHashPart(t *testing.T) {
+	require.NoError(t, storepath.ValidateHashPart(hashPart))
+	require.ErrorContains(t, storepath.ValidateHashPart(hashPart[1:]), "31 characters, expected 32")
+	require.ErrorContains(t, storepath.ValidateHashPart("u"+hashPart[1:]), "not nix32")
 }
 
 func TestPathZero(t *testing.T) {
@@ -184,10 +184,10 @@ func TestDirCheck(t *testing.T) {
 		"/nix/../store":      "shortest form",
 		"/nix/store\nURL: x": "control character",
 	} {
-		require.ErrorContains(t, dir.Check(), message, string(dir))
+		require.ErrorContains(t, dir.Validate(), message, string(dir))
 	}
-	require.NoError(t, storepath.Default.Check())
-	require.NoError(t, storepath.Dir("/gnu/store with space").Check())
+	require.NoError(t, storepath.Default.Validate())
+	require.NoError(t, storepath.Dir("/gnu/store with space").Validate())
 }
 
 func FuzzParseBase(f *testing.F) {
@@ -202,8 +202,8 @@ func FuzzParseBase(f *testing.F) {
 		}
 		require.Equal(t, text, p.String())
 		require.Equal(t, text, p.HashPart()+"-"+p.Name())
-		require.NoError(t, storepath.CheckHashPart(p.HashPart()))
-		require.NoError(t, storepath.CheckName(p.Name()))
+		require.NoError(t, storepath.ValidateHashPart(p.HashPart()))
+		require.NoError(t, storepath.ValidateName(p.Name()))
 		again, sub, err := storepath.Default.Split(storepath.Default.Join(p) + "/a/b")
 		require.NoError(t, err)
 		require.Equal(t, p, again)

@@ -14,9 +14,9 @@ const MaxKeyLength = 1024
 // such a key fails with [ErrNotFound] and deleting it does nothing.
 var ErrInvalidKey = errors.New("invalid key")
 
-// CheckKey returns an error that wraps [ErrInvalidKey] unless key is a key as
+// ValidateKey returns an error that wraps [ErrInvalidKey] unless key is a key as
 // [Bucket] defines it.
-func CheckKey(key string) error {
+func ValidateKey(key string) error {
 	switch {
 	case key == "":
 		return fmt.Errorf("%w: it is empty", ErrInvalidKey)

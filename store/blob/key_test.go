@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-func TestCheckKey(t *testing.T) {
+func TestValidateKey(t *testing.T) {
 	for _, tt := range []struct {
 		name, key, wantErr string
 	}{
@@ -20,7 +20,7 @@ func TestCheckKey(t *testing.T) {
 		{"NUL", "a\x00b", "invalid key: it contains NUL"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			err := CheckKey(tt.key)
+			err := ValidateKey(tt.key)
 			if tt.wantErr == "" {
 				assert.NoError(t, err)
 				return

@@ -104,7 +104,7 @@ func (c *collector) markRoots(ctx context.Context) (over []string, err error) {
 func (c *collector) pathID(p storepath.Path) (id, bool) {
 	h, ok := parseHashPart(p.HashPart())
 	if !ok {
-		return noID, false // CheckHashPart has seen to it that there is none
+		return noID, false // not reached: a Path has a valid hash part
 	}
 	i := c.g.node(h)
 	c.g.marks[i] |= named

@@ -17,7 +17,7 @@ import (
 // listing, and one request for each run of the grace period: a caller remembers
 // for a while what was not found.
 func Revive(ctx context.Context, cache *store.Cache, base string) (*Report, error) {
-	if err := storepath.CheckHashPart(base); err != nil {
+	if err := storepath.ValidateHashPart(base); err != nil {
 		return nil, err
 	}
 	c := newCollector(cache, Options{})

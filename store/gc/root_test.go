@@ -210,7 +210,7 @@ func FuzzReadPaths(f *testing.F) {
 			return
 		}
 		for _, p := range found {
-			require.NoError(t, storepath.CheckHashPart(p.HashPart()))
+			require.NoError(t, storepath.ValidateHashPart(p.HashPart()))
 		}
 	})
 }

@@ -52,7 +52,7 @@ func ParseListingKey(key string) (hashPart string, ok bool) { return cutHashPart
 
 func cutHashPart(key, suffix string) (string, bool) {
 	hashPart, ok := strings.CutSuffix(key, suffix)
-	if !ok || storepath.CheckHashPart(hashPart) != nil {
+	if !ok || storepath.ValidateHashPart(hashPart) != nil {
 		return "", false
 	}
 	return hashPart, true

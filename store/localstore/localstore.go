@@ -40,7 +40,7 @@ type Options struct {
 
 func (o *Options) setDefaults() error {
 	o.StoreDir = cmp.Or(o.StoreDir, storepath.Default)
-	if err := o.StoreDir.Check(); err != nil {
+	if err := o.StoreDir.Validate(); err != nil {
 		return err
 	}
 	if o.RealStoreDir == "" {

@@ -119,7 +119,7 @@ func signatures(list string) []narinfo.Signature {
 // PathByHash returns the valid path with a hash part, the first 32 characters
 // of its base name, or store.ErrNotFound.
 func (s *Store) PathByHash(ctx context.Context, hashPart string) (storepath.Path, error) {
-	if err := storepath.CheckHashPart(hashPart); err != nil {
+	if err := storepath.ValidateHashPart(hashPart); err != nil {
 		return storepath.Path{}, err
 	}
 	prefix := string(s.opts.StoreDir) + "/" + hashPart + "-"

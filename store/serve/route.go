@@ -28,7 +28,7 @@ func route(u *url.URL) target {
 		}
 	}
 	key, ok := strings.CutPrefix(u.Path, "/")
-	if !ok || blob.CheckKey(key) != nil || strings.ContainsFunc(key, isControl) {
+	if !ok || blob.ValidateKey(key) != nil || strings.ContainsFunc(key, isControl) {
 		return target{}
 	}
 	kind := layout.KindOf(key)

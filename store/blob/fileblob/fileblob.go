@@ -160,7 +160,7 @@ const maxName = 255
 // checkKey returns an error that wraps blob.ErrInvalidKey unless an object
 // with the key can be a file.
 func checkKey(key string) error {
-	if err := blob.CheckKey(key); err != nil {
+	if err := blob.ValidateKey(key); err != nil {
 		return err
 	}
 	if !fs.ValidPath(key) || key == "." {

@@ -200,7 +200,7 @@ func (b *Bucket) Close() error {
 // objectURL returns the address of the object with the key. Keys with empty
 // elements, "." or ".." have no address, since servers and proxies fold those.
 func (b *Bucket) objectURL(key string) (*url.URL, error) {
-	if err := blob.CheckKey(key); err != nil {
+	if err := blob.ValidateKey(key); err != nil {
 		return nil, err
 	}
 	if !fs.ValidPath(key) || key == "." {

@@ -105,7 +105,7 @@ func (b *Bucket) Head(ctx context.Context, key string) (blob.Attrs, error) {
 
 // Put stores an object. It keeps a copy of the content.
 func (b *Bucket) Put(ctx context.Context, key string, content blob.Content, opts blob.PutOptions) (blob.Attrs, error) {
-	if err := blob.CheckKey(key); err != nil {
+	if err := blob.ValidateKey(key); err != nil {
 		return blob.Attrs{}, b.error("Put", key, err)
 	}
 	data, err := readContent(ctx, content)
@@ -172,7 +172,7 @@ func (b *Bucket) store(key string, data []byte, opts blob.PutOptions) (blob.Attr
 // CopyFrom copies an object of another bucket of this package. The objects share
 // memory. Attributes that opts leaves empty are those of the source.
 func (b *Bucket) CopyFrom(ctx context.Context, key string, src blob.Bucket, srcKey string, opts blob.PutOptions) (blob.Attrs, error) {
-	if err := blob.CheckKey(key); err != nil {
+	if err := blob.ValidateKey(key); err != nil {
 		return blob.Attrs{}, b.error("Copy", key, err)
 	}
 	from, ok := blob.As[*Bucket](src)

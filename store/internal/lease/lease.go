@@ -53,7 +53,7 @@ func Parse(data []byte) (*Lease, error) {
 		return nil, fmt.Errorf("lease: %w", err)
 	}
 	for _, hashPart := range l.Paths {
-		if err := storepath.CheckHashPart(hashPart); err != nil {
+		if err := storepath.ValidateHashPart(hashPart); err != nil {
 			return nil, fmt.Errorf("lease: %w", err)
 		}
 	}
