@@ -44,7 +44,7 @@ func newSignature(name, text string) (Signature, error) {
 }
 
 // checkKeyName says what is wrong with the name of the key.
-func (s *Signature) checkKeyName() error {
+func (s Signature) checkKeyName() error {
 	if err := checkKeyName(s.KeyName); err != nil {
 		return s.wrap(err)
 	}
@@ -52,7 +52,7 @@ func (s *Signature) checkKeyName() error {
 }
 
 // wrap names the signature that an error is about.
-func (s *Signature) wrap(err error) error {
+func (s Signature) wrap(err error) error {
 	return fmt.Errorf("signature by %q: %w", clip(s.KeyName), err)
 }
 
@@ -69,7 +69,7 @@ func checkSignatures(sigs []Signature) error {
 // String returns the form that [ParseSignature] reads.
 func (s Signature) String() string { return string(s.appendString(nil)) }
 
-func (s *Signature) appendString(dst []byte) []byte {
+func (s Signature) appendString(dst []byte) []byte {
 	dst = append(append(dst, s.KeyName...), ':')
 	return base64.StdEncoding.AppendEncode(dst, s.Data[:])
 }

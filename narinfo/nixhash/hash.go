@@ -112,7 +112,7 @@ func (h Hash) Digest() []byte { return bytes.Clone(h.bytes()) }
 // allocation.
 type textBuffer [len("sha512:") + 2*maxSize]byte
 
-func (h *Hash) bytes() []byte { return h.digest[:algorithms[h.algorithm].size] }
+func (h Hash) bytes() []byte { return h.digest[:algorithms[h.algorithm].size] }
 
 // String returns the form of narinfos: the algorithm, a colon and nix32. Of
 // the zero Hash it is empty.
@@ -146,9 +146,8 @@ func (h Hash) Base64() string {
 	return string(h.AppendBase64(buf[:0]))
 }
 
-// AppendString appends what [Hash.String] returns to dst. Like the other forms
-// that only append, it takes a pointer, which spares copying the Hash.
-func (h *Hash) AppendString(dst []byte) []byte {
+// AppendString appends what [Hash.String] returns to dst.
+func (h Hash) AppendString(dst []byte) []byte {
 	if h.algorithm == SHA256 {
 		return appendSHA256(dst, (*[32]byte)(h.digest[:]))
 	}
@@ -166,20 +165,20 @@ func appendSHA256(dst []byte, digest *[32]byte) []byte {
 }
 
 // AppendSRI appends what [Hash.SRI] returns to dst.
-func (h *Hash) AppendSRI(dst []byte) []byte { return h.AppendBase64(h.appendAlgorithm(dst, '-')) }
+func (h Hash) AppendSRI(dst []byte) []byte { return h.AppendBase64(h.appendAlgorithm(dst, '-')) }
 
 // AppendNix32 appends what [Hash.Nix32] returns to dst.
-func (h *Hash) AppendNix32(dst []byte) []byte { return AppendNix32(dst, h.bytes()) }
+func (h Hash) AppendNix32(dst []byte) []byte { return AppendNix32(dst, h.bytes()) }
 
 // AppendBase16 appends what [Hash.Base16] returns to dst.
-func (h *Hash) AppendBase16(dst []byte) []byte { return hex.AppendEncode(dst, h.bytes()) }
+func (h Hash) AppendBase16(dst []byte) []byte { return hex.AppendEncode(dst, h.bytes()) }
 
 // AppendBase64 appends what [Hash.Base64] returns to dst.
-func (h *Hash) AppendBase64(dst []byte) []byte {
+func (h Hash) AppendBase64(dst []byte) []byte {
 	return base64.StdEncoding.AppendEncode(dst, h.bytes())
 }
 
-func (h *Hash) appendAlgorithm(dst []byte, separator byte) []byte {
+func (h Hash) appendAlgorithm(dst []byte, separator byte) []byte {
 	if h.IsZero() {
 		return dst
 	}

@@ -113,7 +113,7 @@ func (ca ContentAddress) Validate() error {
 func (ca ContentAddress) String() string { return string(ca.AppendString(nil)) }
 
 // AppendString appends what [ContentAddress.String] returns to dst.
-func (ca *ContentAddress) AppendString(dst []byte) []byte {
+func (ca ContentAddress) AppendString(dst []byte) []byte {
 	if !ca.Method.valid() {
 		return dst
 	}

@@ -83,7 +83,7 @@ func parseManifest(data []byte) (*Inventory, error) {
 		}
 	}
 	for _, f := range m.Files {
-		if blob.CheckKey(f.Key) != nil {
+		if blob.ValidateKey(f.Key) != nil {
 			return nil, fmt.Errorf("expected the keys of files, got %.100q", f.Key)
 		}
 		inv.files = append(inv.files, f.Key)
