@@ -26,6 +26,12 @@ func setting(name, def string, c check) param {
 	return param{name: name, def: def, setting: true, bind: func(u *URL) value { return restValue{u, name, c} }}
 }
 
+// extended marks a setting that Nix and Lix do not know.
+func extended(p param) param {
+	p.extension = true
+	return p
+}
+
 var params = []param{
 	{name: "profile", def: "AWS_PROFILE, else default", bind: func(u *URL) value { return text{&u.Profile, line(256)} }},
 	{name: "region", def: "AWS_REGION, else the profile's, else " + DefaultRegion, bind: func(u *URL) value { return text{&u.Region, isRegion} }},
@@ -88,6 +94,7 @@ var params = []param{
 	setting("trusted", "false", isBool),
 	setting("path-info-cache-size", "0", isInteger(0, 1<<31-1)),
 	setting("system-features", "none", line(4096)),
+	extended(setting("transfers", "64", isInteger(1, 1<<16))),
 }
 
 // compressions are the names that a narinfo may carry (Nix manual, "Binary

@@ -32,7 +32,8 @@ type Budget struct {
 
 	// Transfers is the number of archives that are read at a time, and of
 	// those that are added. An archive that is open for reading counts until
-	// it is read to its end or closed. Default 16.
+	// it is read to its end or closed. Default 64: what they hold in memory is
+	// bounded by Memory, so that many small ones do not wait for each other.
 	Transfers int
 
 	// Requests is the number of requests under way at a time, including those
@@ -51,7 +52,7 @@ func (b *Budget) setDefaults() {
 		b.Memory = 128 << 20
 	}
 	if b.Transfers == 0 {
-		b.Transfers = 16
+		b.Transfers = 64
 	}
 	if b.Requests == 0 {
 		b.Requests = 64

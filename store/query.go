@@ -35,6 +35,7 @@ func SettingsFromQuery(q url.Values) (Settings, error) {
 	s.WantMassQuery = p.optionalBool("want-mass-query")
 	s.Trusted = p.bool("trusted")
 	s.PathInfoCacheSize = p.number("path-info-cache-size")
+	s.Budget.Transfers = p.number("transfers")
 	if p.err != nil {
 		return s, p.err
 	}
