@@ -26,7 +26,6 @@ import (
 type inventor struct {
 	describe func(p storepath.Path, n int64) *narinfo.PathInfo
 	asked    atomic.Int64
-	root     storepath.Path
 }
 
 func (i *inventor) String() string          { return "inventor" }

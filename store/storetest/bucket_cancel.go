@@ -166,7 +166,7 @@ func testConcurrency(t *testing.T, s *suite) {
 						return err
 					}
 					if _, err := b.Head(t.Context(), key); !errors.Is(err, blob.ErrNotFound) {
-						return fmt.Errorf("Head %q after Delete: %w", key, err)
+						return fmt.Errorf("looking for %q after its deletion: %w", key, err)
 					}
 				}
 				return nil

@@ -163,10 +163,8 @@ func mutants() []mutant {
 			all = append(all, m)
 		}
 	}
-	for _, m := range damaged("narinfo", narInfoKey(hello), verify.Metadata, false,
-		verify.NarInfoInvalid, verify.Untrusted, verify.SignatureInvalid, verify.ContentAddressInvalid, verify.ArchiveMissing) {
-		all = append(all, m)
-	}
+	all = append(all, damaged("narinfo", narInfoKey(hello), verify.Metadata, false,
+		verify.NarInfoInvalid, verify.Untrusted, verify.SignatureInvalid, verify.ContentAddressInvalid, verify.ArchiveMissing)...)
 	return append(all,
 		deleted("nix-cache-info deleted", func(testing.TB, blob.Bucket) string { return layout.CacheInfoKey }, verify.Listing, true, verify.CacheInfoMissing),
 		deleted("archive deleted", archiveKey(hello), verify.Listing, false, verify.ArchiveMissing),

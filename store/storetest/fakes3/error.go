@@ -30,7 +30,6 @@ func newError(status int, code, message string) *apiError {
 var (
 	errAccessDenied   = newError(http.StatusForbidden, "AccessDenied", "Access Denied")
 	errSlowDown       = newError(http.StatusServiceUnavailable, "SlowDown", "Please reduce your request rate.")
-	errNoSuchKey      = newError(http.StatusNotFound, "NoSuchKey", "The specified key does not exist.")
 	errNoSuchBucket   = newError(http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist")
 	errPrecondition   = newError(http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the pre-conditions you specified did not hold")
 	errNotImplemented = newError(http.StatusNotImplemented, "NotImplemented", "A header or query you provided implies functionality that is not implemented.")
