@@ -30,6 +30,10 @@ func onS3(t *testing.T, opts fakes3.Options) (*fakes3.Server, *store.Cache) {
 	require.NoError(t, err)
 	t.Cleanup(func() { cache.Close() })
 	add(t, cache, "libc", "app: libc", "other: libc")
+	// Under collection for long, so that no run waits for writers.
+	state := `{"phase":"idle","ttl":1800,"since":"2000-01-01T00:00:00Z","nonce":"x"}`
+	_, err = cache.Bucket().Put(t.Context(), "nixs3/collect/state", strings.NewReader(state), blob.PutOptions{})
+	require.NoError(t, err)
 	require.NoError(t, gc.SetRoot(t.Context(), cache, gc.Root{Name: "app", Paths: paths("app")}))
 	return s3, cache
 }

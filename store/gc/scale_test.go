@@ -32,7 +32,7 @@ import (
 func TestScale(t *testing.T) {
 	n, err := strconv.Atoi(os.Getenv("NIXS3_GC_PATHS"))
 	if err != nil {
-		n = 20_000
+		n = 10_000
 	}
 	b := &computed{Bucket: memblob.New(), paths: n}
 	cache := cacheIn(t, b)

@@ -24,7 +24,7 @@ import (
 func seeds(t *testing.T) uint64 {
 	n, err := strconv.ParseUint(os.Getenv("NIXS3_GC_SEEDS"), 10, 32)
 	if err != nil {
-		return 200
+		return 100
 	}
 	return n
 }
@@ -58,7 +58,7 @@ func TestSimulation(t *testing.T) {
 // TestSimulationFaults fails each request of some interleavings once: with an
 // answer that gets lost, and with 503.
 func TestSimulationFaults(t *testing.T) {
-	for seed := range max(2, seeds(t)/500) {
+	for seed := range max(1, seeds(t)/1000) {
 		steps := simulate(t, &sim{seed: seed, faultAt: -1, calm: true}).steps
 		for at := range steps {
 			for _, lost := range []bool{true, false} {
