@@ -33,7 +33,20 @@ func (s *Server) readArchive(w http.ResponseWriter, r *http.Request, t target) {
 		return
 	}
 	epoch := s.misses.now()
-	e, err := s.archive(r, t)
+	elsewhere, err := s.past.elsewhere(r.Context(), r, t)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	var e *entity
+	if elsewhere != "" {
+		if e, err = s.headEntity(r.Context(), t); err == nil {
+			s.redirect(w, elsewhere, e)
+			return
+		}
+	} else {
+		e, err = s.archive(r, t)
+	}
 	if isAbsent(err) && len(s.upstreams) > 0 {
 		e, err = s.upstreamArchive(r.Context(), t)
 	}
@@ -65,7 +78,12 @@ func (s *Server) archive(r *http.Request, t target) (*entity, error) {
 		}
 		obj.Body.Close()
 	}
-	attrs, err := s.headArchive(r.Context(), t)
+	return s.headEntity(r.Context(), t)
+}
+
+// headEntity is an archive that is opened when it is sent.
+func (s *Server) headEntity(ctx context.Context, t target) (*entity, error) {
+	attrs, err := s.headArchive(ctx, t)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package serve_test
 import (
 	"context"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -125,3 +126,6 @@ func anyNarInfo(t testing.TB, c *store.Cache) *narinfo.NarInfo {
 	t.Fatal("the cache is empty")
 	return nil
 }
+
+// quiet is a log that nobody reads.
+var quiet = log.New(io.Discard, "", 0)

@@ -20,6 +20,10 @@ type Options struct {
 	// push.
 	Auth *Auth
 
+	// Redirect sends clients to presigned URLs of the bucket for archives. nil
+	// never does.
+	Redirect *Redirect
+
 	// Upstreams are asked for what the cache lacks.
 	Upstreams []Upstream
 

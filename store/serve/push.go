@@ -11,6 +11,8 @@ import (
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/fileblob"
 	"example.com/nixs3/store/codec"
 	"example.com/nixs3/store/layout"
 )
@@ -52,6 +54,15 @@ func newReceiver(s *Server, p *Push) (*receiver, error) {
 	intake, err := store.New(s.bucket, settings)
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := blob.As[*fileblob.Bucket](s.bucket); ok {
+		// A directory comes to be with its first object. Before that, reading
+		// would fail.
+		staged, err := intake.Stage(s.ctx, 0)
+		if err != nil {
+			return nil, err
+		}
+		staged.Close()
 	}
 	return &receiver{
 		Server: s, keys: p.TrustedKeys, intake: intake,

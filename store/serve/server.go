@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"example.com/nixs3/narinfo"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/layout"
@@ -31,9 +32,11 @@ type Server struct {
 	flights singleflight.Group
 	metrics *metrics
 	push    *receiver // nil: read-only
+	past    *redirector
 
 	upstreams  []*upstream
-	origins    *lru[*small] // narinfos of upstreams by the key of the archive
+	origins    *lru[*small]           // narinfos of upstreams by the key of the archive
+	keptFiles  *lru[*narinfo.NarInfo] // stored archives of upstreams by key
 	pulls      pulls
 	kept       kept
 	background sync.WaitGroup
@@ -54,7 +57,8 @@ func New(cache *store.Cache, opts Options) (*Server, error) {
 		small:  newLRU[*small](limits.CacheBytes),
 		misses: newLRU[struct{}](limits.Misses),
 
-		origins: newLRU[*small](limits.CacheBytes),
+		origins:   newLRU[*small](limits.CacheBytes),
+		keptFiles: newLRU[*narinfo.NarInfo](limits.CacheBytes),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	var err error
@@ -63,6 +67,9 @@ func New(cache *store.Cache, opts Options) (*Server, error) {
 	}
 	s.bucket = blob.Intercept(cache.Bucket(), s.metrics.around)
 	if s.cache, err = store.New(s.bucket, cache.Settings()); err != nil {
+		return nil, err
+	}
+	if s.past, err = newRedirector(s.bucket, opts.Redirect); err != nil {
 		return nil, err
 	}
 	if s.upstreams, err = newUpstreams(opts.Upstreams, cache, s.metrics); err != nil {

@@ -177,6 +177,9 @@ func (s *Server) upstreamNarInfo(ctx context.Context, t target) (*small, error) 
 			return nil, fmt.Errorf("%s: URL %q leads out of the upstream", t.key, o.url)
 		}
 		o.from = u
+		if u.PullThrough {
+			s.keepTwin(o)
+		}
 		s.origins.put(s.origins.now(), archiveKeyOf(o.info), o, overhead, originTTL)
 		return o, nil
 	})
