@@ -37,6 +37,9 @@ type Options struct {
 	// returns false. nil means that there is no collector.
 	Restore func(ctx context.Context, hashPart string) (bool, error)
 
+	// Page is what the page for people says. nil means that there is none.
+	Page *Page
+
 	// Logger gets a line for each request at level Info, and failures. nil is
 	// silent.
 	Logger *slog.Logger

@@ -40,6 +40,7 @@ type Server struct {
 	pulls      pulls
 	kept       kept
 	background sync.WaitGroup
+	index      index
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -140,6 +141,9 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, t target) {
 	default:
 		if id, ok := buildID(r.URL.Path); ok {
 			s.readDebugFile(w, r, id)
+			return
+		}
+		if s.readPage(w, r) {
 			return
 		}
 		s.missing(w)
