@@ -9,6 +9,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -16,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"example.com/nixs3/narinfo"
 	"example.com/nixs3/store/serve"
 )
 
@@ -25,10 +28,13 @@ type serveCommand struct {
 	Metrics string   `placeholder:"ADDR" help:"Serve metrics for Prometheus at /metrics of this address."`
 
 	pushFlags
+	upstreamFlags
 	accessFlags
 	tlsFlags
 	serveLimits
 
+	Title      string   `help:"Name of the cache on the page for people."`
+	PublicKeys []string `placeholder:"KEY" sep:" " help:"Public keys that the page tells clients to trust, besides those of --sign-with and --sign-served."`
 	SignServed []string `placeholder:"KEYFILE" sep:"none" help:"File with a secret key to sign served narinfos with. May be repeated."`
 	AccessLog  bool     `help:"Log every request."`
 }
@@ -38,6 +44,14 @@ type pushFlags struct {
 	signFlag
 	Push     bool     `help:"Take in paths from those who may push."`
 	PushKeys []string `placeholder:"KEY" sep:" " help:"Public keys, one of which must have signed a pushed path, unless its content address gives its name."`
+}
+
+// upstreamFlags say where else paths and archives come from.
+type upstreamFlags struct {
+	Upstream    []string      `placeholder:"URL KEY…" sep:"none" help:"Cache to ask for what is missing, and its public keys, separated by spaces. May be repeated; the first is asked first."`
+	PullThrough bool          `help:"Store what clients fetch from upstreams."`
+	Redirect    bool          `help:"Send clients to presigned URLs of the bucket for archives, unless it has the same host."`
+	RedirectTTL time.Duration `name:"redirect-ttl" default:"1h" help:"How long these URLs are good, at least 15m."`
 }
 
 // accessFlags say who may read and push.
@@ -82,6 +96,11 @@ func (c *serveCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	opts.Registerer = registry
+	closeUpstreams, err := c.upstreams(ctx, con, &opts)
+	defer closeUpstreams()
+	if err != nil {
+		return err
+	}
 	server, err := serve.New(cache, opts)
 	if err != nil {
 		return err
@@ -151,6 +170,9 @@ func (c *serveCommand) options(ctx context.Context, con *console) (serve.Options
 	if opts.Signers, err = (signFlag{SignWith: c.SignServed}).signers(ctx); err != nil {
 		return opts, err
 	}
+	if !c.Push && len(c.SignWith)+len(c.PushKeys) > 0 {
+		return opts, errors.New("--sign-with and --push-keys need --push")
+	}
 	if c.Push {
 		opts.Push = &serve.Push{}
 		if opts.Push.Signers, err = c.signers(ctx); err != nil {
@@ -160,7 +182,52 @@ func (c *serveCommand) options(ctx context.Context, con *console) (serve.Options
 			return opts, err
 		}
 	}
-	return opts, nil
+	if c.Redirect {
+		opts.Redirect = &serve.Redirect{TTL: c.RedirectTTL}
+	}
+	opts.Page = &serve.Page{Title: c.Title}
+	opts.Page.PublicKeys, err = c.pageKeys(opts)
+	return opts, err
+}
+
+// pageKeys are the public keys that clients need.
+func (c *serveCommand) pageKeys(opts serve.Options) (narinfo.TrustedKeys, error) {
+	keys, err := (trustFlag{c.PublicKeys}).keys()
+	if err != nil {
+		return nil, err
+	}
+	signers := opts.Signers
+	if opts.Push != nil {
+		signers = append(slices.Clone(signers), opts.Push.Signers...)
+	}
+	for _, signer := range signers {
+		if key, ok := signer.(narinfo.SecretKey); ok {
+			keys = append(keys, key.Public())
+		}
+	}
+	return keys, nil
+}
+
+// upstreams opens the upstreams. The function that it returns closes them.
+func (c *upstreamFlags) upstreams(ctx context.Context, con *console, opts *serve.Options) (closeAll func(), err error) {
+	closeAll = func() {
+		for _, u := range opts.Upstreams {
+			u.Cache.Close()
+		}
+	}
+	for i, flag := range c.Upstream {
+		url, text, _ := strings.Cut(strings.TrimSpace(flag), " ")
+		keys, err := narinfo.ParseTrustedKeys(text)
+		if err != nil {
+			return closeAll, fmt.Errorf("--upstream: %w", err)
+		}
+		cache, err := openCache(ctx, con, url)
+		if err != nil {
+			return closeAll, err
+		}
+		opts.Upstreams = append(opts.Upstreams, serve.Upstream{Cache: cache, Keys: keys, Priority: i, PullThrough: c.PullThrough})
+	}
+	return closeAll, nil
 }
 
 func (c *accessFlags) auth(con *console) (*serve.Auth, error) {

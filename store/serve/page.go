@@ -48,7 +48,7 @@ const (
 type pageData struct {
 	Title, Host, URL string
 	Keys             []string
-	Private          bool
+	Private, Pushes  bool
 	Query            string
 	Results          []result
 	Notes            []string
@@ -118,7 +118,7 @@ func (s *Server) newPageData(r *http.Request) *pageData {
 	if r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" {
 		scheme = "https"
 	}
-	d := &pageData{Title: s.opts.Page.Title, Host: hostname(r.Host), URL: scheme + "://" + r.Host, Private: !s.auth.anonymous().Has(AccessRead)}
+	d := &pageData{Title: s.opts.Page.Title, Host: hostname(r.Host), URL: scheme + "://" + r.Host, Private: !s.auth.anonymous().Has(AccessRead), Pushes: s.push != nil}
 	if d.Title == "" {
 		d.Title = d.URL
 	}

@@ -33,7 +33,7 @@ func newPageGateway(t testing.TB) (g *gateway, leaf, user storepath.Path) {
 	require.NoError(t, err)
 	b, err := store.AddPath(t.Context(), c, tree, store.AddPathOptions{Name: "user-1.0", References: []storepath.Path{a.Path}})
 	require.NoError(t, err)
-	return newGateway(t, c, serve.Options{Page: &serve.Page{Title: "Our cache", PublicKeys: labKeys(t)}}), a.Path, b.Path
+	return newGateway(t, c, serve.Options{Push: &serve.Push{}, Page: &serve.Page{Title: "Our cache", PublicKeys: labKeys(t)}}), a.Path, b.Path
 }
 
 func TestPage(t *testing.T) {
@@ -97,7 +97,7 @@ func TestPageInBrowser(t *testing.T) {
 		require.NoError(t, err)
 		return string(out)
 	}
-	dom := browse("--blink-settings=scriptEnabled=false", "--dump-dom", g.URL+"/-/path/"+leaf.String())
+	dom := browse("--dump-dom", g.URL+"/-/path/"+leaf.String())
 	assert.Contains(t, dom, "user-1.0")
 	for name, path := range map[string]string{"index": "/", "path": "/-/path/" + leaf.String(), "files": "/-/path/" + leaf.String() + "/"} {
 		for device, size := range map[string]string{"desktop": "1280,900", "phone": "500,1000"} {
