@@ -154,7 +154,7 @@ func (s *Server) searchPage(w http.ResponseWriter, r *http.Request) {
 	d := s.newPageData(r)
 	d.Query = strings.TrimSpace(r.URL.Query().Get("q"))
 	query := path.Base(d.Query)
-	if hashPart, _, _ := strings.Cut(query, "-"); storepath.CheckHashPart(hashPart) == nil {
+	if hashPart, _, _ := strings.Cut(query, "-"); storepath.ValidateHashPart(hashPart) == nil {
 		if info, err := s.pathInfo(r.Context(), hashPart); err == nil {
 			http.Redirect(w, r, "/-/path/"+info.Path.String(), http.StatusSeeOther)
 			return
