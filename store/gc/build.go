@@ -15,7 +15,7 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// ErrBroken is a narinfo that cannot be read. Nobody knows what it refers to, so
+// ErrBroken is a narinfo that cannot be read. Its references are not known, so
 // nothing is deleted.
 var ErrBroken = errors.New("narinfo cannot be read")
 

@@ -263,7 +263,7 @@ func (s *shard) add(g *graph, i id, known bool, place, archivePlace []uint32) {
 // numbering gives members of a set consecutive numbers.
 type numbering struct {
 	members []id
-	of      []uint32 // noID for what is no member
+	of      []uint32 // noID for what is not a member
 }
 
 func numbered(set []bool) numbering {

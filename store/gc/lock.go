@@ -78,7 +78,7 @@ func takeLock(ctx context.Context, b blob.Bucket, cl clock, run string, opts Opt
 
 // claim reads the state and sees that nobody holds the lock.
 func (l *lock) claim(ctx context.Context, cl clock) error {
-	waited := false
+	waited := "" // the nonce of the state whose holder was killed
 	for {
 		state, attrs, err := lease.ReadState(ctx, l.b)
 		if isMissing(err) {
@@ -91,7 +91,7 @@ func (l *lock) claim(ctx context.Context, cl clock) error {
 		if l.state, l.etag = *state, attrs.ETag; l.state.Since.IsZero() {
 			l.state.Since = attrs.ModTime
 		}
-		if !state.Locked(attrs.ModTime, cl.now()) || waited {
+		if !state.Locked(attrs.ModTime, cl.now()) || waited != "" && waited == state.Nonce {
 			return nil
 		}
 		if !lease.Dead(state.Process) {
@@ -104,7 +104,7 @@ func (l *lock) claim(ctx context.Context, cl clock) error {
 		if err := sleep(ctx, lease.DeadPause); err != nil {
 			return err
 		}
-		waited = true
+		waited = state.Nonce
 	}
 }
 

@@ -34,8 +34,8 @@ func seeds(t *testing.T) uint64 {
 // and where writers do not announce the archives that they find.
 var found = []uint64{128, 1456, 2655}
 
-// TestSimulation runs writers, collectors and those who set roots side by side,
-// with every request a step of a scheduler that kills and pauses them and lets
+// TestSimulation runs writers, collectors and setters of roots side by side, with
+// every request a step of a scheduler that kills and pauses them and lets
 // time leap. After every step every visible path has its archive and all its
 // references; what a root was set on stays; and in the end all else goes.
 func TestSimulation(t *testing.T) {

@@ -178,7 +178,7 @@ func (w *world) step() {
 	})
 	chance := func(n int) bool { return n > 0 && w.rng.IntN(n) == 0 }
 	if len(ready) == 0 && early {
-		w.steps++ // for who has not begun
+		w.steps++ // for processes that have not begun
 	}
 	if len(ready) == 0 {
 		time.Sleep([]time.Duration{100 * time.Millisecond, time.Second, time.Minute}[w.rng.IntN(3)])

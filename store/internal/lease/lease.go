@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"example.com/nixs3/narinfo/storepath"
@@ -75,7 +74,7 @@ type Held struct {
 }
 
 // List reads all leases, expired ones too. One that goes meanwhile is left out.
-// One that cannot be parsed is an error: nobody knows what it protects.
+// One that cannot be parsed is an error: what it protects is not known.
 func List(ctx context.Context, b blob.Bucket) ([]Held, error) {
 	var found []blob.Attrs
 	for attrs, err := range b.List(ctx, blob.ListOptions{Prefix: Prefix}) {
@@ -152,6 +151,3 @@ func put(ctx context.Context, b blob.Bucket, key string, l Lease) (blob.Attrs, e
 	}
 	return b.Put(ctx, key, bytes.NewReader(data), blob.PutOptions{ContentType: layout.Control.ContentType()})
 }
-
-// IsKey reports whether a key is that of a lease.
-func IsKey(key string) bool { return strings.HasPrefix(key, Prefix) }
