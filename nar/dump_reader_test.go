@@ -54,7 +54,7 @@ func TestDumpReader(t *testing.T) {
 		_, err := io.CopyN(io.Discard, onlyReader(d), 100)
 		require.NoError(t, err)
 		require.NoError(t, d.Close())
-		assert.Error(t, ended, "the dump has ended and knows that nobody reads")
+		assert.Error(t, ended, "the dump has ended with an error, since its reader is closed")
 		_, err = d.Read(make([]byte, 1))
 		assert.ErrorIs(t, err, io.ErrClosedPipe)
 	})

@@ -140,7 +140,7 @@ func TestReaderGivesHeadersAndContents(t *testing.T) {
 				}
 				rest, err := io.ReadAll(source)
 				require.NoError(t, err)
-				assert.Equal(t, "behind", string(rest), "nothing behind the NAR is read")
+				assert.Equal(t, "behind", string(rest), "nothing after the NAR is read")
 			})
 		}
 	}

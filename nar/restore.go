@@ -15,9 +15,9 @@ import (
 //
 // Nothing in the NAR leads to a write outside of path, and Restore writes to
 // nothing that exists. On Unix it works on open files and directories alone,
-// never on a name that others could have changed in between: whoever renames
-// things in the tree, or puts links there, makes Restore fail, but not write
-// elsewhere.
+// never on a name that another process could have changed in between: a process
+// that renames files in the tree, or puts links there, makes Restore fail, but
+// not write elsewhere.
 //
 // On failure Restore removes what it made. On Unix it knows that by device and
 // inode, and leaves everything else in place, with an error that says so. A

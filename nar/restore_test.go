@@ -75,7 +75,7 @@ func TestRestoreThenDumpIsTheSame(t *testing.T) {
 	})
 }
 
-// makeRemovable lets the test's directory be removed by someone who is not root.
+// makeRemovable lets users other than root remove the test's directory.
 func makeRemovable(t testing.TB, path string) {
 	t.Cleanup(func() {
 		filepath.WalkDir(path, func(p string, d fs.DirEntry, err error) error {

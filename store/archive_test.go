@@ -59,7 +59,7 @@ func withoutChecksums(b blob.Bucket) blob.Bucket {
 	})
 }
 
-// Storing an archive again where the store keeps the first one is no failure, if
+// Storing an archive again where the store keeps the first one succeeds, if
 // that has the right bytes.
 func TestArchivesThatTheStoreKeeps(t *testing.T) {
 	for _, size := range []int{100, 200 << 10} {

@@ -93,7 +93,7 @@ func TestSourcesThatInvent(t *testing.T) {
 	}
 }
 
-// A path that is not trusted is no failure where the destination has it.
+// An untrusted path that the destination already has is not a failure.
 func TestUntrustedButPresent(t *testing.T) {
 	lib, user, top := smallClosure(t)
 	objects := []object{lib, user, top}

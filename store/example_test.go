@@ -42,8 +42,8 @@ func fetch(ctx context.Context, cacheURL, storePath, dest string, keys ...narinf
 	return store.Restore(ctx, cache, p, dest)
 }
 
-// Publish a folder in an S3 bucket, and fetch it again as somebody who trusts
-// only the public key.
+// Publish a folder in an S3 bucket, and fetch it again with only the public key
+// trusted.
 func Example() {
 	s3, err := fakes3.Start(fakes3.Options{Buckets: []string{"cache"}})
 	if err != nil {

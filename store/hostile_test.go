@@ -121,8 +121,8 @@ func TestManySelfReferences(t *testing.T) {
 	require.ErrorContains(t, readAll(t, forge(t, info, encode(t, "zstd", archive), "zstd"), info.Path), "mentions itself")
 }
 
-// Who believes a source, but only what some keys have signed, believes no
-// content address that nobody has computed.
+// A destination that trusts a source only for what some keys have signed does
+// not trust a content address that was never computed.
 func TestAddressesAreComputedWhereTheyVouch(t *testing.T) {
 	evil := newObject(t, 1, []byte("evil contents"))
 	info := flatInfo(t, "good contents", evil)
@@ -172,7 +172,7 @@ func TestListingsNeedTrust(t *testing.T) {
 	require.ErrorIs(t, err, store.ErrUntrusted)
 }
 
-// A narinfo that cannot be read stops nothing else, and is told.
+// A narinfo that cannot be read is reported and stops nothing else.
 func TestCopyAllKeepsGoing(t *testing.T) {
 	objects := []object{newObject(t, 1, []byte("a")), newObject(t, 2, []byte("b"))}
 	src, from := fill(t, objects, store.Settings{})

@@ -79,7 +79,7 @@ func TestLiarsPublishNothing(t *testing.T) {
 		// Whether size or structure is found wrong first is left open.
 		{"a truncated archive", good.info, good.archive[:len(good.archive)-8], nil},
 		{"an empty archive", good.info, nil, nil},
-		{"bytes behind the archive", good.info, append(bytes.Clone(good.archive), 0), nil},
+		{"bytes after the archive", good.info, append(bytes.Clone(good.archive), 0), nil},
 		{"unordered entries with the right hash", change(func(i *narinfo.PathInfo) {
 			i.NarHash, i.NarSize = nixhash.Sum(nixhash.SHA256, unordered), int64(len(unordered))
 		}), unordered, nil},
@@ -102,7 +102,7 @@ func TestLiarsPublishNothing(t *testing.T) {
 	t.Run("an endless archive", func(t *testing.T) {
 		e := &endless{text: good.archive}
 		requireRefused(t, &liar{good.info, e}, good.info.Path, nil)
-		require.Less(t, e.n, int64(8<<20), "read on far behind the claim")
+		require.Less(t, e.n, int64(8<<20), "read on far beyond the claim")
 	})
 	t.Run("an endless file of valid frames that hold nothing", func(t *testing.T) {
 		frame := append([]byte{0x50, 0x2a, 0x4d, 0x18, 0xf8, 0xff, 0x00, 0x00}, make([]byte, 0xfff8)...)
@@ -249,9 +249,9 @@ func with(info *narinfo.PathInfo, change func(*narinfo.PathInfo)) narinfo.PathIn
 	return *c
 }
 
-// TestContentAddressesVouchForContents reads, as somebody who trusts no key
-// that has signed, paths whose name follows from their content address: they
-// are good exactly when their contents have it.
+// TestContentAddressesVouchForContents reads paths whose name follows from their
+// content address, without a trusted signature: they are good exactly when their
+// contents have that address.
 func TestContentAddressesVouchForContents(t *testing.T) {
 	contents := []byte("the contents")
 	o := newObject(t, 1, contents)
@@ -287,7 +287,7 @@ func TestContentAddressesVouchForContents(t *testing.T) {
 			}
 			require.ErrorIs(t, err, tc.want)
 
-			// One who trusts everybody compares all the same.
+			// A cache that trusts everything compares all the same.
 			c = newCache(t, forged.Bucket(), store.Settings{})
 			r, err = c.NAR(t.Context(), info.Path)
 			require.NoError(t, err)

@@ -43,8 +43,8 @@ func (m *meter) stats() Stats {
 	}
 }
 
-// counter returns what counts an operation, nil where it is no request of its
-// own.
+// counter returns the counter of an operation, nil for an operation that is not
+// a request of its own.
 func (m *meter) counter(op string) *atomic.Int64 {
 	switch op {
 	case "Get":

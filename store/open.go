@@ -42,7 +42,7 @@ func WithSigners(signers ...narinfo.Signer) Option {
 }
 
 // WithDamaged opens a cache without reading its nix-cache-info, for programs
-// that check and mend it. Methods that need the description read it later.
+// that verify or repair it. Methods that need the description read it later.
 func WithDamaged() Option { return func(o *opening) { o.damaged = true } }
 
 // WithLogger sets the destination of warnings and debug messages. The default

@@ -137,8 +137,8 @@ func TestWebCaches(t *testing.T) {
 	require.Len(t, allPaths(t, back), report.Paths)
 }
 
-// TestMissingKeysOfAnUnlistableBucket reads as somebody who may get objects but
-// not list them, to whom S3 answers 403 for what is not there.
+// TestMissingKeysOfAnUnlistableBucket reads with permission to get objects but
+// not to list them: S3 then answers 403 for a missing key.
 func TestMissingKeysOfAnUnlistableBucket(t *testing.T) {
 	s3 := storetest.NewS3(t, fakes3.Options{Buckets: []string{"cache"}, Unlistable: true})
 	t.Setenv("AWS_ACCESS_KEY_ID", fakes3.DefaultCredentials.AccessKey)

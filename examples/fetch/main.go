@@ -1,5 +1,5 @@
-// Command fetch restores a store path from a binary cache, when somebody who is
-// trusted has signed it, or its name is made of its contents:
+// Command fetch restores a store path from a binary cache, provided that a
+// trusted key has signed it or that its content address gives its name:
 //
 //	go run ./examples/fetch https://cache.nixos.org \
 //	    cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY= \

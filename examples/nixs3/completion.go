@@ -28,7 +28,7 @@ func (completionCommand) Help() string {
 		"    nixs3 completion fish | source           # fish"
 }
 
-// completionScripts ask the program itself, so that they never fall behind it.
+// completionScripts ask the program itself, so that they are always up to date.
 var completionScripts = map[string]string{
 	"bash": `_nixs3() {
     local IFS=$'\n'

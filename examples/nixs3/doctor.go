@@ -61,11 +61,11 @@ func checkSettings(u *s3url.URL) error {
 
 func printChecks(con *console, checks []s3access.Check) error {
 	w := tabwriter.NewWriter(con.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprint(w, "STEP\t\tWHAT CAME OF IT\n")
+	fmt.Fprint(w, "STEP\t\tRESULT\n")
 	for _, check := range checks {
 		verdict, remedy := "ok", "advice"
 		if !check.OK {
-			verdict, remedy = "FAILED", "mend it"
+			verdict, remedy = "FAILED", "fix"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\n", check.Step, verdict, oneLine(check.Detail))
 		if check.Remedy != "" {

@@ -138,7 +138,7 @@ func (c *gcCommand) options(ctx context.Context, con *console, cache *store.Cach
 	for _, err := range gc.Roots(ctx, cache) {
 		return opts, err
 	}
-	return opts, errors.New("the cache has no roots, so that everything but what is recent would go; set one with \"nixs3 root set\", or mean it with --no-roots")
+	return opts, errors.New("the cache has no roots, so everything except recent uploads would be deleted; set one with \"nixs3 root set\", or confirm with --no-roots")
 }
 
 // openInventory opens the inventory, whose bucket stays open as long as the

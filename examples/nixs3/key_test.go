@@ -16,7 +16,7 @@ func TestKeyPublic(t *testing.T) {
 	require.NoError(t, err)
 	check(t, []command{
 		{"of a key that Nix made", []string{"key", "public"}, string(secret), string(public) + "\n", "", exitOK},
-		{"with a newline behind it", []string{"key", "public"}, string(secret) + "\n", string(public) + "\n", "", exitOK},
+		{"followed by a newline", []string{"key", "public"}, string(secret) + "\n", string(public) + "\n", "", exitOK},
 		{"of nothing", []string{"key", "public"}, "", "", "expected <name>:<base64>", exitFailed},
 		{"of a public key", []string{"key", "public"}, string(public), "", "characters of base64, expected 88", exitFailed},
 	})

@@ -3,9 +3,9 @@
 // module, and meant to be read as an example of them.
 //
 // Results go to standard output, everything else to standard error. The exit
-// status is 0 when everything was done, 1 when something failed, 2 when the
-// command line made no sense, 130 after an interrupt. Of verify, 1 means that
-// the cache has faults, and 3 that it could not be examined.
+// status is 0 on success, 1 on a failure, 2 for an invalid command line, and 130
+// after an interrupt. verify exits with 1 if the cache has faults, and with 3 if
+// it could not be examined.
 package main
 
 import (

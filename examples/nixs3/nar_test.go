@@ -54,7 +54,7 @@ func TestNarLs(t *testing.T) {
 				`"hi":{"type":"symlink","target":"hello"},"readme-link":{"type":"symlink","target":"../share/doc/hello/README"}}}` + "\n", "", exitOK},
 		{"nothing there", []string{"nar", "ls", helloNAR, "lib"}, "", "", `there is no "lib" in the NAR`, exitFailed},
 		{"no such file", []string{"nar", "ls", "testdata/none.nar"}, "", "", "testdata/none.nar", exitFailed},
-		{"not a NAR", []string{"nar", "ls", "-"}, "hello, world, this is no archive", "", "offset 0", exitFailed},
+		{"not a NAR", []string{"nar", "ls", "-"}, "hello, world, this is not an archive", "", "offset 0", exitFailed},
 		{"a truncated NAR", []string{"nar", "ls", "-"}, plain[:1000], "", "the NAR ends early", exitFailed},
 	})
 }
@@ -93,9 +93,9 @@ func TestNarRestoreFailures(t *testing.T) {
 	check(t, []command{
 		{"onto something", []string{"nar", "restore", existing}, plain, "", existing, exitFailed},
 		{"truncated", []string{"nar", "restore", fresh()}, plain[:len(plain)-8], "", "the NAR ends early", exitFailed},
-		{"something behind it", []string{"nar", "restore", fresh()}, plain + "x", "", "after the end of the NAR", exitFailed},
+		{"followed by something", []string{"nar", "restore", fresh()}, plain + "x", "", "after the end of the NAR", exitFailed},
 	})
-	for name, stdin := range map[string]string{"truncated": plain[:500], "something behind it": plain + "x"} {
+	for name, stdin := range map[string]string{"truncated": plain[:500], "followed by something": plain + "x"} {
 		t.Run("nothing is left of one "+name, func(t *testing.T) {
 			target := fresh()
 			require.Equal(t, exitFailed, nixs3(t, stdin, "nar", "restore", "--store", target).exit)

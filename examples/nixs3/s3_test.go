@@ -81,7 +81,7 @@ func TestDoctor(t *testing.T) {
 		got = nixs3(t, "", "doctor", url, "--write")
 		assert.Equal(t, exitFailed, got.exit)
 		assert.Regexp(t, `(?m)^store an object +FAILED `, got.stdout)
-		assert.Contains(t, got.stdout, "mend it: ")
+		assert.Contains(t, got.stdout, "fix: ")
 		assert.Contains(t, got.stdout, "s3:PutObject")
 		assert.Regexp(t, `^nixs3: \d+ of \d+ steps do not work\n$`, got.stderr)
 	})

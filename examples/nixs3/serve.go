@@ -42,7 +42,7 @@ type serveCommand struct {
 // pushFlags say how paths are taken in.
 type pushFlags struct {
 	signFlag
-	Push     bool     `help:"Take in paths from those who may push."`
+	Push     bool     `help:"Accept pushed paths from authorised clients."`
 	PushKeys []string `placeholder:"KEY" sep:" " help:"Public keys, one of which must have signed a pushed path, unless its content address gives its name."`
 }
 

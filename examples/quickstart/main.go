@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	default:
 		return fmt.Errorf("%d arguments, expected one at most: the file or folder to add", len(args))
 	}
-	// Whoever has no credentials may read, as in a public cache.
+	// Anonymous clients may read, as in a public cache.
 	server, err := fakes3.Start(fakes3.Options{Buckets: []string{"demo"}, Anonymous: fakes3.ReadAccess})
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ type transparent struct{ blob.Bucket }
 func (w transparent) Unwrap() blob.Bucket { return w.Bucket }
 func (transparent) As(any) bool           { return false }
 
-// watching is a Wrapper that stands in front of the Copier behind it.
+// watching is a Wrapper that wraps the Copier of its bucket.
 type watching struct{ transparent }
 
 func (w watching) As(target any) bool {
@@ -53,11 +53,11 @@ func TestAs(t *testing.T) {
 		{"not implemented", plain{}, nil},
 		{"no bucket", nil, nil},
 		{"behind a wrapper", transparent{copying{name: "driver"}}, copying{name: "driver"}},
-		{"behind two", transparent{transparent{copying{name: "driver"}}}, copying{name: "driver"}},
+		{"behind two wrappers", transparent{transparent{copying{name: "driver"}}}, copying{name: "driver"}},
 		{"not implemented behind a wrapper", transparent{plain{}}, nil},
 		{"as the wrapper gives it", watching{transparent{copying{name: "driver"}}}, copying{name: "watched driver"}},
 		{"as a wrapper behind another gives it", transparent{watching{transparent{copying{name: "driver"}}}}, copying{name: "watched driver"}},
-		{"hidden by what is no Wrapper", plain{copying{name: "driver"}}, nil},
+		{"hidden by a bucket that is not a Wrapper", plain{copying{name: "driver"}}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, ok := blob.As[blob.Copier](tt.b)

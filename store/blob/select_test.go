@@ -18,7 +18,7 @@ func TestGetOptionsRange(t *testing.T) {
 		{"part", GetOptions{Offset: 4, Length: 3}, 4, 3},
 		{"longer than the object", GetOptions{Offset: 4, Length: 100}, 4, 6},
 		{"at the end", GetOptions{Offset: 10}, 10, 0},
-		{"behind the end", GetOptions{Offset: 11, Length: 1}, 10, 0},
+		{"after the end", GetOptions{Offset: 11, Length: 1}, 10, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			offset, length, err := tt.opts.Range(10)
@@ -47,7 +47,7 @@ func TestListOptionsSelects(t *testing.T) {
 		{"not after itself", ListOptions{StartAfter: "a/b"}, "a/b", false},
 		{"shallow", ListOptions{Shallow: true}, "a", true},
 		{"shallow hides what is deeper", ListOptions{Shallow: true}, "a/b", false},
-		{"shallow counts behind the prefix", ListOptions{Shallow: true, Prefix: "a/"}, "a/b", true},
+		{"shallow counts after the prefix", ListOptions{Shallow: true, Prefix: "a/"}, "a/b", true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			assert.Equal(t, tt.want, tt.opts.Selects(tt.key))

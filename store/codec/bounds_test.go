@@ -24,7 +24,7 @@ func allocated(f func()) int64 {
 	return int64(after.TotalAlloc - before.TotalAlloc)
 }
 
-// xzWithDict returns the begin of an xz stream whose dictionary has the size
+// xzWithDict returns the beginning of an xz stream whose dictionary has the size
 // that a property byte stands for: 40 is 4 GiB - 1.
 func xzWithDict(property byte) []byte {
 	stream := []byte("\xfd7zXZ\x00\x00\x01")

@@ -24,7 +24,7 @@ func newBrotliReader(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 	br := bufio.NewReader(r) // r itself where it is buffered
 	if first, err := br.Peek(1); err == nil {
 		if window := brotliWindow(first[0]); window > o.maxMemory() {
-			return nil, fmt.Errorf("%w: its window is %d bytes, larger than %d", ErrMemory, window, o.maxMemory())
+			return nil, fmt.Errorf("%w: expected a window of at most %d bytes, got %d", ErrMemory, o.maxMemory(), window)
 		}
 	}
 	d := brotliDecoders.Get().(*brotli.Reader)
@@ -33,19 +33,19 @@ func newBrotliReader(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 		return nil, err
 	}
 	stream := pooled{d, func() { brotliDecoders.Put(d) }}
-	// The decoder does not say how many bytes it left, so that only the last
-	// one is known to follow the stream.
+	// The decoder does not report how many bytes it left, so only the last one
+	// is known to follow the stream.
 	return zeroTail{stream, br, func(err error) bool {
 		return err == io.EOF || err.Error() == brotliTrailing && src.last == 0
 	}}, nil
 }
 
-// brotliSource reads in pieces of which the last is not short. The decoder
-// takes a short last one for data behind the end: it has copied the end of the
-// piece before to a buffer of 8 bytes, and does not see that this was used up.
+// brotliSource reads in pieces of which the last is not short. The decoder takes
+// a short last piece for data after the end: it has copied the end of the piece
+// before to a buffer of 8 bytes, and does not notice that this was used up.
 type brotliSource struct {
 	br   *bufio.Reader
-	last byte // that was read
+	last byte // the last byte read
 }
 
 func (s *brotliSource) Read(p []byte) (int, error) {
@@ -86,7 +86,7 @@ func brotliWindow(first byte) int64 {
 	return 1 << wbits
 }
 
-// brotliDefault is a level for work in bulk. Nix's default is 11, the slowest.
+// brotliDefault is a level for bulk work. Nix's default is 11, the slowest.
 const brotliDefault = 5
 
 // brotliEncoders holds the encoders of each level.

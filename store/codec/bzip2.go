@@ -20,8 +20,8 @@ func bzip2Codec() Codec {
 	}
 }
 
-// detectBzip2 knows a stream by its signature, its block size and how a block
-// or the end of an empty stream begins.
+// detectBzip2 recognises a stream by its signature, its block size and the
+// beginning of a block or of the end of an empty stream.
 func detectBzip2(prefix []byte) bool {
 	if len(prefix) < 10 || string(prefix[:3]) != "BZh" || prefix[3] < '1' || prefix[3] > '9' {
 		return false

@@ -13,67 +13,69 @@ import (
 const None = "none"
 
 var (
-	// ErrUnknown is wrapped by errors about a name that is no compression.
+	// ErrUnknown is wrapped by errors about a name that is not a compression.
 	ErrUnknown = errors.New("unknown compression")
 	// ErrMemory is wrapped by errors about a stream that asks for more memory
 	// than [ReaderOptions].MaxMemory.
 	ErrMemory = errors.New("compressed data needs too much memory")
-	// ErrTooLarge is returned where a stream decodes to more than
+	// ErrTooLarge is returned when a stream decodes to more than
 	// [ReaderOptions].MaxSize bytes.
 	ErrTooLarge = errors.New("decompressed data is too large")
 )
 
 // Codec is one way to compress a stream of bytes.
 type Codec struct {
-	// Name is what a narinfo's Compression field calls it.
+	// Name is the codec's name in the Compression field of a narinfo.
 	Name string
 
-	// Extension is what Nix adds to the name of a NAR, with its dot. It is
-	// empty for the codecs for which Nix adds none.
+	// Extension is the suffix, with its dot, that Nix adds to the name of a NAR.
+	// It is empty where Nix adds none.
 	Extension string
 
-	// Detect tells whether a stream that begins with prefix looks like one of
-	// this codec. It is given DetectLen bytes, less where the stream has less.
-	// nil: the format cannot be recognised.
+	// Detect reports whether a stream that begins with prefix looks like one of
+	// this codec. The prefix has DetectLen bytes, or all bytes of a shorter
+	// stream. A nil Detect means that the format cannot be recognised.
 	Detect func(prefix []byte) bool
 
 	// NewReader returns a reader of the decompressed bytes. It may read from r
-	// before it returns, and farther than the compressed data. Closing the
+	// before it returns, and beyond the end of the compressed data. Closing the
 	// reader does not close r.
 	//
-	// [Register] wraps it, so that every reader, whoever wrote the codec,
-	// keeps the promises of the function [NewReader].
+	// [Register] wraps it, so that the readers of every codec keep the promises
+	// of the function [NewReader].
 	NewReader func(r io.Reader, o ReaderOptions) (io.ReadCloser, error)
 
 	// NewWriter returns a writer that writes compressed bytes to w. Closing it
-	// completes the stream and does not close w. nil: the codec cannot write.
+	// completes the stream and does not close w. A nil NewWriter means that the
+	// codec cannot compress.
 	NewWriter func(w io.Writer, o WriterOptions) (io.WriteCloser, error)
 }
 
-// DefaultMaxMemory is the limit of [ReaderOptions].MaxMemory where it is zero:
+// DefaultMaxMemory is the limit that a [ReaderOptions].MaxMemory of zero means:
 // 128 MiB, the largest window that Nix accepts.
 const DefaultMaxMemory = 128 << 20
 
-// ReaderOptions bound what a reader does with data that nobody vouches for.
+// ReaderOptions bound the resources that untrusted data can make a reader use.
 type ReaderOptions struct {
 	// MaxMemory is the largest window or dictionary in bytes that a stream may
-	// ask for: br, lzip, lzma, xz and zstd streams name the size in their
-	// header. One that asks for more fails with ErrMemory before anything is
-	// allocated. 0 means DefaultMaxMemory. The other codecs need a fixed
-	// amount of a few MiB at most. See the package comment for the sums.
+	// ask for. br, lzip, lzma, xz and zstd streams state the size in their
+	// header; the reader of a stream that asks for more fails with ErrMemory
+	// before it allocates. 0 means DefaultMaxMemory. The other codecs need a
+	// fixed amount of at most a few MiB, which the package comment lists.
 	MaxMemory int64
 
-	// MaxSize is the number of bytes that may come out. One more fails with
-	// ErrTooLarge. 0 means no limit.
+	// MaxSize is the greatest number of decompressed bytes. The reader of more
+	// fails with ErrTooLarge. 0 means no limit.
 	MaxSize int64
 
-	// IgnoreChecksums leaves out the checksums that zstd frames may carry, for
-	// whoever compares a better hash of what comes out. The others ignore it.
+	// IgnoreChecksums skips the checksums that zstd frames may carry, for
+	// callers that verify a stronger hash of the decompressed data. The other
+	// codecs ignore it.
 	IgnoreChecksums bool
 
 	// Parallel decodes pieces on several cores, where the format allows: zstd
 	// frames that state a content size of at most 4 MiB, as this package
-	// writes them. The others ignore it.
+	// writes them. The other codecs ignore it.
 	Parallel bool
 }
 
@@ -84,7 +86,7 @@ func (o ReaderOptions) maxMemory() int64 {
 	return o.MaxMemory
 }
 
-// WriterOptions say how hard and on how many cores a writer compresses.
+// WriterOptions set the level and the parallelism of a writer.
 type WriterOptions struct {
 	// Level trades time for size in the codec's own scale; the package comment
 	// has the scales. 0 and -1 mean the codec's default. A level outside of
@@ -93,23 +95,22 @@ type WriterOptions struct {
 
 	// Parallel compresses on several cores, where the format allows to join
 	// independently compressed pieces: gzip, lz4, lzip, xz and zstd. The
-	// others ignore it.
+	// other codecs ignore it.
 	Parallel bool
 
-	// Workers is how many cores a parallel writer uses. 0 means all of them.
-	// It never changes what is written.
+	// Workers is the number of cores that a parallel writer uses. 0 means all.
+	// It does not change the output.
 	Workers int
 }
 
 var registry struct {
 	sync.RWMutex
-	codecs []Codec // in the order of registration, which is that of detection, from last to first
+	codecs []Codec // in the order of registration; detection goes from last to first
 }
 
-// Register makes a codec known by its name. One of the same name is replaced:
-// so a program may bring a faster implementation, or one of the formats that
-// this package cannot read. Register panics where the name or NewReader is
-// missing.
+// Register makes a codec known by its name and replaces one of the same name. A
+// program can so add a faster implementation, or a format that this package
+// cannot read. Register panics if the name or NewReader is missing.
 func Register(c Codec) {
 	if c.Name == "" || c.NewReader == nil {
 		panic("codec: Register needs a name and NewReader")
@@ -124,7 +125,7 @@ func Register(c Codec) {
 	registry.codecs = append(registry.codecs, c)
 }
 
-// registered returns the codecs that are known now, the latest first.
+// registered returns the registered codecs, the latest first.
 func registered() []Codec {
 	registry.RLock()
 	defer registry.RUnlock()
@@ -143,13 +144,13 @@ func Names() []string {
 	return names
 }
 
-// unreadable are the names that Nix knows and this package does not implement.
+// unreadable are the formats that Nix knows and this package does not implement.
 var unreadable = []string{"grzip", "lrzip", "lzop"}
 
-// Lookup returns the codec with a name. It fails with an error that wraps
-// [errors.ErrUnsupported] for a name that Nix knows but for which no codec is
-// registered, and [ErrUnknown] for any other. Names are lower case. The empty
-// name has no meaning here; a narinfo without Compression is bzip2.
+// Lookup returns the codec with the given name. Names are lower case. The error
+// wraps [errors.ErrUnsupported] for a name that Nix knows but no codec is
+// registered for, and [ErrUnknown] for any other. The empty name is unknown; it
+// does not mean bzip2, as it does in a narinfo.
 func Lookup(name string) (Codec, error) {
 	codecs := registered()
 	for _, c := range codecs {
@@ -158,7 +159,7 @@ func Lookup(name string) (Codec, error) {
 		}
 	}
 	if slices.Contains(unreadable, name) {
-		return Codec{}, fmt.Errorf("compression %q: %w: Nix knows the name, but no codec for it is built in; bring one with codec.Register", name, errors.ErrUnsupported)
+		return Codec{}, fmt.Errorf("compression %q: %w: Nix knows this format, this package does not; add a codec with codec.Register", name, errors.ErrUnsupported)
 	}
 	names := Names()
 	hint := ""
@@ -187,9 +188,9 @@ func nearest(s string, names []string) string {
 	return best
 }
 
-// Extension returns what Nix adds to the name of a NAR that is compressed so,
-// ".xz" for xz. It is empty where Nix adds nothing (gzip, none) and for names
-// that are not registered.
+// Extension returns the suffix that Nix adds to the name of a NAR with the named
+// compression, such as ".xz" for xz. It is empty where Nix adds none (gzip, none)
+// and for names that are not registered.
 func Extension(name string) string {
 	c, err := Lookup(name)
 	if err != nil {
@@ -200,13 +201,12 @@ func Extension(name string) string {
 
 // NewReader returns a reader that decompresses r with the named codec.
 //
-// Its Read returns io.EOF only behind a complete stream that is followed by
-// nothing. What is wrong with the data is told by a [*FormatError], which
-// wraps io.ErrUnexpectedEOF where the data ends too early; an error of r comes
-// out as it is. An error is final. Close releases what the reader holds, after
-// an error too, and leaves r open; no Read may follow it. The reader is for
-// one goroutine at a time and starts none, unless Parallel is set: then Close
-// waits for those that decode.
+// Read returns io.EOF only after a complete stream that nothing follows. It
+// returns a [*FormatError] for corrupt data, which wraps io.ErrUnexpectedEOF if
+// the data ends early, and an error of r unchanged. An error is final. Close
+// releases the reader's resources, also after an error, and leaves r open; Read
+// must not be called after it. The reader is for one goroutine at a time. It
+// starts goroutines only if Parallel is set; Close waits for them.
 func NewReader(name string, r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 	c, err := Lookup(name)
 	if err != nil {
@@ -215,35 +215,33 @@ func NewReader(name string, r io.Reader, o ReaderOptions) (io.ReadCloser, error)
 	return c.NewReader(r, o)
 }
 
-// NewWriter returns a writer that compresses to w with the named codec. It
-// fails with an error that wraps [errors.ErrUnsupported] where the codec can
-// only read.
+// NewWriter returns a writer that compresses to w with the named codec. The error
+// wraps [errors.ErrUnsupported] if the codec can only decompress.
 //
 // The compressed stream is complete when Close has returned nil. Close leaves
-// w open and waits for all goroutines; without Close they end by themselves,
-// and the memory is left to the garbage collector. w is used by the goroutine
-// that calls Write and Close, and by no other. An error is final. The bytes
-// that are written depend on the data, the codec, Level and Parallel, and on
-// nothing else; those of zstd not on Parallel either.
+// w open and waits for all goroutines; without Close they end by themselves.
+// Only the goroutine that calls Write and Close writes to w. An error is final.
+// The output depends only on the data, the codec, Level and Parallel; that of
+// zstd does not depend on Parallel.
 func NewWriter(name string, w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 	c, err := Lookup(name)
 	if err != nil {
 		return nil, err
 	}
 	if c.NewWriter == nil {
-		return nil, fmt.Errorf("compression %q: %w: it can be read, not written; bring a codec that can with codec.Register", name, errors.ErrUnsupported)
+		return nil, fmt.Errorf("compression %q: %w: the codec decompresses only; add one that compresses with codec.Register", name, errors.ErrUnsupported)
 	}
 	return c.NewWriter(w, o)
 }
 
-// level returns the level that is meant, or an error where it is not between
-// the lowest and the highest.
+// level returns the level, or def for the default. It fails for a level that is
+// not between lowest and highest.
 func (o WriterOptions) level(def, lowest, highest int) (int, error) {
 	switch {
 	case o.Level == 0 || o.Level == -1:
 		return def, nil
 	case o.Level < lowest || o.Level > highest:
-		return 0, fmt.Errorf("compression level %d is not between %d and %d", o.Level, lowest, highest)
+		return 0, fmt.Errorf("expected a compression level between %d and %d, got %d", lowest, highest, o.Level)
 	}
 	return o.Level, nil
 }

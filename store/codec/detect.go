@@ -2,12 +2,12 @@ package codec
 
 import "io"
 
-// DetectLen is how many bytes from the begin of a stream Detect makes use of.
+// DetectLen is the number of bytes at the beginning of a stream that Detect uses.
 const DetectLen = 24
 
-// Detect returns the name of the codec whose signature a stream begins with,
-// [None] for that of a NAR, and "" where there is none. br has no signature,
-// and lzma a weak one, which counts last.
+// Detect returns the name of the codec whose signature the prefix begins with,
+// [None] for the signature of a NAR, and "" if there is none. br has no
+// signature; lzma has a weak one, which is tried last.
 func Detect(prefix []byte) string {
 	for _, c := range registered() {
 		if c.Detect != nil && c.Detect(prefix) {
@@ -18,13 +18,13 @@ func Detect(prefix []byte) string {
 }
 
 // NewReaderDetect is [NewReader] for data whose label may be wrong or missing:
-// narinfos that name another compression than the NAR has, servers that lose
-// the Content-Encoding or decode it and leave the header. The signature of the
-// data decides, and the name where there is no signature; an empty name then
-// means [None]. It also returns the name of the codec that it chose.
+// some narinfos name another compression than the NAR has, and some servers lose
+// the Content-Encoding, or decode it and leave the header. The signature of the
+// data decides; without a signature the name decides, and an empty name means
+// [None]. NewReaderDetect also returns the name of the chosen codec.
 func NewReaderDetect(name string, r io.Reader, o ReaderOptions) (io.ReadCloser, string, error) {
 	src := newSource(r)
-	prefix, _ := src.Peek(DetectLen) // an error comes again when the codec reads
+	prefix, _ := src.Peek(DetectLen) // the codec's read returns an error again
 	name = choose(name, prefix)
 	c, err := Lookup(name)
 	if err != nil {
@@ -35,7 +35,7 @@ func NewReaderDetect(name string, r io.Reader, o ReaderOptions) (io.ReadCloser, 
 	return rc, name, err
 }
 
-// choose prefers the named codec where the prefix fits it as well as others.
+// choose prefers the named codec if the prefix fits several.
 func choose(name string, prefix []byte) string {
 	if c, err := Lookup(name); err == nil && c.Detect != nil && c.Detect(prefix) {
 		return name

@@ -5,16 +5,16 @@ import (
 	"math/bits"
 )
 
-// What the writers of xz, lzip and lzma share: levels are sizes of the
-// dictionary, and an encoder allocates some ten times that size. So the
-// dictionary is made no larger than the input.
+// The levels of the xz, lzip and lzma writers are sizes of the dictionary. An
+// encoder allocates about ten times that size, so the dictionary is not made
+// larger than the input.
 
 const (
 	lzmaDefault = 6       // level
 	lzmaFrame   = 8 << 20 // input of one frame of a parallel writer's output
 )
 
-// lzmaDict returns the dictionary of a level, which is that of the xz command.
+// lzmaDict returns the dictionary size of a level, as the xz command has it.
 func lzmaDict(level int) int {
 	return [...]int{1: 1 << 20, 2 << 20, 4 << 20, 4 << 20, 8 << 20, 8 << 20, 16 << 20, 32 << 20, 64 << 20}[level]
 }
@@ -37,14 +37,14 @@ func fitDict(dict, n int) int {
 	return min(dict, max(4<<10, 1<<bits.Len(uint(max(n, 1)-1))))
 }
 
-// dictWriter keeps back the first smallBuffer bytes of the input, to choose a
-// dictionary that fits when there are no more.
+// dictWriter holds back the first smallBuffer bytes of the input, to fit the
+// dictionary to an input that is not larger.
 type dictWriter struct {
 	w    io.Writer
 	dict int
 	open dictOpener
 	head []byte
-	enc  io.WriteCloser // nil until there are more bytes than head takes
+	enc  io.WriteCloser // nil until the input exceeds head
 }
 
 func (d *dictWriter) Write(p []byte) (int, error) {
@@ -63,7 +63,7 @@ func (d *dictWriter) Write(p []byte) (int, error) {
 	return d.enc.Write(p)
 }
 
-// begin opens the encoder and gives it what was kept back.
+// begin opens the encoder and writes the bytes held back.
 func (d *dictWriter) begin(dict int) error {
 	enc, err := d.open(d.w, dict)
 	if err != nil {

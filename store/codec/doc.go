@@ -18,44 +18,44 @@
 //	xz        yes     1 … 9 (6)         8 MiB            the dictionary
 //	zstd      yes     … 22 (3)          4 MiB            the window
 //
-// Dictionaries and windows are as large as a stream says, up to
-// [ReaderOptions].MaxMemory. What comes out is bounded by MaxSize alone: a few
-// bytes can stand for any number of them. Decoders are pure Go, work in the
-// goroutine that reads, and are used again. With [ReaderOptions].Parallel, zstd
-// frames of up to 4 MiB are decoded ahead on other cores, two at a time, which
-// takes 20 MiB more.
+// A stream states the size of its dictionary or window, up to
+// [ReaderOptions].MaxMemory. Only MaxSize bounds the decompressed data: a few
+// bytes can decode to any number. Decoders are pure Go, work in the goroutine
+// that reads, and are reused. With [ReaderOptions].Parallel, zstd frames of up to
+// 4 MiB are decoded ahead on other cores, two at a time, which takes another
+// 20 MiB.
 //
-// Of the names that Nix knows, grzip, lrzip and lzop have no codec here. They
-// can be brought with [Register], as can faster codecs for the others and a
-// writer for bzip2.
+// Of the formats that Nix knows, this package lacks grzip, lrzip and lzop.
+// [Register] adds codecs for them, faster codecs for the others, or a writer for
+// bzip2.
 //
 // # Pieces
 //
 // zstd is always written as a sequence of frames of 4 MiB of input, each with
 // its content size and a checksum, so that the output does not depend on the
-// number of cores. gzip, lz4, lzip and xz are so written when
-// [WriterOptions].Parallel is set, as members, frames or streams of the format;
-// else they are one. Every tool of the formats, and Nix, reads such sequences.
+// number of cores. gzip, lz4, lzip and xz are written as a sequence of members,
+// frames or streams if [WriterOptions].Parallel is set, and as a single one
+// otherwise. Every tool of the formats, and Nix, reads such sequences.
 //
 // zstd data of more than one piece ends in a seek table, a skippable frame of the
-// zstd seekable format, which every decoder passes over. [FindIndex] reads it, and
+// zstd seekable format, which every decoder skips. [FindIndex] reads it, and
 // the index of xz data, so that [Index.NewReaderAt] decodes a part of the data
 // without the rest. [BuildIndex] makes the index of zstd data that carries none.
 //
 // A parallel writer with n workers has at most 2n+3 buffers of the size of a
-// piece, and n encoders. In the whole process no more than GOMAXPROCS pieces
-// are compressed at a time, so there are no more encoders in use. One takes
-// about 7 MB for zstd (5, 10 and 41 MB at levels to 2, from 6 and from 10), 1 MB
-// for gzip, 2 MB for lz4, and 7 times the dictionary for xz, lzip and lzma,
-// which is not made larger than the input. A store object of up to 128 KiB
-// takes a buffer of that size. All buffers and encoders but those of the xz
-// family are used again.
+// piece, and n encoders. The whole process compresses at most GOMAXPROCS pieces
+// at a time, with one encoder each. An encoder takes about 7 MB for zstd (5 MB up
+// to level 2, 10 MB from level 6, 41 MB from level 10), 1 MB for gzip, 2 MB for
+// lz4, and 7 times the dictionary for xz, lzip and lzma, whose dictionary is not
+// made larger than the input. A store object of up to 128 KiB takes a buffer of
+// that size. All buffers and encoders except those of the xz family are reused.
 //
 // # Levels
 //
-// The levels of zstd are those of the zstd command, for which the four settings
-// of the encoder stand. On program sources and machine code their sizes and
-// times, without parallel writing, were like those of the levels on the right:
+// The levels of zstd are those of the zstd command, mapped to the four settings
+// of the encoder. On program sources and machine code, without parallel writing,
+// the sizes and times of a setting were like those of the command's levels on the
+// right:
 //
 //	level    setting  size like  time like
 //	to 2     fastest  1          4
@@ -64,6 +64,6 @@
 //	10 … 22  best     7          12
 //
 // The levels of xz, lzip and lzma choose dictionaries as in the xz command, 1
-// to 64 MiB; the time hardly changes, and the output is some 25 % larger than
+// to 64 MiB; the time hardly changes, and the output is about 25 % larger than
 // that of the command. gzip, lz4 and br have the levels of their commands.
 package codec

@@ -12,9 +12,9 @@ import (
 	"github.com/klauspost/compress/zlib"
 )
 
-// ContentEncoding returns the value of the HTTP header Content-Encoding for an
-// object that is compressed with the named codec: the name itself, as Nix has
-// it, and the empty string, for no header, for [None].
+// ContentEncoding returns the HTTP header Content-Encoding of an object that is
+// compressed with the named codec: the name itself, as in Nix, and the empty
+// string, which means no header, for [None].
 func ContentEncoding(name string) string {
 	if name == None {
 		return ""
@@ -22,11 +22,11 @@ func ContentEncoding(name string) string {
 	return name
 }
 
-// FromContentEncoding returns the name of the codec that a Content-Encoding
-// means, [None] for an empty one. It knows the names that HTTP defines
-// (RFC 9110, section 8.4) and those of all codecs; "identity" and "aws-chunked",
-// which some servers keep from the upload, mean nothing. Unknown encodings are
-// errors, and so are several in a row, which [NewContentReader] decodes.
+// FromContentEncoding returns the name of the codec of a Content-Encoding, [None]
+// for an empty one. It accepts the names that HTTP defines (RFC 9110, section
+// 8.4) and those of all codecs. It ignores "identity" and "aws-chunked", which
+// some servers keep from the upload. It fails for an unknown encoding and for
+// more than one; [NewContentReader] decodes several.
 func FromContentEncoding(value string) (string, error) {
 	names, err := contentEncodings(value)
 	switch {
@@ -37,12 +37,12 @@ func FromContentEncoding(value string) (string, error) {
 	case len(names) > 1:
 		return "", fmt.Errorf("Content-Encoding %q: %w: more than one encoding", value, errors.ErrUnsupported)
 	}
-	_, err = Lookup(names[0]) // deflate is no codec
+	_, err = Lookup(names[0]) // deflate is not a codec
 	return names[0], err
 }
 
-// HasEncoding reports whether a Content-Encoding names an encoding, even one that
-// is not known.
+// HasEncoding reports whether a Content-Encoding names an encoding, even an
+// unknown one.
 func HasEncoding(value string) bool {
 	names, err := contentEncodings(value)
 	return len(names) > 0 || err != nil
@@ -72,11 +72,11 @@ func contentEncodings(value string) ([]string, error) {
 	return names, nil
 }
 
-// NewContentReader returns a reader of the content of r, which has a
-// Content-Encoding: one, none, or several in the order in which they were
-// applied. Like [NewReaderDetect], it believes the signature of the data before
-// the header. ReaderOptions.MaxSize helps codecs to choose their memory; the caller bounds
-// what it reads.
+// NewContentReader returns a reader of the content of r, whose Content-Encoding
+// is value: none, one, or several encodings in the order in which they were
+// applied. As in [NewReaderDetect], the signature of the data takes precedence
+// over the header. The options apply to each encoding except deflate; the caller
+// bounds the content.
 func NewContentReader(value string, r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 	names, err := contentEncodings(value)
 	if err != nil {
@@ -105,11 +105,11 @@ func newLayer(name string, r io.Reader, o ReaderOptions) (io.ReadCloser, error) 
 	return rc, err
 }
 
-// deflate is an encoding of HTTP which Nix does not compress archives with.
+// deflate is an encoding of HTTP that Nix does not use for archives.
 const deflate = "deflate"
 
-// newDeflateReader reads the zlib format, which HTTP means, and the bare deflate
-// format, which some servers send.
+// newDeflateReader reads the zlib format, which HTTP specifies, and the bare
+// deflate format, which some servers send.
 func newDeflateReader(r io.Reader) (io.ReadCloser, error) {
 	br := bufio.NewReader(r)
 	head, _ := br.Peek(2) // a failing reader fails again below

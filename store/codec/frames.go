@@ -10,29 +10,28 @@ import (
 	"sync/atomic"
 )
 
-// A frame is a piece of the input that is compressed by itself into a complete
-// stream of its format; a sequence of such streams decodes to the whole. What
-// the formats call it differs: frame (zstd, lz4), member (gzip, lzip), stream
-// (xz).
+// A frame is a piece of the input, compressed into a complete stream of its
+// format; a sequence of such streams decodes to the whole. The formats call it
+// frame (zstd, lz4), member (gzip, lzip) or stream (xz).
 
-// frameFormat says how a format is cut into frames.
+// frameFormat describes the frames of a format.
 type frameFormat struct {
 	size   int // bytes of input in a frame; the last has less
 	encode encodeFunc
 
-	// index, where there is one, appends an index of several frames, which
-	// readers that do not know it skip.
+	// index appends an index of several frames, which readers that do not know
+	// it skip. It is nil for formats without one.
 	index func(dst []byte, frames []piece) []byte
 }
 
-// encodeFunc appends a frame of src to dst. It may return errStopped, or go
-// on, when stop tells that nobody wants the frame any more.
+// encodeFunc appends a frame of src to dst. Once stop is set, the frame is no
+// longer needed and encodeFunc may return errStopped.
 type encodeFunc func(dst, src []byte, stop *atomic.Bool) ([]byte, error)
 
 var errStopped = errors.New("stopped")
 
-// encodeSlots bounds the frames that are being compressed in the whole
-// process: more than one per core only costs memory, up to 100 MB each.
+// encodeSlots bounds the frames that the whole process compresses at a time:
+// more than one per core only costs memory, up to 100 MB each.
 var encodeSlots = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // encodeFrame compresses src into a buffer of its own.
@@ -68,19 +67,19 @@ func encodeStream(open func(w io.Writer, size int) (io.WriteCloser, error)) enco
 	}
 }
 
-// spareFrames is how many frames more than there are workers may be in
-// flight, so that a worker finds the next one filled when it has done its
-// own, and need not wait for the older ones to be written.
+// spareFrames is the number of frames in flight beyond one per worker. A worker
+// that has finished a frame finds the next one filled, and does not wait until
+// older ones are written.
 const spareFrames = 2
 
-// frameWriter compresses frames, on several goroutines where it is given
-// workers, and writes them in order. Only the caller's goroutine writes, so an
-// abandoned frameWriter leaves nothing behind but goroutines that soon end.
+// frameWriter compresses frames, on several goroutines if it has workers, and
+// writes them in order. Only the caller's goroutine writes, so the goroutines of
+// an abandoned frameWriter end.
 type frameWriter struct {
 	w       io.Writer
 	format  frameFormat
 	buf     []byte        // the frame that is being filled
-	any     bool          // a frame was begun, so an empty one is no longer due
+	any     bool          // a frame was begun, so Close writes no empty one
 	workers chan struct{} // one element for each busy worker; nil: compress in Write
 	queue   chan job      // frames that no worker has begun
 	pending []chan frame  // results of the frames in flight, the oldest first
@@ -163,8 +162,8 @@ func (f *frameWriter) flush() error {
 	return f.drain(cap(f.workers) + spareFrames)
 }
 
-// work compresses the oldest frame that waits, which may not be the one that
-// it was started for: the scheduler likes to run the latest goroutine first.
+// work compresses the oldest waiting frame, which may not be the one that it was
+// started for: the scheduler often runs the latest goroutine first.
 func (f *frameWriter) work() {
 	f.workers <- struct{}{}
 	j := <-f.queue
@@ -210,7 +209,7 @@ func (f *frameWriter) write(fr frame) error {
 	return err
 }
 
-// fail stops the frames in flight and waits, so that no goroutine is left.
+// fail stops the frames in flight and waits for their goroutines.
 func (f *frameWriter) fail(err error) error {
 	f.stop.Store(true)
 	for _, done := range f.pending {
@@ -220,7 +219,7 @@ func (f *frameWriter) fail(err error) error {
 	return err
 }
 
-// Close writes what is left. An empty input becomes one empty frame.
+// Close writes the remaining frames. An empty input becomes one empty frame.
 func (f *frameWriter) Close() error {
 	var err error
 	if len(f.buf) > 0 || !f.any {
@@ -237,9 +236,8 @@ func (f *frameWriter) Close() error {
 	return f.fail(err)
 }
 
-// Buffers come in two sizes: one that is enough for most store objects, and one
-// for whole frames, of input or output, with some room for what does not
-// compress.
+// Buffers have two sizes: one is enough for most store objects, the other for a
+// whole frame of input or output, with room for data that does not compress.
 const (
 	smallBuffer = 128 << 10
 	largeBuffer = 4 << 20
@@ -263,7 +261,7 @@ func getBuffer(n int) []byte {
 func putBuffer(b []byte) {
 	b = b[:0]
 	switch {
-	case cap(b) > largeBuffer+bufferSlack: // frames of this size are rare; do not keep them
+	case cap(b) > largeBuffer+bufferSlack: // frames of this size are rare and not kept
 	case cap(b) >= largeBuffer:
 		largeBuffers.Put(&b)
 	case cap(b) >= smallBuffer:

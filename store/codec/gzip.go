@@ -39,7 +39,8 @@ func newGzipReader(r io.Reader, _ ReaderOptions) (io.ReadCloser, error) {
 	return zeroTail{members, src, atEOF}, nil
 }
 
-// gzipMembers reads one member after the other, and stops at what is not one.
+// gzipMembers reads one member after the other, and stops at data that is not a
+// member.
 type gzipMembers struct {
 	d   *gzip.Reader
 	src *bufio.Reader

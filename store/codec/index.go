@@ -8,34 +8,34 @@ import (
 	"sort"
 )
 
-// ErrNoIndex is returned where the pieces of compressed data are not known
-// without reading all of it.
+// ErrNoIndex is returned if finding the pieces of compressed data would need
+// reading all of it.
 var ErrNoIndex = errors.New("no index of the compressed data")
 
-// Bounds of an index that is read from outside.
+// Bounds of an untrusted index.
 const (
 	maxPiece  = 128 << 20 // bytes of a piece, compressed or not, that are decoded at a time
 	maxPieces = 1 << 22
 )
 
-// Index says where in compressed data the pieces begin that decode by
-// themselves: frames of zstd, blocks of xz. Its text form is the seek table of
-// the zstd seekable format, which is a skippable frame.
+// Index holds the positions of the pieces of compressed data that can be decoded
+// independently: frames of zstd, blocks of xz. Its binary form is the seek table
+// of the zstd seekable format, which is a skippable frame.
 type Index struct {
 	codec  string
 	pieces []piece // in the order of the data, without gaps between what they decode to
-	size   int64   // of what the data decodes to
+	size   int64   // of the decoded data
 }
 
-// piece is one of the pieces: n bytes at offset that decode to size bytes of
-// which the first is at start.
+// piece is n bytes at offset that decode to size bytes, the first of them at
+// start of the decoded data.
 type piece struct {
 	offset, n   int64
 	start, size int64
 	check       byte // the type of check of an xz block
 }
 
-// Size returns how many bytes the data decodes to, as the index says.
+// Size returns the size of the decoded data in bytes, as the index states it.
 func (x *Index) Size() int64 { return x.size }
 
 // Pieces returns the number of pieces.
@@ -44,7 +44,7 @@ func (x *Index) Pieces() int { return len(x.pieces) }
 // add appends a piece.
 func (x *Index) add(offset, n, size int64, check byte) error {
 	if n <= 0 || size < 0 || n > maxPiece || size > maxPiece {
-		return fmt.Errorf("%w: piece of %d bytes that decodes to %d, at most %d are read", ErrNoIndex, n, size, maxPiece)
+		return fmt.Errorf("%w: expected a piece of 1 to %d bytes before and after decoding, got %d and %d", ErrNoIndex, maxPiece, n, size)
 	}
 	if len(x.pieces) == maxPieces {
 		return fmt.Errorf("%w: more than %d pieces", ErrNoIndex, maxPieces)
@@ -56,15 +56,15 @@ func (x *Index) add(offset, n, size int64, check byte) error {
 	return nil
 }
 
-// find returns the number of the piece that has the byte at off.
+// find returns the number of the piece that holds the byte at off.
 func (x *Index) find(off int64) int {
 	return sort.Search(len(x.pieces), func(i int) bool { return x.pieces[i].start+x.pieces[i].size > off })
 }
 
-// FindIndex reads the index that compressed data of size bytes carries at its
-// end: a zstd seek table, or the index of an xz stream. It fails with
-// ErrNoIndex where there is none, or one that makes no sense. It asks ra for the
-// last 64 KiB, and for more only where the index is larger.
+// FindIndex reads the index at the end of compressed data of size bytes: a zstd
+// seek table, or the index of an xz stream. It fails with ErrNoIndex if the index
+// is missing or invalid. It reads the last 64 KiB of ra, and more only if the
+// index is larger.
 func FindIndex(name string, ra io.ReaderAt, size int64) (*Index, error) {
 	switch name {
 	case "zstd":
@@ -72,16 +72,15 @@ func FindIndex(name string, ra io.ReaderAt, size int64) (*Index, error) {
 	case "xz":
 		return findXZIndex(ra, size)
 	}
-	return nil, fmt.Errorf("%w: %s has none", ErrNoIndex, name)
+	return nil, fmt.Errorf("%w: the format %s has none", ErrNoIndex, name)
 }
 
-// BuildIndex makes the index of zstd data of size bytes that carries none, in
-// one pass that decodes nothing. It fails with ErrNoIndex where the frames do
-// not state the size of their contents, or are too large to be decoded at a
-// time.
+// BuildIndex makes the index of zstd data of size bytes without a seek table, in
+// one pass that decodes nothing. It fails with ErrNoIndex if a frame does not
+// state the size of its contents, or is too large to be decoded at once.
 func BuildIndex(name string, r io.Reader, size int64) (*Index, error) {
 	if name != "zstd" {
-		return nil, fmt.Errorf("%w: %s has none", ErrNoIndex, name)
+		return nil, fmt.Errorf("%w: the format %s has none", ErrNoIndex, name)
 	}
 	return scanZstd(r, size)
 }
@@ -122,13 +121,13 @@ func appendSeekTable(dst []byte, pieces []piece) []byte {
 	return le.AppendUint32(dst, seekFooterMagic)
 }
 
-// MarshalBinary returns the index as a zstd seek table. Only the index of zstd
-// data has one.
+// MarshalBinary returns the index as a zstd seek table. It fails for the index of
+// xz data.
 func (x *Index) MarshalBinary() ([]byte, error) {
 	if x.codec != "zstd" {
 		return nil, fmt.Errorf("index of %s: %w", x.codec, errors.ErrUnsupported)
 	}
-	// Entries for what lies between the frames keep the offsets right.
+	// Entries for the gaps between frames keep the offsets right.
 	var entries []piece
 	at := int64(0)
 	for _, p := range x.pieces {
@@ -141,7 +140,7 @@ func (x *Index) MarshalBinary() ([]byte, error) {
 	return appendSeekTable(nil, entries), nil
 }
 
-// ParseIndex reads what MarshalBinary returns, for zstd data of size bytes.
+// ParseIndex parses the output of MarshalBinary for zstd data of size bytes.
 func ParseIndex(data []byte, size int64) (*Index, error) {
 	x, _, err := parseSeekTable(data, size)
 	return x, err
@@ -167,7 +166,7 @@ func findSeekTable(ra io.ReaderAt, size int64) (*Index, error) {
 	table := b[int64(len(b))-length:]
 	x, end, err := parseSeekTable(table, size-length)
 	if err == nil && end != size-length {
-		return nil, fmt.Errorf("%w: seek table for %d bytes, data has %d", ErrNoIndex, end, size-length)
+		return nil, fmt.Errorf("%w: expected a seek table for %d bytes, got one for %d", ErrNoIndex, size-length, end)
 	}
 	return x, err
 }
@@ -216,7 +215,7 @@ func parseSeekTable(table []byte, size int64) (*Index, int64, error) {
 			}
 		}
 		if at += n; at > size {
-			return nil, 0, fmt.Errorf("%w: seek table for more than the %d bytes of data", ErrNoIndex, size)
+			return nil, 0, fmt.Errorf("%w: expected a seek table for %d bytes, got one for more", ErrNoIndex, size)
 		}
 	}
 	return x, at, nil

@@ -8,8 +8,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// scanZstd walks over the frames of zstd data by the headers of frames and
-// blocks.
+// scanZstd walks over zstd data by the headers of frames and blocks.
 func scanZstd(r io.Reader, size int64) (*Index, error) {
 	s := zstdScan{src: bufio.NewReaderSize(r, sourceBuffer)}
 	x := &Index{codec: "zstd"}
@@ -36,11 +35,11 @@ func scanZstd(r io.Reader, size int64) (*Index, error) {
 
 type zstdScan struct {
 	src *bufio.Reader
-	n   int64 // bytes passed
+	n   int64 // bytes skipped
 }
 
-// frame passes a frame and returns the size of its contents. It returns io.EOF
-// where there is no more.
+// frame skips a frame and returns the size of its contents, io.EOF after the
+// last frame.
 func (s *zstdScan) frame() (decoded int64, err error) {
 	head, err := s.src.Peek(zstd.HeaderMaxSize)
 	if len(head) == 0 {
@@ -57,7 +56,7 @@ func (s *zstdScan) frame() (decoded int64, err error) {
 		return 0, s.skip(int64(h.SkippableSize))
 	}
 	if !h.HasFCS || h.FrameContentSize > maxPiece || h.DictionaryID != 0 {
-		return 0, fmt.Errorf("%w: frame at %d does not state a content size of at most %d bytes", ErrNoIndex, s.n, maxPiece)
+		return 0, fmt.Errorf("%w: frame at %d: expected a stated content size of at most %d bytes", ErrNoIndex, s.n, maxPiece)
 	}
 	for last := false; !last; {
 		b, err := s.src.Peek(3)

@@ -22,7 +22,7 @@ func lz4Codec() Codec {
 	}
 }
 
-// detectLZ4 knows frames of today's format and of the legacy one.
+// detectLZ4 recognises frames of the current and of the legacy format.
 func detectLZ4(prefix []byte) bool {
 	if len(prefix) < 4 {
 		return false
@@ -31,8 +31,8 @@ func detectLZ4(prefix []byte) bool {
 	return magic == 0x184d2204 || magic == 0x184c2102
 }
 
-// newLZ4Reader takes a new decoder every time: a used one keeps the end of what
-// it decoded, for a broken stream to refer to. The buffers are used again.
+// newLZ4Reader takes a new decoder every time: a used one keeps the end of the
+// last stream, to which a broken stream could refer. The buffers are reused.
 func newLZ4Reader(r io.Reader, _ ReaderOptions) (io.ReadCloser, error) {
 	t := &tap{src: bufio.NewReader(r)} // of r itself where it is buffered
 	d := lz4.NewReader(t)

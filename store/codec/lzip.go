@@ -43,7 +43,7 @@ func lzipCodec() Codec {
 	}
 }
 
-// lzipReader reads members one behind the other.
+// lzipReader reads members one after the other.
 type lzipReader struct {
 	br     *bufio.Reader
 	o      ReaderOptions
@@ -78,7 +78,7 @@ var errLzipHeader = errors.New("not the header of a lzip member of version 1")
 // begin reads a member's header. It returns io.EOF where there is none.
 func (z *lzipReader) begin() error {
 	if head, _ := z.br.Peek(len(lzipMagic)); z.any && (len(head) == 0 || !strings.HasPrefix(lzipMagic, string(head))) {
-		return io.EOF // what follows the members is for others to judge
+		return io.EOF // the caller judges what follows the members
 	}
 	var header [lzipHeader]byte
 	if _, err := io.ReadFull(z.br, header[:]); err != nil {
@@ -117,8 +117,8 @@ func (z *lzipReader) end() error {
 	return nil
 }
 
-// lzmaBody puts the header that package lzma wants before an LZMA stream that
-// has none, and counts the bytes of the stream.
+// lzmaBody prepends the header that package lzma requires to an LZMA stream
+// without one, and counts the bytes of the stream.
 type lzmaBody struct {
 	header []byte
 	br     *bufio.Reader
@@ -186,8 +186,8 @@ func (z *lzipEncoder) Close() error {
 	return err
 }
 
-// lzmaBodyWriter drops the header that package lzma writes, and counts what it
-// lets through.
+// lzmaBodyWriter drops the header that package lzma writes, and counts the bytes
+// after it.
 type lzmaBodyWriter struct {
 	w    io.Writer
 	skip int

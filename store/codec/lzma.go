@@ -32,8 +32,8 @@ func lzmaCodec() Codec {
 	}
 }
 
-// detectLZMA judges by what the xz command accepts: the format has no
-// signature, but all its writers use the same properties and round sizes.
+// detectLZMA accepts what the xz command accepts: the format has no signature,
+// but all its writers use the same properties and round sizes.
 func detectLZMA(prefix []byte) bool {
 	if len(prefix) < lzmaHeader || prefix[0] != 0x5d {
 		return false
@@ -56,13 +56,13 @@ func newLZMAReader(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 	return zeroTail{d, br, atEOF}, nil
 }
 
-// openLZMA reads the header and then no byte more than it needs.
+// openLZMA reads the header. The reader reads no byte after the stream.
 func openLZMA(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 	limit := int64(math.MaxInt32)
 	limit = max(min(o.maxMemory(), limit), lzma.MinDictCap)
 	d, err := lzma.ReaderConfig{DictCap: int(limit)}.NewReader(r)
 	if tooLarge := (*lzma.ErrDictSize)(nil); errors.As(err, &tooLarge) {
-		return nil, fmt.Errorf("%w: its dictionary is %d bytes, larger than %d", ErrMemory, tooLarge.HeaderDictSize, limit)
+		return nil, fmt.Errorf("%w: expected a dictionary of at most %d bytes, got %d", ErrMemory, limit, tooLarge.HeaderDictSize)
 	}
 	if err != nil {
 		return nil, err

@@ -7,8 +7,8 @@ import (
 	"io"
 )
 
-// compressCodec reads what the compress command of Unix writes (.Z). The
-// format has neither checksum nor end mark, so only NarHash and NarSize tell a
+// compressCodec reads the format of Unix's compress command (.Z). The format has
+// neither a checksum nor an end mark, so only NarHash and NarSize reveal a
 // truncated file.
 func compressCodec() Codec {
 	return Codec{
@@ -26,7 +26,7 @@ func compressCodec() Codec {
 
 const (
 	lzwMagic    = "\x1f\x9d"
-	lzwMinWidth = 9 // of the codes at the begin
+	lzwMinWidth = 9 // of the codes at the beginning
 	lzwMaxWidth = 16
 	lzwClear    = 256 // the code that empties the table, where the header says so
 )
@@ -49,13 +49,13 @@ type lzwReader struct {
 	bitCount uint
 
 	next     int // the next free code
-	previous int // the code before; -1: none
+	previous int // the preceding code; -1: none
 	lastByte byte
 	prefix   [1 << lzwMaxWidth]uint16
 	suffix   [1 << lzwMaxWidth]byte
 
 	stack [1 << lzwMaxWidth]byte // a decoded string, filled from its end
-	out   []byte                 // what of it was not read yet
+	out   []byte                 // its unread part
 }
 
 func newLZWReader(br *bufio.Reader) (*lzwReader, error) {
@@ -69,7 +69,7 @@ func newLZWReader(br *bufio.Reader) (*lzwReader, error) {
 		return nil, errLZWHeader
 	}
 	if z.maxWidth <= lzwMinWidth || z.maxWidth > lzwMaxWidth { // tools disagree on files of 9 bits
-		return nil, fmt.Errorf("codes of %d bits; %d to %d can be read", z.maxWidth, lzwMinWidth+1, lzwMaxWidth)
+		return nil, fmt.Errorf("expected codes of %d to %d bits, got %d", lzwMinWidth+1, lzwMaxWidth, z.maxWidth)
 	}
 	if flags&0x80 != 0 {
 		z.first++
@@ -110,7 +110,7 @@ func (z *lzwReader) decode(code int) error {
 		return errLZWCode
 	}
 	begin, c := len(z.stack), code
-	if c == z.next { // the entry that this very code completes
+	if c == z.next { // the entry that this code completes
 		begin--
 		z.stack[begin] = z.lastByte
 		c = z.previous
@@ -144,7 +144,7 @@ func (z *lzwReader) grow(code int) error {
 	return nil
 }
 
-// skipGroup reads what is left of a group of 8 codes. A file may end in it.
+// skipGroup reads the rest of a group of 8 codes. A file may end in it.
 func (z *lzwReader) skipGroup() error {
 	for z.inGroup != 0 {
 		if _, err := z.code(); err == io.EOF || err == io.ErrUnexpectedEOF {
@@ -156,8 +156,8 @@ func (z *lzwReader) skipGroup() error {
 	return nil
 }
 
-// code reads the next code. It returns io.EOF at the end of the file, before
-// which there may be less than 8 bits of filler.
+// code reads the next code. It returns io.EOF at the end of the file, which up
+// to 7 bits of filler may precede.
 func (z *lzwReader) code() (int, error) {
 	for z.bitCount < z.width {
 		b, err := z.br.ReadByte()

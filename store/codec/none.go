@@ -5,8 +5,8 @@ import (
 	"io"
 )
 
-// narMagic is how every NAR begins: the length of its first string and the
-// string (Nix manual, "Nix Archive").
+// narMagic is the beginning of every NAR: the length of its first string and
+// the string (Nix manual, "Nix Archive").
 var narMagic = []byte("\x0d\x00\x00\x00\x00\x00\x00\x00nix-archive-1\x00\x00\x00")
 
 func noneCodec() Codec {

@@ -9,10 +9,10 @@ import (
 	"sync"
 )
 
-// FormatError tells what is wrong with compressed data.
+// FormatError is returned for corrupt compressed data.
 type FormatError struct {
 	Codec  string // name of the codec
-	Offset int64  // how many bytes of compressed data were read before it showed
+	Offset int64  // bytes of compressed data that were read before the fault showed
 	Err    error  // io.ErrUnexpectedEOF where the data ends too early
 }
 
@@ -23,11 +23,11 @@ func (e *FormatError) Error() string {
 // Unwrap returns Err.
 func (e *FormatError) Unwrap() error { return e.Err }
 
-var errTrailing = errors.New("data behind the end of the compressed stream")
+var errTrailing = errors.New("data after the end of the compressed stream")
 
-// guardReader makes a codec's readers keep the promises of NewReader, which
-// decompression libraries keep in part: most take an error of the source for
-// the end of the data, or let something follow that end, in one case or other.
+// guardReader makes a codec's readers keep the promises of NewReader.
+// Decompression libraries keep them only in part: in some case, most take an
+// error of the source for the end of the data, or accept data after that end.
 func guardReader(name string, open func(io.Reader, ReaderOptions) (io.ReadCloser, error)) func(io.Reader, ReaderOptions) (io.ReadCloser, error) {
 	return func(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 		src, ok := r.(*source)
@@ -50,8 +50,8 @@ type reader struct {
 	codec string
 	src   *source
 	dec   io.ReadCloser
-	max   int64 // bytes that may come out; 0: any number
-	n     int64 // bytes that came out
+	max   int64 // greatest number of decompressed bytes; 0: any number
+	n     int64 // bytes decompressed
 	err   error // the first error; final
 }
 
@@ -72,12 +72,12 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, r.err
 }
 
-// decode reads from the decoder. A decoder that panics has met data that its
-// author did not think of: that is the data's fault, not the program's.
+// decode reads from the decoder. A panic of the decoder counts as corrupt data:
+// it is a case that the decoder's author did not foresee.
 func (r *reader) decode(p []byte) (n int, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			r.dec = nil // in no state to be used again
+			r.dec = nil // its state does not allow another use
 			n, err = 0, fmt.Errorf("decoder failed: %v", v)
 		}
 	}()
@@ -118,8 +118,8 @@ func (r *reader) Close() error {
 	return err
 }
 
-// source is a buffered reader that knows how far it was read and what error
-// ended it. Codecs are given the *bufio.Reader, for which some have fast paths.
+// source is a buffered reader that records how far it was read and which error
+// ended it. Codecs get the *bufio.Reader, for which some have fast paths.
 type source struct {
 	*bufio.Reader
 	raw rawSource
@@ -128,7 +128,7 @@ type source struct {
 type rawSource struct {
 	r   io.Reader
 	n   int64 // bytes read
-	err error // what ended it; r is not asked again
+	err error // what ended it; r is not read again
 }
 
 func (s *rawSource) Read(p []byte) (int, error) {
@@ -141,7 +141,7 @@ func (s *rawSource) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// failed tells whether something else than the end of the data ended it.
+// failed reports whether an error other than the end of the data ended it.
 func (s *rawSource) failed() bool { return s.err != nil && s.err != io.EOF }
 
 const sourceBuffer = 32 << 10
@@ -155,7 +155,7 @@ func newSource(r io.Reader) *source {
 	return s
 }
 
-// offset is how many bytes were taken out of the buffer.
+// offset is the number of bytes that were taken out of the buffer.
 func (s *source) offset() int64 { return s.raw.n - int64(s.Buffered()) }
 
 func (s *source) release() {
@@ -164,8 +164,8 @@ func (s *source) release() {
 	s.Reader = nil
 }
 
-// noEOF returns err, or io.ErrUnexpectedEOF for an io.EOF that comes where
-// there must be more.
+// noEOF returns err, or io.ErrUnexpectedEOF for an io.EOF where data must
+// follow.
 func noEOF(err error) error {
 	if err == io.EOF {
 		return io.ErrUnexpectedEOF
@@ -173,7 +173,7 @@ func noEOF(err error) error {
 	return err
 }
 
-// pooled is a decoder that goes back to where it came from on Close.
+// pooled is a decoder that Close returns to its pool.
 type pooled struct {
 	io.Reader
 	release func()

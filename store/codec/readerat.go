@@ -13,31 +13,31 @@ import (
 	"example.com/nixs3/store/codec/internal/xz"
 )
 
-// coalesced bounds how many bytes of data one request of a ReaderAt asks for.
+// coalesced bounds the bytes of one request of a ReaderAt.
 const coalesced = 8 << 20
 
 // ReaderAt decodes parts of compressed data. It is safe for concurrent use, and
-// decodes one piece at a time. It keeps the piece that it decoded last, so that
-// reading on costs one request a piece.
+// decodes one piece at a time. It keeps the last decoded piece, so that reading
+// in order costs one request per piece.
 type ReaderAt struct {
 	index *Index
 	data  io.ReaderAt
 
 	mu    sync.Mutex
-	piece int // whose contents are in last
-	last  []byte
-	ahead []byte // undecoded data that follows, from aheadAt
+	piece int    // number of the piece in last
+	last  []byte // the last decoded contents
+	ahead []byte // compressed data, from offset at
 	at    int64
 }
 
-// NewReaderAt returns a reader of what compressed data decodes to, by its
-// index. A piece that does not decode to what the index says, or whose own
-// checksum does not hold, is an error; nothing else vouches for the contents.
+// NewReaderAt returns a reader of the decoded contents of data. Reading fails for
+// a piece whose size differs from the index or whose own checksum does not match;
+// the contents are not verified otherwise.
 func (x *Index) NewReaderAt(data io.ReaderAt) *ReaderAt {
 	return &ReaderAt{index: x, data: data, piece: -1}
 }
 
-// ReadAt reads what the data decodes to, as io.ReaderAt says.
+// ReadAt reads decoded contents; see [io.ReaderAt].
 func (r *ReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	if off < 0 {
 		return 0, errors.New("codec: ReadAt with a negative offset")
@@ -58,8 +58,8 @@ func (r *ReaderAt) ReadAt(p []byte, off int64) (int, error) {
 	return n, nil
 }
 
-// contents returns what piece i decodes to. end is where the caller stops: the
-// data up to there is asked for in one go.
+// contents returns the decoded piece i. The caller stops reading at end: one
+// request fetches the data up to there.
 func (r *ReaderAt) contents(i int, end int64) ([]byte, error) {
 	if r.piece == i {
 		return r.last, nil

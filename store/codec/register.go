@@ -1,7 +1,7 @@
 package codec
 
-// The order is that of detection, from last to first: lzma has no signature
-// that is worth the name.
+// Detection goes from last to first. lzma comes last, since its signature is
+// weak.
 func init() {
 	for _, c := range []Codec{
 		lzmaCodec(),

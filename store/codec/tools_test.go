@@ -117,7 +117,7 @@ func TestTruncated(t *testing.T) {
 					continue
 				}
 				require.ErrorAs(t, err, new(*codec.FormatError))
-				if file != "xz.padded-streams" { // where part of the padding is no padding
+				if file != "xz.padded-streams" { // where a part of the padding is not zero
 					require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%d of %d bytes", n, len(data))
 				}
 			}

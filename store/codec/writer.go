@@ -8,7 +8,7 @@ import (
 )
 
 // guardWriter makes a codec's writers keep the promises of NewWriter: an error
-// is final, and what follows Close does no harm.
+// is final, and calls after Close do no harm.
 func guardWriter(name string, open func(io.Writer, WriterOptions) (io.WriteCloser, error)) func(io.Writer, WriterOptions) (io.WriteCloser, error) {
 	return func(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 		dst := &sink{w: w}
@@ -42,10 +42,10 @@ func (w *writer) Write(p []byte) (int, error) {
 	return n, w.err
 }
 
-// Cutter is implemented by what [NewWriter] returns. Cut makes the next byte
-// begin a piece, where the codec writes pieces that decode by themselves (zstd,
-// and with [WriterOptions].Parallel gzip, lz4, lzip and xz); otherwise Cut does
-// nothing. Equal bytes between two cuts then become equal bytes.
+// Cutter is implemented by the writers that [NewWriter] returns. Cut makes the
+// next byte begin a piece if the codec writes independent pieces (zstd, and with
+// [WriterOptions].Parallel gzip, lz4, lzip and xz); otherwise Cut does nothing.
+// Equal input between two cuts becomes equal output.
 type Cutter interface {
 	Cut() error
 }
@@ -57,8 +57,8 @@ func (w *writer) Cut() error {
 	return w.err
 }
 
-// Close completes the stream. It returns the error that made it incomplete,
-// every time it is called.
+// Close completes the stream. Every call returns the error that made the stream
+// incomplete.
 func (w *writer) Close() error {
 	if w.enc == nil {
 		return w.err
@@ -77,11 +77,11 @@ type resetWriter interface {
 	Reset(io.Writer)
 }
 
-// pooledWriter is an encoder that goes back to its pool on Close.
+// pooledWriter is an encoder that Close returns to its pool.
 type pooledWriter struct {
 	enc  resetWriter
 	pool *sync.Pool
-	err  error // after which the encoder is not asked to complete anything
+	err  error // after an error Close does not complete the stream
 }
 
 func (p *pooledWriter) Write(b []byte) (int, error) {
@@ -94,12 +94,13 @@ func (p *pooledWriter) Close() error {
 	if p.err == nil {
 		p.err = p.enc.Close()
 	}
-	p.enc.Reset(io.Discard) // lets go of the destination
+	p.enc.Reset(io.Discard) // drops the destination
 	p.pool.Put(p.enc)
 	return p.err
 }
 
-// cause prefers the destination's error to what the encoder made of it.
+// cause returns the destination's error if there is one, rather than the
+// encoder's.
 func (w *writer) cause(err error) error {
 	if w.dst.err != nil {
 		return w.dst.err

@@ -111,8 +111,8 @@ func TestLevels(t *testing.T) {
 					level = -2
 				}
 				_, err := codec.NewWriter(tt.codec, io.Discard, codec.WriterOptions{Level: level})
-				require.EqualError(t, err, fmt.Sprintf("%s: compression level %d is not between %d and %d",
-					tt.codec, level, tt.lowest, tt.highest))
+				require.EqualError(t, err, fmt.Sprintf("%s: expected a compression level between %d and %d, got %d",
+					tt.codec, tt.lowest, tt.highest, level))
 			}
 		})
 	}

@@ -9,8 +9,8 @@ import (
 // Nix reads archives with libarchive, which accepts zero bytes after the end of
 // br, bzip2, gzip, lz4, lzip and lzma streams, in any number, and after xz
 // streams in multiples of four. It refuses them after zstd. Some uploaders pad
-// archives so, and this package reads them too. Two ends are refused, since
-// they cannot be told from a truncated stream: one zero byte after bzip2, and
+// archives with zeros, and this package reads them too. It refuses two ends that
+// cannot be distinguished from a truncated stream: one zero byte after bzip2, and
 // fewer than four after lz4.
 
 // zeroTail is a decoder of a format whose streams may be followed by zeros.
@@ -34,11 +34,11 @@ func (z zeroTail) Read(p []byte) (int, error) {
 func atEOF(err error) bool { return err == io.EOF }
 
 // skipZeros consumes the zeros that the source continues with. It returns
-// io.EOF; whether anything follows the zeros is for the caller to find out.
+// io.EOF, whether or not anything follows the zeros.
 func skipZeros(src *bufio.Reader) error {
 	for {
 		if _, err := src.Peek(1); err != nil {
-			return io.EOF // an error of the source comes again
+			return io.EOF // the source returns an error again
 		}
 		ahead, _ := src.Peek(src.Buffered())
 		zeros := len(ahead) - len(bytes.TrimLeft(ahead, "\x00"))
@@ -50,7 +50,7 @@ func skipZeros(src *bufio.Reader) error {
 }
 
 // tap remembers the last bytes that a decoder has taken from the source, for
-// decoders that read what follows a stream before they refuse it.
+// decoders that read the bytes after a stream before they refuse them.
 type tap struct {
 	src  *bufio.Reader
 	last [4]byte
@@ -76,8 +76,8 @@ func (t *tap) zeros(n int) bool {
 	return len(bytes.Trim(t.last[len(t.last)-n:], "\x00")) == 0
 }
 
-// The texts of errors that have no value of their own. TestZeroTail notices
-// when a library changes them.
+// The texts of errors that have no exported value. TestZeroTail fails if a
+// library changes them.
 const (
 	bzip2NoStream  = "bzip2 data invalid: bad magic value in continuation file"
 	brotliTrailing = "brotli: excessive input"

@@ -12,11 +12,11 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// zstdFrame is the input of one frame: large enough to lose less than 1 % of
-// size against one frame for all, small enough to keep many in memory.
+// zstdFrame is the input size of one frame: large enough that the output is less
+// than 1 % larger than with a single frame, small enough to keep many in memory.
 const zstdFrame = 4 << 20
 
-// zstdLevels are the levels of libzstd, of which Nix passes any.
+// The levels of libzstd; Nix accepts all of them.
 const (
 	zstdLowest  = -(1 << 17)
 	zstdDefault = 3
@@ -33,7 +33,7 @@ func zstdCodec() Codec {
 	}
 }
 
-// detectZstd knows frames and skippable frames, which may come first.
+// detectZstd recognises frames and skippable frames, which may come first.
 func detectZstd(prefix []byte) bool {
 	if len(prefix) < 4 {
 		return false
@@ -80,13 +80,13 @@ type zstdReader struct {
 func (z zstdReader) Read(p []byte) (int, error) {
 	n, err := z.d.Read(p)
 	if errors.Is(err, zstd.ErrWindowSizeExceeded) || errors.Is(err, zstd.ErrDecoderSizeExceeded) {
-		err = fmt.Errorf("%w: its window is larger than %d bytes", ErrMemory, z.window)
+		err = fmt.Errorf("%w: expected a window of at most %d bytes, got a larger one", ErrMemory, z.window)
 	}
 	return n, err
 }
 
-// zstdSpeed returns the setting of the encoder that stands for a level of
-// libzstd, by the size of the output.
+// zstdSpeed returns the setting of the encoder whose output size is closest to a
+// level of libzstd.
 func zstdSpeed(level int) zstd.EncoderLevel {
 	switch {
 	case level < 3:
@@ -100,8 +100,8 @@ func zstdSpeed(level int) zstd.EncoderLevel {
 	}
 }
 
-// zstdEncoders holds the encoders of each speed. One is in use only while a
-// frame is compressed, and encodeSlots bounds these.
+// zstdEncoders holds the encoders of each speed. An encoder is in use only while
+// it compresses a frame, and encodeSlots bounds these frames.
 var zstdEncoders [zstd.SpeedBestCompression + 1]sync.Pool
 
 func newZstdWriter(w io.Writer, o WriterOptions) (io.WriteCloser, error) {

@@ -10,15 +10,14 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// framesAhead is how many frames a parallel zstd reader decodes beside the one
-// that is being read. More would gain little: what comes out of two cores is
-// more than one core can hash.
+// framesAhead is the number of frames that a parallel zstd reader decodes beside
+// the current one. More would gain little: two cores decode faster than one core
+// can hash.
 const framesAhead = 2
 
-// zstdAhead decodes frames that are small and state their content size, such
-// as newZstdWriter and newer Nix make, each in a goroutine of its own. The
-// first frame of another kind, or with a header that makes no sense, is decoded
-// as a stream with all that follows it.
+// zstdAhead decodes small frames that state their content size, as newZstdWriter
+// and newer Nix write them, each in its own goroutine. The first frame of another
+// kind, or with an invalid header, is decoded as a stream with all that follows.
 type zstdAhead struct {
 	src     *bufio.Reader
 	options ReaderOptions
@@ -26,14 +25,14 @@ type zstdAhead struct {
 	pending []chan frame  // the oldest first
 	cur     []byte        // the frame that is being read
 	rest    []byte        // its unread bytes
-	begun   []byte        // what was read of the frame that has ended pending
-	stream  io.ReadCloser // behind pending, once that is empty
+	begun   []byte        // what was read of the first frame that is not in pending
+	stream  io.ReadCloser // read once pending is empty
 	any     bool          // a frame was added to pending
-	ended   bool          // none is added any more
+	ended   bool          // no more frames are added
 }
 
-// checkingFrames and trustingFrames decode whole frames, for all readers. Their
-// decoders keep what they have allocated, so there are only a few.
+// checkingFrames and trustingFrames decode whole frames for all readers. Their
+// decoders keep their memory, so they have only a few.
 var (
 	checkingFrames = sync.OnceValue(func() *zstd.Decoder { return newFrameDecoder(false) })
 	trustingFrames = sync.OnceValue(func() *zstd.Decoder { return newFrameDecoder(true) })
@@ -118,10 +117,10 @@ func decodeFrame(d *zstd.Decoder, src []byte, size int) (data []byte, err error)
 	return d.DecodeAll(src, getBuffer(size))
 }
 
-// next reads a frame, whose content has a size. It returns false, and what it
-// has read, where there is none of the kind that is decoded by itself.
+// next reads a frame and returns the size of its content. It returns false, and
+// the bytes read, if the frame cannot be decoded independently.
 func (z *zstdAhead) next() (src []byte, size int, ok bool) {
-	head, _ := z.src.Peek(zstd.HeaderMaxSize) // what is short, or fails, fails again in the stream
+	head, _ := z.src.Peek(zstd.HeaderMaxSize) // the stream meets a short read or error again
 	var h zstd.Header
 	if h.Decode(head) != nil || h.Skippable || h.DictionaryID != 0 || !h.HasFCS ||
 		h.FrameContentSize > zstdFrame || h.WindowSize > zstdFrame {
@@ -131,7 +130,7 @@ func (z *zstdAhead) next() (src []byte, size int, ok bool) {
 	if z.options.MaxSize > 0 && int64(size) > z.options.MaxSize {
 		return nil, 0, false // the header lies
 	}
-	src = getBuffer(size) // a frame that is larger than its content is none of ours
+	src = getBuffer(size) // this package writes no frame larger than its content
 	take := func(n int) bool {
 		if len(src)+n > cap(src) {
 			return false
@@ -171,7 +170,7 @@ func (z *zstdAhead) next() (src []byte, size int, ok bool) {
 	return src, size, true
 }
 
-// streamRest begins the stream behind the frames, unless there is nothing.
+// streamRest begins the stream after the frames, unless nothing follows them.
 func (z *zstdAhead) streamRest() error {
 	if len(z.begun) == 0 {
 		if _, err := z.src.Peek(1); err != nil {

@@ -26,7 +26,7 @@ func zstdPieces(t testing.TB, contents ...[]byte) []byte {
 	return all
 }
 
-// unsizedFrame returns a frame that does not tell the size of its content.
+// unsizedFrame returns a frame that does not state the size of its content.
 func unsizedFrame(t testing.TB, content []byte) []byte {
 	var buf bytes.Buffer
 	w, err := zstd.NewWriter(&buf, zstd.WithEncoderConcurrency(1))
@@ -122,7 +122,7 @@ func readStream(data []byte) ([]byte, error) {
 func TestZstdAheadFails(t *testing.T) {
 	large := noise(1 << 20)
 	good := zstdPieces(t, large, large, large)
-	t.Run("data behind the end", func(t *testing.T) {
+	t.Run("data after the end", func(t *testing.T) {
 		got, err := readAhead(append(slices.Clone(good), "more"...), plainReader)
 		require.ErrorAs(t, err, new(*FormatError))
 		require.Equal(t, slices.Concat(large, large, large), got)
@@ -183,7 +183,7 @@ func TestZstdAheadCloses(t *testing.T) {
 	}
 }
 
-// FuzzZstdAhead compares with the stream, frames of any size.
+// FuzzZstdAhead compares frames of any size with the stream.
 func FuzzZstdAhead(f *testing.F) {
 	f.Add(zstdPieces(f, []byte("some text, some text"), nil, []byte("and more, and more")))
 	f.Add(append(zstdPieces(f, []byte("some text, some text")), unsizedFrame(f, []byte("text"))...))

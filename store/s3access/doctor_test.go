@@ -378,7 +378,7 @@ func ExampleDoctor() {
 	for _, check := range s3access.Doctor(context.Background(), u, s3access.AccessWrite, s3blob.Options{}) {
 		fmt.Println(check.OK, check.Step, check.Detail)
 		if check.Remedy != "" {
-			fmt.Println("  mend it with", check.Remedy)
+			fmt.Println("  fix:", check.Remedy)
 		}
 	}
 }

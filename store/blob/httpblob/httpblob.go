@@ -121,7 +121,7 @@ func Open(baseURL string, opts Options) (*Bucket, error) {
 	base, err := url.Parse(baseURL)
 	if err != nil {
 		// The error of url.Parse repeats the URL, which may have a password.
-		return nil, &blob.Error{Op: "Open", Err: errors.New("the address of the cache is no valid URL")}
+		return nil, &blob.Error{Op: "Open", Err: errors.New("the address of the cache is not a valid URL")}
 	}
 	opts = opts.withDefaults()
 	login, header := base.User, headers(opts.Header, opts.HeaderFile)

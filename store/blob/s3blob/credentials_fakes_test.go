@@ -175,7 +175,7 @@ func fakeContainer(t *testing.T, lifetime time.Duration) {
 	t.Setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", server.URL+"/creds")
 }
 
-// fakeMetadata serves the metadata of an instance with a role, to those who
+// fakeMetadata serves the metadata of an instance with a role to clients that
 // fetch a token first.
 func fakeMetadata(t *testing.T) {
 	const base = "/latest/meta-data/iam/security-credentials/"

@@ -177,7 +177,7 @@ func TestMissingBucketIsToldApart(t *testing.T) {
 // HEAD answers have no body and so no code: what a refusal means has to be
 // asked for.
 func TestRefusedSignatureOfHead(t *testing.T) {
-	t.Run("a wrong key is told as such", func(t *testing.T) {
+	t.Run("a wrong key is reported as such", func(t *testing.T) {
 		server := newFake(t, fakes3.Options{})
 		b := open(t, server, "?", s3blob.Options{})
 		server.SetCredentials(fakes3.Credentials{AccessKey: fakes3.DefaultCredentials.AccessKey, SecretKey: "another"})

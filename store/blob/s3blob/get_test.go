@@ -121,7 +121,7 @@ func TestGetInAWindow(t *testing.T) {
 		"to within":           {4 * part, blob.GetOptions{Length: 2*part + 1}, 3},
 		"beyond the end":      {2 * part, blob.GetOptions{Offset: part - 5, Length: 10 * part}, 2},
 		"little of an object": {2 * part, blob.GetOptions{Offset: 5, Length: 10}, 1},
-		"behind the end":      {10, blob.GetOptions{Offset: 11}, 1},
+		"after the end":       {10, blob.GetOptions{Offset: 11}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := newFake(t, fakes3.Options{})

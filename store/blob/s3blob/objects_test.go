@@ -100,7 +100,7 @@ func TestDelete(t *testing.T) {
 		require.NoError(t, b.Delete(t.Context(), "a\x01", "b", "c"))
 		assert.Equal(t, map[fakes3.Op]int{fakes3.DeleteObjects: 1, fakes3.DeleteObject: 1}, server.Counts())
 	})
-	t.Run("every failure is told", func(t *testing.T) {
+	t.Run("every failure is reported", func(t *testing.T) {
 		server := newFake(t, fakes3.Options{})
 		b := open(t, server, "?", s3blob.Options{})
 		server.Inject(fakes3.Fault{Op: fakes3.DeleteObjects, Kind: fakes3.Fail, Status: 403, Code: "AccessDenied"})

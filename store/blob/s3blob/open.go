@@ -110,7 +110,7 @@ func (o Options) with(u *s3url.URL) Options {
 
 // RetryOf returns the policy in the parameters of a store URL, s3:// or
 // http(s)://. Parameters that the URL does not have are as in base. A delay of 0
-// is no delay, a timeout of 0 is no timeout.
+// means no delay, a timeout of 0 means no timeout.
 func RetryOf(t *s3url.Transport, base blob.Retry) blob.Retry {
 	base.Attempts = cmp.Or(t.RetryAttempts, base.Attempts)
 	for _, d := range []struct {

@@ -22,7 +22,7 @@ func TestPace(t *testing.T) {
 		time.Sleep(time.Millisecond)
 		return began
 	}
-	t.Run("without a limit nobody waits", func(t *testing.T) {
+	t.Run("without a limit no request waits", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var p pace
 			for range 5000 {

@@ -25,7 +25,7 @@ func openServer(t *testing.T, server lab.Server, parameters string, o s3blob.Opt
 	return b
 }
 
-// tooLong reports whether a key is too long behind the prefix of the lab's URLs.
+// tooLong reports whether a key is too long after the prefix of the lab's URLs.
 func tooLong(key string) bool { return 26+1+len(key) > 1024 }
 
 func TestConformanceOfServers(t *testing.T) {

@@ -77,8 +77,8 @@ func (b *Bucket) uploads(ctx context.Context, prefix string) iter.Seq2[blob.Uplo
 	}
 }
 
-// AbortUpload ends an unfinished upload and frees its parts. One that is gone
-// already is no error.
+// AbortUpload ends an unfinished upload and frees its parts. Aborting an upload
+// that is already gone succeeds.
 func (b *Bucket) AbortUpload(ctx context.Context, u blob.Upload) error {
 	full, err := b.key(u.Key)
 	if err == nil {

@@ -38,7 +38,7 @@ type Transport struct {
 type Answer struct {
 	Object bool  // the body has no limit, and any speed above a stall
 	Limit  int64 // of another body, in bytes; 0 is maxError
-	Tags   int   // greatest number of "<"; 0 is no limit
+	Tags   int   // greatest number of "<"; 0 means no limit
 }
 
 type answerKey struct{}

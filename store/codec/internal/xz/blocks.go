@@ -8,11 +8,11 @@ import (
 	"io"
 )
 
-// Block is one of the blocks of xz data, each of which decodes by itself.
+// Block is a block of xz data, which decodes independently of the others.
 type Block struct {
 	Offset   int64 // in the data
 	Size     int64 // with header, padding and check
-	Unpacked int64 // what it decodes to
+	Unpacked int64 // size of the decoded data
 	Check    byte  // the type of its check
 }
 
@@ -22,8 +22,8 @@ const (
 	maxIndex   = 64 << 20
 )
 
-// Blocks reads the indexes of xz data of size bytes, from its end. It fails with
-// an error that wraps ErrFormat where they make no sense.
+// Blocks reads the indexes of xz data of size bytes, from its end. Its errors
+// about invalid indexes wrap ErrFormat.
 func Blocks(ra io.ReaderAt, size int64) ([]Block, error) {
 	var all []Block // the last stream's first
 	data := &backward{ra: ra}
@@ -118,8 +118,7 @@ func (b *backward) stream(end int64) (blocks []Block, begin int64, err error) {
 		blocks = append(blocks, Block{Offset: total, Size: padded, Unpacked: int64(unpacked), Check: flags[1]})
 		total += padded
 	}
-	// The header is not read, which would cost a request. What it says stands in
-	// the footer too.
+	// Reading the header would cost a request, and the footer repeats its contents.
 	if begin = end - 12 - size - total - 12; begin < 0 {
 		return nil, 0, corrupt("blocks of the index are larger than the data")
 	}
@@ -129,8 +128,8 @@ func (b *backward) stream(end int64) (blocks []Block, begin int64, err error) {
 	return blocks, begin, nil
 }
 
-// ResetBlock makes the reader read one block, which begins with its header and
-// has a check of the type given.
+// ResetBlock makes the reader read a single block, beginning with its header,
+// whose check has the given type.
 func (r *Reader) ResetBlock(src *bufio.Reader, check byte, limit int64) error {
 	r.Release()
 	r.limit, r.ignoreChecks, r.src = limit, false, src

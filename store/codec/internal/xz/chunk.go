@@ -1,7 +1,7 @@
 package xz
 
-// chunk decodes the LZMA chunks of a block. Its fields carry over from one to
-// the next, unless the chunk says otherwise.
+// chunk decodes the LZMA chunks of a block. Its fields keep their values from
+// one chunk to the next, unless the chunk resets them.
 type chunk struct {
 	window
 	model
@@ -16,10 +16,10 @@ type chunk struct {
 	input   input
 }
 
-// nextState has the state after a literal.
+// afterLiteral has the state that follows each state after a literal.
 var afterLiteral = [states]uint8{0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 4, 5}
 
-// run decodes until n bytes are in the window, for which there is room.
+// run decodes n bytes into the window, which must have room for them.
 func (c *chunk) run(n int) error {
 	w := &c.window
 	limit := w.pos + n

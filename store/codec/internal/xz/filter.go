@@ -20,9 +20,9 @@ const (
 	filterLZMA2    = 0x21
 )
 
-// branchFilters turn the absolute addresses of branches back into relative
-// ones. Each is given bytes whose first is at pos in the data, and returns how
-// many of them are final; it is given the rest again, with more behind it.
+// branchFilters convert the absolute addresses of branches back into relative
+// ones. A filter gets the bytes from pos of the data on and returns how many of
+// them are final; the next call gets the rest again, followed by more.
 var branchFilters = map[uint64]func() func(b []byte, pos uint32) int{
 	filterX86:      newX86,
 	filterPowerPC:  stateless(powerPC),
@@ -37,7 +37,7 @@ func stateless(f func([]byte, uint32) int) func() func([]byte, uint32) int {
 	return func() func([]byte, uint32) int { return f }
 }
 
-// newFilter returns a reader that undoes a filter other than LZMA2.
+// newFilter returns a reader that reverses a filter other than LZMA2.
 func newFilter(src io.Reader, id uint64, properties []byte) (io.Reader, error) {
 	if id == filterDelta {
 		if len(properties) != 1 {

@@ -8,8 +8,8 @@ import (
 	"io"
 )
 
-// indexSum stands for the records of a stream's blocks, of which there may be
-// any number: their count and a hash are enough to compare.
+// indexSum is the count and a hash of the records of a stream's blocks. These
+// suffice for the comparison with the index and bound its memory.
 type indexSum struct {
 	open    bool
 	records uint64
@@ -67,7 +67,7 @@ func (x *indexReader) number() (uint64, error) {
 // with the blocks.
 func (r *Reader) endStream() error {
 	x := indexReader{r: r, crc: crc32.NewIEEE()}
-	if _, err := x.byte(); err != nil { // the indicator, which was seen to be 0
+	if _, err := x.byte(); err != nil { // the indicator, which advance has found to be 0
 		return err
 	}
 	records, err := x.number()

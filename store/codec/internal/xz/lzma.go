@@ -29,7 +29,7 @@ type lenModel struct {
 	high            [lenHigh]uint16
 }
 
-// model is what the decoder learns from the data.
+// model has the adaptive probabilities.
 type model struct {
 	isMatch    [states][posStates]uint16
 	isRep      [states]uint16
@@ -79,8 +79,8 @@ func (m *model) reset(literals int) {
 
 // rangeDecoder is the state of the range coder between calls of run. The
 // functions below take and return it in parts, which the compiler then keeps in
-// registers. in has room for every ip, so that a chunk that ends too early reads
-// old bytes; the end of the chunk tells.
+// registers. in has room for every ip, so a chunk that ends too early reads old
+// bytes; the check at the end of the chunk finds that.
 type rangeDecoder struct {
 	ip        uint16 // of the next byte in the chunk
 	rng, code uint32
@@ -97,7 +97,7 @@ func normalize(in *input, ip uint16, rng, code uint32) (uint16, uint32, uint32) 
 	return ip, rng, code
 }
 
-// bit decodes a bit that is often foreseen by the processor too.
+// bit decodes a bit that the processor often predicts.
 func bit(in *input, ip uint16, rng, code uint32, p *uint16) (uint16, uint32, uint32, uint32) {
 	if rng < topValue {
 		rng <<= 8

@@ -55,7 +55,7 @@ func (z *lzma2) Read(p []byte) (int, error) {
 	}
 }
 
-// next reads the header of a chunk, and its bytes where they are compressed.
+// next reads the header of a chunk, and its bytes if they are compressed.
 func (z *lzma2) next() error {
 	var head [6]byte
 	if err := z.take(head[:1]); err != nil {

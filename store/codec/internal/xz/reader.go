@@ -16,7 +16,7 @@ import (
 var (
 	// ErrFormat is wrapped by errors about data that breaks the format.
 	ErrFormat = errors.New("corrupt xz data")
-	// ErrUnsupported is wrapped by errors that name what the data needs and
+	// ErrUnsupported is wrapped by errors that name a feature of the data that
 	// this package lacks.
 	ErrUnsupported = errors.New("unsupported xz feature")
 	// ErrMemory is returned for a dictionary over the limit, before any of it
@@ -32,8 +32,8 @@ var (
 )
 
 // Reader decodes one stream after the other, with the padding that the
-// specification allows between and after them. A dictionary it has allocated is
-// used again after Reset. It is for one goroutine at a time.
+// specification allows between and after them. Reset keeps the allocated
+// dictionary. A Reader is for one goroutine at a time.
 type Reader struct {
 	limit        int64
 	ignoreChecks bool
@@ -51,19 +51,19 @@ type Reader struct {
 	err    error
 }
 
-// block is what the header of a block says, and how far it was read.
+// block has the header of a block, and how far the block was read.
 type block struct {
 	header             uint64 // bytes
 	packed, unpacked   uint64 // stated sizes
 	hasPacked, hasSize bool
 	data               io.Reader
-	size               uint64 // bytes that came out
+	size               uint64 // bytes decoded
 }
 
 // Reset makes the reader read from src, beginning with the header of a stream.
-// The reader takes no byte more from src than the streams and their padding
-// have. limit is the largest dictionary in bytes. With ignoreChecks the
-// checksums of contents are not computed.
+// The reader takes only the streams and their padding from src. limit is the
+// largest accepted dictionary in bytes. With ignoreChecks the checksums of
+// contents are not computed.
 func (r *Reader) Reset(src *bufio.Reader, limit int64, ignoreChecks bool) error {
 	r.Release()
 	r.limit, r.ignoreChecks, r.src = limit, ignoreChecks, src
@@ -75,8 +75,8 @@ func (r *Reader) Reset(src *bufio.Reader, limit int64, ignoreChecks bool) error 
 // Release drops the source. The reader keeps its memory for the next Reset.
 func (r *Reader) Release() { r.src, r.lzma2.src, r.block.data = nil, nil, nil }
 
-// Read returns io.EOF after the last stream, and io.ErrUnexpectedEOF where the
-// data ends within one. An error is final.
+// Read returns io.EOF after the last stream, and io.ErrUnexpectedEOF if the data
+// ends within a stream. An error is final.
 func (r *Reader) Read(p []byte) (int, error) {
 	for r.err == nil {
 		if !r.inside {
@@ -162,7 +162,7 @@ func (r *Reader) beginStream() error {
 	return nil
 }
 
-// setCheck chooses how contents are checked. An unknown check is passed over.
+// setCheck chooses the check of contents. An unknown check is skipped.
 func (r *Reader) setCheck(check byte) {
 	r.check, r.sum = check, nil
 	if r.ignoreChecks {
@@ -253,7 +253,7 @@ func (r *Reader) filters(n int, fields []byte) (io.Reader, error) {
 	}
 	last := chain[n-1]
 	if last.id != filterLZMA2 {
-		return nil, fmt.Errorf("%w: filter 0x%02x in the place of LZMA2", ErrUnsupported, last.id)
+		return nil, fmt.Errorf("%w: expected LZMA2 as the last filter, got 0x%02x", ErrUnsupported, last.id)
 	}
 	if len(last.properties) != 1 || last.properties[0] > 40 {
 		return nil, corrupt("properties of LZMA2")
@@ -261,7 +261,7 @@ func (r *Reader) filters(n int, fields []byte) (io.Reader, error) {
 	code := int64(last.properties[0])
 	dictionary := (2 | code&1) << (code/2 + 11)
 	if dictionary > r.limit || code == 40 {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrMemory, dictionary, r.limit)
+		return nil, fmt.Errorf("%w: expected at most %d bytes, got %d", ErrMemory, r.limit, dictionary)
 	}
 	r.lzma2.begin(r.src, int(dictionary))
 	var data io.Reader = &r.lzma2
@@ -274,7 +274,7 @@ func (r *Reader) filters(n int, fields []byte) (io.Reader, error) {
 	return data, nil
 }
 
-// endBlock reads what follows a block's data, and compares.
+// endBlock checks the sizes of a block, its padding and its check.
 func (r *Reader) endBlock() error {
 	r.inside = false
 	packed := r.lzma2.taken

@@ -2,16 +2,16 @@ package xz
 
 import "encoding/binary"
 
-// window is the dictionary: what was decoded last, in a ring. It begins small
-// and grows up to the size that the stream asks for, so that a short stream
-// takes little memory.
+// window is the dictionary, a ring of the last decoded bytes. It begins small
+// and grows up to the size that the stream states, so that a short stream takes
+// little memory.
 type window struct {
 	buf  []byte // a ring of len(buf)-windowSlack bytes, and room to write past its end
-	size int    // of the ring when it is full-grown, a multiple of 16
+	size int    // of the fully grown ring, a multiple of 16
 	dist int    // the largest distance that the stream may use
 	pos  int    // of the next byte
-	out  int    // of the first byte that was not read out
-	full int    // how many bytes are valid
+	out  int    // of the first unread byte
+	full int    // number of valid bytes
 }
 
 // windowSlack lets a copy write in steps of 16 bytes. It also keeps the bytes
@@ -33,8 +33,8 @@ func (w *window) reset(dictionary int) {
 // ring is the present size of the ring.
 func (w *window) ring() int { return max(len(w.buf)-windowSlack, 0) }
 
-// room returns how many bytes can be decoded before some are read out or the
-// ring turns. It grows the ring, or turns it.
+// room returns how many bytes can be decoded before some must be read or the
+// ring wraps around. It grows the ring, or wraps it around.
 func (w *window) room() int {
 	if w.pos < w.ring() {
 		return w.ring() - w.pos
@@ -52,7 +52,7 @@ func (w *window) room() int {
 	return w.ring()
 }
 
-// read copies out what was decoded.
+// read copies decoded bytes to p.
 func (w *window) read(p []byte) int {
 	n := copy(p, w.buf[w.out:w.pos])
 	w.out += n
@@ -70,7 +70,7 @@ func (w *window) copyMatch(dist, n int) {
 		if k := len(buf) - windowSlack - src; n > k {
 			copy(buf[pos:pos+k], buf[src:])
 			pos, src, n = pos+k, 0, n-k
-			// What is left begins at the ring's start, ahead of pos no more.
+			// The rest begins at the start of the ring, no longer after pos.
 			copyForward(buf, pos, src, n)
 			return
 		}
@@ -80,8 +80,8 @@ func (w *window) copyMatch(dist, n int) {
 	copyForward(buf, pos, src, n)
 }
 
-// copyForward copies n bytes within buf from src to pos, where they may overlap
-// so that the bytes copied first are copied again.
+// copyForward copies n bytes within buf from src to pos. The ranges may overlap;
+// the bytes copied first are then copied again.
 func copyForward(buf []byte, pos, src, n int) {
 	dist := pos - src
 	switch {
