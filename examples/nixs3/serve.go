@@ -80,7 +80,7 @@ func (serveCommand) Help() string {
 	return "    nixs3 serve --store 's3://cache?region=eu-west-1' --listen :8080\n" +
 		"    nixs3 serve --store /srv/cache --push --tokens /etc/nixs3/tokens --listen :8080\n\n" +
 		"Nix sends a token as the password in its netrc file. Every flag can also be set in the environment\n" +
-		"(NIXS3_SERVE_LISTEN, …) and in the configuration file."
+		"(NIXS3_LISTEN, …) and in the configuration file."
 }
 
 func (c *serveCommand) Run(ctx context.Context, con *console) error {

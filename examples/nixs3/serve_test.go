@@ -24,8 +24,8 @@ func TestServe(t *testing.T) {
 	dir := t.TempDir()
 	tokens := filepath.Join(dir, "tokens")
 	require.NoError(t, os.WriteFile(tokens, []byte(line), 0o600))
-	t.Setenv("NIXS3_SERVE_TOKENS", tokens)
-	t.Setenv("NIXS3_SERVE_ANONYMOUS", "none")
+	t.Setenv("NIXS3_TOKENS", tokens)
+	t.Setenv("NIXS3_ANONYMOUS", "none")
 
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
