@@ -8,13 +8,13 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// CacheInfo is what a binary cache says of itself, in the object
-// nix-cache-info. The zero value says nothing.
+// CacheInfo is the description of a binary cache in its object nix-cache-info.
+// In the zero value no field is present.
 type CacheInfo struct {
-	StoreDir      storepath.Dir // of every path in the cache, empty where absent
-	WantMassQuery *bool         // whether clients may ask for many paths at a time, nil where absent
-	Priority      *int          // among a client's caches, the lowest first, nil where absent
-	Extra         []Field       // lines that are none of the above
+	StoreDir      storepath.Dir // of every path in the cache, "" if absent
+	WantMassQuery *bool         // whether clients may query many paths at a time, nil if absent
+	Priority      *int          // clients query caches of a lower number first; nil if absent
+	Extra         []Field       // other lines
 }
 
 const (
@@ -31,9 +31,10 @@ const (
 
 var cacheInfoFields = []string{fieldStoreDir, fieldWantMassQuery, fieldPriority}
 
-// ParseCacheInfo reads a nix-cache-info of at most 64 KiB. As in Nix, white
-// space around values and lines without a colon do not matter, and of a name
-// that is there twice the last counts. Every error is a [*ParseError].
+// ParseCacheInfo reads a nix-cache-info of at most 64 KiB with at most 256
+// unknown fields. Like Nix, it ignores white space around values and lines
+// without a colon, and takes the last of repeated fields. Every error is a
+// [*ParseError].
 func ParseCacheInfo(data []byte) (*CacheInfo, error) {
 	if len(data) > maxCacheInfo {
 		return nil, &ParseError{Kind: kindCacheInfo, Err: fmt.Errorf("%d bytes, at most %d are read", len(data), maxCacheInfo)}
@@ -65,7 +66,7 @@ func ParseCacheInfo(data []byte) (*CacheInfo, error) {
 	return c, nil
 }
 
-// set takes the value of a known field.
+// set sets a known field.
 func (c *CacheInfo) set(name, value string) (known bool, err error) {
 	switch name {
 	case fieldStoreDir:
@@ -89,8 +90,8 @@ func (c *CacheInfo) set(name, value string) (known bool, err error) {
 func (c *CacheInfo) MarshalText() ([]byte, error) { return c.AppendText(nil) }
 
 // AppendText implements encoding.TextAppender. It writes the fields that are
-// present, in Nix's order. It fails, and returns dst as it was, where the text
-// would not say the same when it is read.
+// present, in Nix's order. It fails, and returns dst unchanged, if
+// [ParseCacheInfo] would not read the same from the text.
 func (c *CacheInfo) AppendText(dst []byte) ([]byte, error) {
 	if err := c.checkWritable(); err != nil {
 		return dst, fmt.Errorf("nix-cache-info: %w", err)
@@ -102,7 +103,7 @@ func (c *CacheInfo) AppendText(dst []byte) ([]byte, error) {
 	return out, nil
 }
 
-// checkWritable says which field would be another when it is read.
+// checkWritable returns an error for a field that would change when it is read.
 func (c *CacheInfo) checkWritable() error {
 	if c.StoreDir != "" {
 		if err := c.StoreDir.Validate(); err != nil {
@@ -126,7 +127,8 @@ func (c *CacheInfo) checkWritable() error {
 	return nil
 }
 
-// checkTrimmed refuses a value with what readers trim.
+// checkTrimmed returns an error for a value from which readers would trim white
+// space.
 func checkTrimmed(name, value string) error {
 	if strings.TrimSpace(value) != value {
 		return fmt.Errorf("%s: %q begins or ends with white space, which readers drop", clip(name), clip(value))

@@ -84,8 +84,8 @@ func TestCacheInfoMarshalRefuses(t *testing.T) {
 		{"StoreDir of two lines", narinfo.CacheInfo{StoreDir: "/nix\nPriority: 1"}, "control character"},
 		{"StoreDir that ends with a space", narinfo.CacheInfo{StoreDir: "/nix/store "}, `StoreDir: "/nix/store " begins or ends with white space`},
 		{"StoreDir that ends with another space", narinfo.CacheInfo{StoreDir: "/nix/store\u00a0"}, "begins or ends with white space"},
-		{"known field among the others", extra(narinfo.Field{Name: "Priority", Value: "1"}), `"Priority" has a name of its own`},
-		{"value of two lines", extra(narinfo.Field{Name: "a", Value: "b\nc"}), "a line end where none may be"},
+		{"known field among the others", extra(narinfo.Field{Name: "Priority", Value: "1"}), `"Priority" has the name of a known field`},
+		{"value of two lines", extra(narinfo.Field{Name: "a", Value: "b\nc"}), "has a colon or a line end"},
 		{"value that begins with a space", extra(narinfo.Field{Name: "a", Value: " b"}), `a: " b" begins or ends with white space`},
 		{"value that ends with a carriage return", extra(narinfo.Field{Name: "a", Value: "b\r"}), `a: "b\r" begins or ends with white space`},
 		{"more unknown fields than are read", extra(make([]narinfo.Field, 257)...), "257 unknown fields, at most 256 are read"},
@@ -124,7 +124,7 @@ func FuzzParseCacheInfo(f *testing.F) {
 		}
 		out, err := c.MarshalText()
 		if err != nil {
-			// Printing adds the spaces behind the colons, the last line end
+			// Printing adds the spaces after the colons, the last line end
 			// and the 0 of an empty WantMassQuery.
 			require.ErrorContains(t, err, "bytes, at most")
 			require.Greater(t, len(text)+len(c.Extra)+3+1+1, 1<<16)

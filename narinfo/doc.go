@@ -1,9 +1,10 @@
-// Package narinfo holds what a Nix binary cache says of a store object: its
-// path, hashes, references, signatures and where its archive lies.
+// Package narinfo reads, writes, signs and verifies the descriptions of store
+// objects in a Nix binary cache: path, hashes, references, signatures and the
+// place of the archive.
 //
 // # Text
 //
-// A cache has one small text for each store object, the narinfo:
+// A cache has one small text for each store object, called its narinfo:
 //
 //	StorePath: /nix/store/a6qzp68m5h3sa7v283h5l0250s2ccj7g-wrapper-1.0
 //	URL: nar/11ai0b6gqvki57k4gpsgbsx89abfvly57vfmrpmlphx7knmdvhid.nar.xz
@@ -16,21 +17,21 @@
 //	Deriver: dwrnx9k4q86d1l8c9pw7mv6rwc35l16g-wrapper-1.0.drv
 //	Sig: lab-cache-1:KwrhQLuLXwKKlsHUQ35qa3MlKxcl28d1gINpe7kPRHw0z7kvV7PyoRypRo6SVFI6AFmbod0cpmes6IPckDokBA==
 //
-// [Parse] reads it and [NarInfo.MarshalText] writes it. Reading takes lines in
-// any order, as Nix does, and keeps those it does not know; where it is stricter
-// than Nix, Parse says. Writing is in Nix's order, and gives back byte for byte
+// [Parse] reads it and [NarInfo.MarshalText] writes it. Parse accepts lines in
+// any order, as Nix does, and keeps unknown lines; its comment lists where it is
+// stricter than Nix. MarshalText uses Nix's order, and reproduces byte for byte
 // what Nix wrote. [PathInfo] is the part that does not depend on how a cache
 // stores the archive.
 //
 // # Trust
 //
-// A signature is made over a fingerprint: the store path, the hash and size of
-// its archive, and its references. Not the URL, not the compression, not the
-// file's hash: whoever serves a cache may compress an archive anew, but cannot
-// change what is in it. [PathInfo.Sign] signs with any number of [Signer]s,
-// which are secret keys or services that hold some; [TrustedKeys.Verify] wants
-// one good signature by one trusted key, or a content address that recomputes
-// to the path, which needs no key:
+// A signature covers a fingerprint: the store path, the hash and size of its
+// archive, and its references. It does not cover the URL, the compression and
+// the file's hash, so a cache may compress an archive again, but cannot change
+// its contents. [PathInfo.Sign] signs with any number of [Signer]s, which are
+// secret keys or services that hold secret keys. [TrustedKeys.Verify] requires
+// one good signature by one trusted key, or a content address from which the
+// path recomputes, which needs no key:
 //
 //	info, err := narinfo.Parse(text)
 //	…
@@ -38,12 +39,12 @@
 //		return err // names who signed, and who is trusted
 //	}
 //
-// A good signature ties the path to NarHash, and it remains to the reader of
-// the archive to compare NarHash with what came. A content address ties the
-// path to a hash of the contents. Of a tree that is hashed with SHA-256 and does
-// not mention its own path, that is NarHash; of any other tree, of files, texts
-// and Git objects the reader has to compute it.
+// A good signature ties the path to NarHash. The reader of the archive still has
+// to compare NarHash with the archive. A content address ties the path to a hash
+// of the contents. For a tree that is hashed with SHA-256 and does not mention
+// its own path, that hash is NarHash. For any other tree, and for files, texts
+// and Git objects, the reader has to compute it.
 //
-// The formats are those of the Nix manual's chapters on binary caches, on
-// store paths, and on the JSON of store objects and build traces.
+// The formats follow the Nix manual's chapters on binary caches, on store paths,
+// and on the JSON of store objects and build traces.
 package narinfo

@@ -13,8 +13,8 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// signatureList is the two JSON forms of signatures: "<name>:<base64>", and
-// {"keyName":…,"sig":…}. It reads both, mixed.
+// signatureList encodes signatures in one of two JSON forms: "<name>:<base64>"
+// and {"keyName":…,"sig":…}. It decodes both, even mixed.
 type signatureList struct {
 	list    []Signature
 	objects bool // the form to write
@@ -25,8 +25,8 @@ type signatureJSON struct {
 	Sig     string `json:"sig"`
 }
 
-// IsZero leaves the list out where encoding/json's omitzero asks. An empty list
-// that is not nil is written.
+// IsZero makes encoding/json's omitzero leave out a nil list. An empty list that
+// is not nil is written.
 func (l signatureList) IsZero() bool { return l.list == nil }
 
 func (l signatureList) MarshalJSON() ([]byte, error) {
@@ -42,10 +42,10 @@ func (l signatureList) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON decodes one signature after the other, so that a list of
-// anything else takes no memory. As in a narinfo, a text that is not a signature
-// does not count.
+// anything else takes no memory. As in a narinfo, it ignores a text that is not a
+// signature.
 func (l *signatureList) UnmarshalJSON(data []byte) error {
-	l.list = nil // where the field is there twice, the last counts
+	l.list = nil // of a repeated field, the last counts
 	count := 0
 	return decodeArray(data, func(item json.RawMessage) error {
 		if count++; count > defaultMaxSignatures {
@@ -62,7 +62,8 @@ func (l *signatureList) UnmarshalJSON(data []byte) error {
 	})
 }
 
-// checkSignatureList says why the signatures could not be read again from JSON.
+// checkSignatureList returns an error if UnmarshalJSON could not read the
+// signatures.
 func checkSignatureList(sigs []Signature) error {
 	if n := len(inNixOrder(sigs)); n > defaultMaxSignatures {
 		return fmt.Errorf("%d signatures, at most %d are read", n, defaultMaxSignatures)
@@ -70,8 +71,8 @@ func checkSignatureList(sigs []Signature) error {
 	return checkSignatures(sigs)
 }
 
-// decodeArray decodes the items of an array, or null, one after the other, up
-// to the first that take refuses.
+// decodeArray decodes the items of an array, or null, one after the other, until
+// take returns an error.
 func decodeArray[T any](data []byte, take func(item T) error) error {
 	if string(data) == "null" {
 		return nil
@@ -149,7 +150,7 @@ func (ca *contentAddressJSON) UnmarshalJSON(data []byte) error {
 	return ca.Validate()
 }
 
-// hashJSON is a string, or as Nix 2.33 writes format 2 an object. It is
+// hashJSON is a string, or, in format 2 as Nix 2.33 writes it, an object. It is
 // written as SRI.
 type hashJSON struct{ nixhash.Hash }
 

@@ -16,12 +16,12 @@ import (
 // reach a key management service, a hardware module or an agent. Signers are
 // safe for concurrent use.
 //
-// A signer should also have a method Public() PublicKey. Its signatures are
-// then verified by that key before they are used, so that a wrong key in a
-// service is noticed before anything is published.
+// A signer should also have a method Public() PublicKey. Sign of [PathInfo] and
+// [Realisation] then verifies its signatures by that key, so that a wrong key in
+// a service is detected before anything is published.
 type Signer interface {
-	// KeyName is the name that the signatures carry and by which readers
-	// find the public key, such as "cache.example.org-1".
+	// KeyName returns the name of the key in its signatures, such as
+	// "cache.example.org-1". Readers find the public key by it.
 	KeyName() string
 
 	// Sign signs the fingerprint's bytes with Ed25519, without hashing them
@@ -30,21 +30,21 @@ type Signer interface {
 }
 
 // SecretKey is a named Ed25519 key that signs. It is a [Signer], and safe for
-// concurrent use. The key itself comes out of [SecretKey.Reveal] only: package
-// fmt prints the name, whatever the verb, and package encoding/json nothing.
-// Two are == when one is a copy of the other.
+// concurrent use. Only [SecretKey.Reveal] returns the key itself: package fmt
+// prints the name for every verb, and package encoding/json prints nothing. Two
+// keys are == if one is a copy of the other.
 type SecretKey struct {
 	name string
-	// A function hides the key from everything that walks through values:
-	// fmt on a struct that has a SecretKey in an unexported field, the diffs
-	// of test libraries, debug loggers. The pointer keeps == of Signers from
-	// panicking, as functions do not compare.
+	// A function hides the key from reflection: from fmt on a struct that has
+	// a SecretKey in an unexported field, from the diffs of test libraries and
+	// from debug loggers. Functions do not compare, so without the pointer ==
+	// of Signers would panic.
 	private *func() ed25519.PrivateKey
 }
 
-// GenerateKey makes a key from 32 random bytes, of crypto/rand where random is
-// nil. Nix's manual suggests the host name of the cache with a number behind it
-// as name, so that the key can be replaced some day.
+// GenerateKey makes a key from 32 bytes of random, or of crypto/rand if random is
+// nil. Nix's manual suggests the host name of the cache with a number at the end
+// as name, so that another key can replace it later.
 func GenerateKey(name string, random io.Reader) (SecretKey, error) {
 	if err := checkKeyName(name); err != nil {
 		return SecretKey{}, fmt.Errorf("generate key %q: %w", clip(name), err)
@@ -65,9 +65,9 @@ func newSecretKey(name string, private ed25519.PrivateKey) SecretKey {
 }
 
 // ParseSecretKey reads a key as "nix key generate-secret" writes it: "<name>:"
-// and the base64 of seed and public key, 64 bytes. White space around it does
-// not matter. No error quotes any of the text: who mixes up its parts may have
-// the secret where the name belongs.
+// and the base64 of seed and public key, 64 bytes. It ignores white space around
+// the text. No error quotes any of the text, which may have the secret in place
+// of the name.
 func ParseSecretKey(s string) (SecretKey, error) {
 	name, text, ok := strings.Cut(strings.TrimSpace(s), ":")
 	if !ok {
@@ -87,10 +87,11 @@ func ParseSecretKey(s string) (SecretKey, error) {
 	return newSecretKey(name, private), nil
 }
 
-// maxKeyFile bounds what is read of a file that is said to hold a key.
+// maxKeyFile bounds the size of a key file in bytes.
 const maxKeyFile = 4096
 
-// LoadSecretKey reads a file that holds a key as [ParseSecretKey] wants it.
+// LoadSecretKey reads a key from a file, in the form that [ParseSecretKey] reads.
+// The file has at most 4096 bytes.
 func LoadSecretKey(path string) (SecretKey, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -145,8 +146,8 @@ func (k SecretKey) Reveal() string {
 	return k.name + ":" + base64.StdEncoding.EncodeToString((*k.private)())
 }
 
-// Format implements fmt.Formatter. It prints the name and nothing of the key,
-// whatever the verb.
+// Format implements fmt.Formatter. For every verb it prints the name and nothing
+// of the key.
 func (k SecretKey) Format(f fmt.State, verb rune) {
 	fmt.Fprintf(f, "SecretKey(%s, redacted)", k.name)
 }
@@ -159,7 +160,7 @@ type PublicKey struct {
 }
 
 // ParsePublicKey reads a key as "nix key convert-secret-to-public" writes it:
-// "<name>:" and the base64 of 32 bytes. White space around it does not matter.
+// "<name>:" and the base64 of 32 bytes. It ignores white space around the text.
 // No error quotes any of the text, which may be a secret key by mistake.
 func ParsePublicKey(s string) (PublicKey, error) {
 	name, text, ok := strings.Cut(strings.TrimSpace(s), ":")
@@ -176,13 +177,14 @@ func ParsePublicKey(s string) (PublicKey, error) {
 	return k, nil
 }
 
-// Name returns the name that signatures by the key carry.
+// Name returns the name of the key in its signatures.
 func (k PublicKey) Name() string { return k.name }
 
 // IsZero reports whether k is the zero value: no key.
 func (k PublicKey) IsZero() bool { return k == PublicKey{} }
 
-// Verify reports whether sig names the key and is its signature of message.
+// Verify reports whether sig has the name of the key and is a signature of
+// message by it.
 func (k PublicKey) Verify(message []byte, sig Signature) bool {
 	return !k.IsZero() && sig.KeyName == k.name && ed25519.Verify(k.key[:], message, sig.Data[:])
 }

@@ -10,8 +10,8 @@ import (
 	"example.com/nixs3/narinfo/nixhash"
 )
 
-// Compression is the name of how a NAR is compressed in a cache. A reader may
-// meet names that are not below; what to do with them is up to it.
+// Compression is the name of the compression of a NAR in a cache. A narinfo may
+// have a name that is not one of the constants below.
 type Compression string
 
 // The names that Nix knows.
@@ -42,23 +42,23 @@ func (c Compression) Known() bool {
 	return false
 }
 
-// NarInfo is what a binary cache says of a store object: a [PathInfo], and
-// where and how the cache keeps the object's archive.
+// NarInfo is the description of a store object in a binary cache: a [PathInfo],
+// and where and how the cache stores the object's archive.
 type NarInfo struct {
 	PathInfo
 	URL         string       // of the compressed NAR, relative to the cache's root or absolute
-	Compression Compression  // of the NAR behind URL; [Parse] never leaves it empty
+	Compression Compression  // of the NAR at URL; [Parse] never leaves it empty
 	FileHash    nixhash.Hash // of the compressed NAR, zero where unknown
 	FileSize    int64        // of the compressed NAR in bytes, 0 where unknown
-	Extra       []Field      // lines that are none of the above, Sig lines without a signature among them
+	Extra       []Field      // other lines, including Sig lines that are not signatures
 }
 
 // Field is a line that this package does not understand.
 type Field struct {
 	Name, Value string
-	// Before is the name of the known field that the line goes before, also
-	// where that field is absent; of several Sig lines, the first. Empty means
-	// at the end.
+	// Before is the name of the known field that follows the line, even if that
+	// field is absent. If there are several Sig lines, it means the first. ""
+	// means that the line is at the end.
 	Before string
 }
 
@@ -82,27 +82,28 @@ var narInfoFields = []string{
 	fieldNarSize, fieldReferences, fieldDeriver, fieldSig, fieldCA,
 }
 
-// check says why the field cannot be written among lines of the known names.
+// check returns an error if the field cannot be written among lines of the known
+// names.
 func (f Field) check(known []string) error {
 	switch {
 	case strings.ContainsAny(f.Name, ":\n") || strings.Contains(f.Value, "\n"):
-		return fmt.Errorf("extra field %q has a colon or a line end where none may be", clip(f.Name))
+		return fmt.Errorf("extra field %q has a colon or a line end", clip(f.Name))
 	case f.Name == fieldSig && slices.Contains(known, fieldSig):
 		if _, err := ParseSignature(f.Value); err == nil {
 			return fmt.Errorf("extra field %q is a signature", clip(f.Value))
 		}
 	case slices.Contains(known, f.Name):
-		return fmt.Errorf("extra field %q has a name of its own", f.Name)
+		return fmt.Errorf("extra field %q has the name of a known field", f.Name)
 	case f.Before != "" && !slices.Contains(known, f.Before):
 		return fmt.Errorf("extra field %q belongs before %q, which is not a known field", clip(f.Name), clip(f.Before))
 	}
 	return nil
 }
 
-// Validate returns what is inconsistent in n, joined: what [PathInfo.Validate]
-// finds, the first of the other fields that cannot be written, a compression that Nix
-// does not know, a file that is not compressed and yet has other hash or size
-// than the NAR.
+// Validate returns all inconsistencies of n, joined: those that
+// [PathInfo.Validate] finds, the first of the other fields that cannot be
+// written, a compression that Nix does not know, and an uncompressed file whose
+// hash or size differs from the NAR's.
 func (n *NarInfo) Validate() error {
 	var problems []error
 	add := func(err error) {
@@ -129,8 +130,7 @@ func (n *NarInfo) Validate() error {
 	return errors.Join(problems...)
 }
 
-// checkFile says which of the fields beyond PathInfo keep n from being
-// written.
+// checkFile returns an error if a field outside of PathInfo cannot be written.
 func (n *NarInfo) checkFile() error {
 	switch {
 	case n.URL == "":
@@ -152,8 +152,8 @@ func (n *NarInfo) checkFile() error {
 	return nil
 }
 
-// Equal reports whether n and m say the same, as in [PathInfo.Equal]. Where
-// the lines of Extra stand does not matter.
+// Equal reports whether n and m have the same contents, as in [PathInfo.Equal].
+// It ignores the places of the lines in Extra.
 func (n *NarInfo) Equal(m *NarInfo) bool {
 	return n.PathInfo.Equal(&m.PathInfo) &&
 		n.URL == m.URL &&
@@ -175,7 +175,7 @@ func withoutPlaces(extra []Field) []Field {
 	return lines
 }
 
-// Clone returns a copy that shares nothing with n that can be changed.
+// Clone returns a deep copy of n.
 func (n *NarInfo) Clone() *NarInfo {
 	m := *n
 	m.PathInfo = n.PathInfo.clone()

@@ -13,11 +13,11 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// ParseOptions are the bounds of [ParseWith]. The zero value has the defaults,
+// ParseOptions are the bounds of [ParseWith]. The zero value means the defaults,
 // which [Parse] uses.
 type ParseOptions struct {
-	// StoreDir is the directory that StorePath must be in. "" allows any
-	// directory; the result says which it is.
+	// StoreDir is the directory in which StorePath must be. "" allows any
+	// directory.
 	StoreDir storepath.Dir
 
 	MaxSize       int // of the text in bytes, by default 4 MiB
@@ -37,8 +37,8 @@ func (o ParseOptions) withDefaults() ParseOptions {
 // ParseError describes a narinfo or nix-cache-info that cannot be read.
 type ParseError struct {
 	Kind  string // "narinfo" or "nix-cache-info"
-	Line  int    // from 1; 0 where the error is not about one line
-	Field string // name of the field; "" where the error is not about one
+	Line  int    // from 1; 0 if the error is not about one line
+	Field string // name of the field; "" if the error is not about one field
 	Err   error
 }
 
@@ -59,27 +59,27 @@ func (e *ParseError) Error() string {
 // Unwrap returns the reason.
 func (e *ParseError) Unwrap() error { return e.Err }
 
-// Parse reads a narinfo as Nix 2.8, 2.26 and 2.34 do, wherever these three agree.
+// Parse reads a narinfo as Nix 2.8, 2.26 and 2.34 do where these three agree.
 // FileHash, FileSize, Compression, References, Deriver, Sig and CA may be
 // absent. Fields come in any order. The last of several StorePath, URL,
 // Compression, FileHash, FileSize, NarHash, NarSize or Deriver lines counts;
 // a second CA, or a second line of References that are not empty, is an error.
 // Hashes are read in every form.
 //
-// A Sig line that is not "<name>:<base64 of 64 bytes>" is not a signature. It is
-// kept in Extra and does not count.
+// A Sig line that is not "<name>:<base64 of 64 bytes>" is not a signature. Parse
+// keeps it in Extra.
 //
-// A name begins after the line end before it. As in Nix, an empty line, or one
-// without a colon, thus becomes a part of the next line's name, so that its
-// field is lost. Such lines are not kept. At the end of the text they are
-// errors.
+// A name begins after the previous field's line end. As in Nix, an empty line,
+// or one without a colon, thus becomes a part of the next line's name, so that
+// the next line's field is lost. Parse does not keep such lines. At the end of
+// the text they are errors.
 //
 // All three versions of Nix accept, and Parse refuses:
 //
 //   - a known field with another character than a space or a tab after the
 //     colon. Nix drops that character: it reads "NarSize:1984" as 984;
 //   - a size of 2^63 and more;
-//   - a NarHash that is not of SHA-256, which Nix cannot copy;
+//   - a NarHash that is not SHA-256, which Nix cannot copy;
 //   - more than the bounds of [ParseOptions].
 //
 // All three refuse, and Parse accepts:
@@ -89,7 +89,7 @@ func (e *ParseError) Unwrap() error { return e.Err }
 //   - a store directory that is not Nix's own, unless ParseOptions name one.
 //
 // All three fail to verify a narinfo that has a Sig of the wrong length by a
-// trusted key, even when another signature is good. Parse passes over it.
+// trusted key, even if another signature is good. Parse ignores such a Sig.
 //
 // All texts in the result are parts of one copy of data: retaining any of them
 // retains the whole text.
@@ -145,7 +145,7 @@ const (
 	// defaultCompression is what an absent or empty Compression means.
 	defaultCompression = CompressionBzip2
 
-	// noDeriver is written for an unknown deriver by some.
+	// noDeriver is what some programs write for an unknown deriver.
 	noDeriver = "unknown-deriver"
 )
 
@@ -154,7 +154,7 @@ type parser struct {
 	line  int
 	info  *NarInfo
 	seen  fieldSet
-	moved int // extra fields that have their Before
+	moved int // how many extra fields have their Before
 }
 
 // fieldSet has a bit for each field that must be present.
@@ -210,7 +210,7 @@ func (p *parser) field(name string, separator byte, value string) (err error) {
 	case fieldCA:
 		switch {
 		case !n.CA.IsZero():
-			err = errors.New("is there a second time")
+			err = errors.New("is repeated")
 		case value != "":
 			n.CA, err = storepath.ParseContentAddress(value)
 		}
@@ -219,7 +219,7 @@ func (p *parser) field(name string, separator byte, value string) (err error) {
 			return nil
 		}
 		if separator != ' ' && separator != '\n' {
-			value = string(separator) + value // which Nix would drop
+			value = string(separator) + value // Nix would drop it
 		}
 		return p.extra(Field{Name: name, Value: value})
 	}
@@ -246,7 +246,7 @@ func (p *parser) extra(f Field) error {
 func (p *parser) references(value string) error {
 	n := p.info
 	if len(n.References) > 0 {
-		return errors.New("is there a second time")
+		return errors.New("is repeated")
 	}
 	if value == "" {
 		return nil
@@ -302,7 +302,7 @@ func (p *parser) finish() (*NarInfo, error) {
 	if n.Compression == "" {
 		n.Compression = defaultCompression
 	}
-	// Copies of n that are appended to must not share room.
+	// Appending to copies of n must not overwrite shared memory.
 	n.References, n.Signatures, n.Extra = slices.Clip(n.References), slices.Clip(n.Signatures), slices.Clip(n.Extra)
 	return n, nil
 }

@@ -11,24 +11,25 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// PathInfo is what Nix knows of a store object wherever it is stored: in a
-// binary cache, as part of a [NarInfo], or in a local store.
+// PathInfo is the description of a store object that does not depend on where
+// the object is stored: in a binary cache, as part of a [NarInfo], or in a local
+// store.
 type PathInfo struct {
 	StoreDir   storepath.Dir
 	Path       storepath.Path
 	NarHash    nixhash.Hash             // of the uncompressed NAR, SHA-256
 	NarSize    int64                    // of the uncompressed NAR, in bytes
-	References []storepath.Path         // a set: other objects that the contents mention, and maybe Path
-	Deriver    storepath.Path           // derivation that built it, zero where unknown
+	References []storepath.Path         // a set: objects that the contents mention, possibly Path itself
+	Deriver    storepath.Path           // derivation that built it, zero if unknown
 	Signatures []Signature              // a set
-	CA         storepath.ContentAddress // zero where the path is not computed from the contents
+	CA         storepath.ContentAddress // zero if the path is not computed from the contents
 }
 
 // Fingerprint returns the text that is signed:
 //
 //	1;<full path>;<NarHash with nix32>;<NarSize>;<full references, sorted, with commas>
 //
-// It fails where a part of it is missing or not what Nix would sign.
+// It fails if a part is missing or is not what Nix would sign.
 func (p *PathInfo) Fingerprint() (string, error) {
 	var buf fingerprintBuffer
 	fingerprint, err := p.AppendFingerprint(buf[:0])
@@ -70,8 +71,8 @@ func (p *PathInfo) AppendFingerprint(dst []byte) ([]byte, error) {
 	return dst[:len(dst)-min(len(refs), 1)], nil
 }
 
-// checkSigned says what is missing or wrong among the fields that signatures
-// cover, but for the references: see signedReferences.
+// checkSigned returns an error if a field that signatures cover is missing or
+// wrong. It does not check the references; see signedReferences.
 func (p *PathInfo) checkSigned() error {
 	if p.Path.IsZero() {
 		return errors.New("store object has no path")
@@ -109,8 +110,8 @@ func (p *PathInfo) signedReferences() ([]storepath.Path, error) {
 	return refs, nil
 }
 
-// sortedReferences returns the references sorted and each once, the zero path
-// first.
+// sortedReferences returns the references sorted, without repetitions, the zero
+// path first.
 func (p *PathInfo) sortedReferences() []storepath.Path {
 	if firstDisorder(p.References) < 0 {
 		return p.References
@@ -131,9 +132,9 @@ func firstDisorder(paths []storepath.Path) int {
 	return -1
 }
 
-// Sign adds a signature by each of the signers. One that is there already is
-// not repeated. A signature that does not verify by its signer's own public key
-// is an error, where [Signer] tells it. On an error, p is as it was.
+// Sign adds a signature by each of the signers, unless p has it already. If a
+// signer has a method Public (see [Signer]), Sign fails for a signature that does
+// not verify by that key. On an error, p is unchanged.
 func (p *PathInfo) Sign(ctx context.Context, signers ...Signer) error {
 	fingerprint, err := p.AppendFingerprint(nil)
 	if err != nil {
@@ -147,7 +148,7 @@ func (p *PathInfo) Sign(ctx context.Context, signers ...Signer) error {
 	return nil
 }
 
-// sign returns the signatures and those that the signers make of the message.
+// sign returns sigs with the signatures of the message by the signers.
 func sign(ctx context.Context, message []byte, sigs []Signature, signers []Signer) ([]Signature, error) {
 	sigs = slices.Clone(sigs)
 	for _, signer := range signers {
@@ -173,23 +174,23 @@ func sign(ctx context.Context, message []byte, sigs []Signature, signers []Signe
 	return sigs, nil
 }
 
-// checkSigner fails where a signer knows its public key and that does not verify
-// what it signed, as when a service holds another key under the name. A
-// SecretKey has been found consistent when it was parsed.
+// checkSigner fails if the signer knows its public key and that key does not
+// verify the signature, as when a service has another key under the name.
+// ParseSecretKey has checked a SecretKey already.
 func checkSigner(signer Signer, message []byte, sig Signature) error {
 	if _, ok := signer.(SecretKey); ok {
 		return nil
 	}
 	if s, ok := signer.(interface{ Public() PublicKey }); ok && !s.Public().Verify(message, sig) {
-		return fmt.Errorf("signer %q: its signature does not verify by its public key %v", clip(sig.KeyName), s.Public())
+		return fmt.Errorf("signer %q: the signature does not verify by the public key %v", clip(sig.KeyName), s.Public())
 	}
 	return nil
 }
 
-// VerifyContentAddress returns nil when the path recomputes from CA, name and
-// references. For trees that are hashed with SHA-256, without self-reference,
-// it also compares the hash in CA with NarHash, which is the same; whether any
-// other content address fits the contents shows only in the contents.
+// VerifyContentAddress returns nil if the path recomputes from CA, name and
+// references. For a tree that is hashed with SHA-256 and does not mention its own
+// path, it also requires that the hash in CA is NarHash. Any other content
+// address has to be compared with the contents, which this method does not read.
 func (p *PathInfo) VerifyContentAddress() error {
 	if p.CA.IsZero() {
 		return fmt.Errorf("store object %s has no content address", p.Path)
@@ -212,10 +213,10 @@ func (p *PathInfo) VerifyContentAddress() error {
 	return nil
 }
 
-// Validate returns what is inconsistent in p, joined: the first of the fields
-// that is missing or out of its bounds, references that are unsorted or repeat, signatures that repeat or have no
-// proper key name, a content address that does not make the path. Signatures
-// are not verified.
+// Validate returns all inconsistencies of p, joined: the first field that is
+// missing or out of its bounds, references that are unsorted or repeated,
+// signatures that are repeated or have a wrong key name, and a content address
+// from which the path does not recompute. It does not verify signatures.
 func (p *PathInfo) Validate() error {
 	var problems []error
 	add := func(err error) {
@@ -243,8 +244,8 @@ func (p *PathInfo) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Equal reports whether p and q say the same. References and signatures are
-// sets: order and repetition do not matter.
+// Equal reports whether p and q have the same contents. References and
+// signatures are sets: Equal ignores order and repetition.
 func (p *PathInfo) Equal(q *PathInfo) bool {
 	return p.StoreDir == q.StoreDir &&
 		p.Path == q.Path &&
@@ -266,7 +267,7 @@ func equalSets[T comparable](a, b []T, compare func(T, T) int) bool {
 	return slices.Equal(slices.Compact(a), slices.Compact(b))
 }
 
-// Clone returns a copy that shares nothing with p that can be changed.
+// Clone returns a deep copy of p.
 func (p *PathInfo) Clone() *PathInfo {
 	q := p.clone()
 	return &q

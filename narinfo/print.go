@@ -15,20 +15,20 @@ func (n *NarInfo) MarshalText() ([]byte, error) {
 }
 
 // AppendText implements encoding.TextAppender. It writes the lines in Nix's
-// order and Nix's forms: references and signatures sorted and each once.
-// What Nix wrote and [Parse] read comes out identical. As Nix writes a FileSize
-// behind every FileHash, also one of 0, so does AppendText; a FileSize of 0
-// without FileHash, and one that was left out beside FileHash, Nix never writes.
+// order and form, with references and signatures sorted and without repetitions.
+// For a text that Nix wrote and [Parse] read, the result is identical. Like Nix,
+// AppendText writes a FileSize after every FileHash, even if it is 0, and no
+// FileSize of 0 without a FileHash.
 //
-// It fails, and returns dst as it was, where Nix could not read the text:
-// without path, URL, NarHash or NarSize, or with a line end in a value. It also
-// fails without Compression, which Nix would read as bzip2.
+// It fails, and returns dst unchanged, if Nix could not read the text: without
+// path, URL, NarHash or NarSize, or with a line end in a value. It also fails
+// without Compression, which Nix would read as bzip2.
 //
-// The text may exceed the default bounds of [Parse], by many signatures,
-// references or extra fields; [ParseWith] takes others.
+// With many signatures, references or extra fields, the text may exceed the
+// default bounds of [Parse]; [ParseWith] accepts other bounds.
 //
-// A buffer that is large enough is all the memory it needs, as long as
-// references and signatures are sorted and none repeats.
+// AppendText does not allocate if dst is large enough and references and
+// signatures are sorted and do not repeat.
 func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 	if err := n.checkWritable(); err != nil {
 		return dst, n.wrap(err)
@@ -58,7 +58,7 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 	dst = append(extra.before(dst, fieldNarSize), fieldNarSize+": "...)
 	dst = append(strconv.AppendInt(dst, n.NarSize, 10), '\n')
 
-	// The space behind the colon stays when there are no references.
+	// Nix writes the space after the colon even without references.
 	dst = append(extra.before(dst, fieldReferences), fieldReferences+": "...)
 	dst, err := n.appendReferences(dst)
 	if err != nil {
@@ -85,8 +85,7 @@ func (n *NarInfo) AppendText(dst []byte) ([]byte, error) {
 	return extra.before(dst, ""), nil
 }
 
-// appendReferences appends the references as the set that they are, a space
-// between any two.
+// appendReferences appends the sorted references, separated by spaces.
 func (n *NarInfo) appendReferences(dst []byte) ([]byte, error) {
 	refs, err := n.signedReferences()
 	for i, ref := range refs {
@@ -98,7 +97,7 @@ func (n *NarInfo) appendReferences(dst []byte) ([]byte, error) {
 	return dst, err
 }
 
-// textSize returns about the size of the text, rather more.
+// textSize returns an estimate of the size of the text, rarely too small.
 func (n *NarInfo) textSize() int {
 	const labelsHashesSizes = 512
 	size := labelsHashesSizes + len(n.StoreDir) + len(n.Path.String()) + len(n.URL) + len(n.Deriver.String())
@@ -114,7 +113,8 @@ func (n *NarInfo) textSize() int {
 	return size
 }
 
-// checkWritable says why n cannot be written, but for the references.
+// checkWritable returns an error if a field other than the references cannot be
+// written.
 func (n *NarInfo) checkWritable() error {
 	err := n.checkSigned()
 	if err == nil {
@@ -129,7 +129,7 @@ func (n *NarInfo) checkWritable() error {
 	return err
 }
 
-// wrap says which narinfo an error is about.
+// wrap adds the path of the narinfo to an error.
 func (n *NarInfo) wrap(err error) error {
 	if n.Path.IsZero() {
 		return fmt.Errorf("narinfo: %w", err)
@@ -140,7 +140,7 @@ func (n *NarInfo) wrap(err error) error {
 // extraLines are lines that go among those of the known fields.
 type extraLines []Field
 
-// before appends the lines that go before a known field, or to the end.
+// before appends the lines that precede a known field, or, for "", the end.
 func (extra extraLines) before(dst []byte, name string) []byte {
 	for i := range extra {
 		if field := &extra[i]; field.Before == name {

@@ -227,7 +227,7 @@ func TestMarshalTextRefuses(t *testing.T) {
 		{"the other half of a CA", func(n *narinfo.NarInfo) { n.CA.Hash = n.NarHash }, "unknown content address method 0"},
 		{"extra field with a colon", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "a:b"}} }, "has a colon or a line end"},
 		{"extra field with a line end", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "a", Value: "b\nSig: c"}} }, "has a colon or a line end"},
-		{"extra field with a known name", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "URL", Value: "x"}} }, "has a name of its own"},
+		{"extra field with a known name", func(n *narinfo.NarInfo) { n.Extra = []narinfo.Field{{Name: "URL", Value: "x"}} }, "has the name of a known field"},
 		{"extra field that is a signature", func(n *narinfo.NarInfo) {
 			n.Extra = []narinfo.Field{{Name: "Sig", Value: n.Signatures[0].String()}}
 		}, "is a signature"},

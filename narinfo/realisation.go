@@ -11,11 +11,11 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// DrvOutput names an output of a derivation, in one of two generations: by
-// DrvHash in Lix and in Nix up to 2.34, by DrvPath in Nix from 2.35. It
+// DrvOutput names an output of a derivation. There are two generations of names:
+// by DrvHash in Lix and in Nix up to 2.34, by DrvPath in Nix from 2.35. It
 // compares with ==.
 type DrvOutput struct {
-	DrvHash nixhash.Hash   // of the derivation with its inputs' hashes put in; zero in the second generation
+	DrvHash nixhash.Hash   // of the derivation with its inputs replaced by their hashes; zero in the second generation
 	DrvPath storepath.Path // of the resolved derivation; zero in the first generation
 	Output  string         // such as "out"
 }
@@ -26,7 +26,7 @@ const (
 	realisationSuffix = ".doi"
 )
 
-// ParseDrvOutput reads what [DrvOutput.String] returns.
+// ParseDrvOutput reads the form that [DrvOutput.String] returns.
 func ParseDrvOutput(s string) (DrvOutput, error) {
 	var id DrvOutput
 	var err error
@@ -48,7 +48,7 @@ func ParseDrvOutput(s string) (DrvOutput, error) {
 	return id, nil
 }
 
-// ParseRealisationKey reads what [DrvOutput.Key] returns.
+// ParseRealisationKey reads a key that [DrvOutput.Key] returns.
 func ParseRealisationKey(key string) (DrvOutput, error) {
 	name := strings.TrimSuffix(key, realisationSuffix)
 	if s, ok := strings.CutPrefix(name, buildTracePrefix); ok {
@@ -56,7 +56,7 @@ func ParseRealisationKey(key string) (DrvOutput, error) {
 	} else {
 		name = strings.TrimPrefix(name, realisationPrefix)
 	}
-	// Only one text of a name is its key.
+	// A name has several texts, but only one key.
 	id, err := ParseDrvOutput(name)
 	if err != nil || id.Key() != key {
 		return DrvOutput{}, fmt.Errorf("key %q is not that of a realisation, expected %s<algorithm>:<base16>!<output>%s or %s<derivation>/<output>%s",
@@ -65,8 +65,8 @@ func ParseRealisationKey(key string) (DrvOutput, error) {
 	return id, nil
 }
 
-// check says what is wrong with the name: not exactly one of hash and path, or
-// an output that cannot be part of a store path's name.
+// check returns an error unless exactly one of hash and path is set and the
+// output can be part of a store path's name.
 func (id DrvOutput) check() error {
 	switch {
 	case id.DrvHash.IsZero() && id.DrvPath.IsZero():
@@ -100,25 +100,24 @@ func (id DrvOutput) String() string {
 	return id.DrvPath.String() + "^" + id.Output
 }
 
-// Realisation says which store object a derivation's output became, for
-// derivations whose outputs are addressed by their contents. Its generation is
-// that of ID.
+// Realisation maps an output of a content-addressed derivation to the store
+// object that was built. Its generation is that of ID.
 type Realisation struct {
 	ID         DrvOutput
 	OutPath    storepath.Path
 	Signatures []Signature // a set
 
-	// Dependent are the outputs that the build used, and what they became.
-	// Lix and older Nix record them; there are none in the second generation.
+	// Dependent maps the outputs that the build used to their store objects.
+	// Lix and older Nix record them. The second generation has none.
 	Dependent map[DrvOutput]storepath.Path
 }
 
 // maxRealisation bounds the JSON of one realisation in bytes.
 const maxRealisation = 4 << 20
 
-// ParseRealisation reads the object with the key of id, of at most 4 MiB. In
-// the first generation it repeats the ID, which then must be id; in the second
-// it may.
+// ParseRealisation reads the object with the key of id, of at most 4 MiB. An
+// object of the first generation repeats the ID, and one of the second may; the
+// repeated ID must be id.
 func ParseRealisation(id DrvOutput, data []byte) (*Realisation, error) {
 	r, err := parseRealisation(id, data)
 	if err != nil {
@@ -144,8 +143,7 @@ func parseRealisation(id DrvOutput, data []byte) (*Realisation, error) {
 	return r, r.check()
 }
 
-// UnmarshalJSON reads a realisation that has its ID in it, of either
-// generation.
+// UnmarshalJSON reads a realisation of either generation. It must contain its ID.
 func (r *Realisation) UnmarshalJSON(data []byte) error {
 	parsed, err := decodeRealisation(data)
 	if err == nil {
@@ -158,8 +156,8 @@ func (r *Realisation) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// realisationJSON is every form of a realisation at once. The fields are in
-// the order of the alphabet, in which Nix signs them.
+// realisationJSON has the fields of every form of a realisation, in alphabetical
+// order, in which Nix signs them.
 type realisationJSON struct {
 	Dependent  map[string]storepath.Path `json:"dependentRealisations,omitzero"`
 	ID         string                    `json:"id,omitzero"`
@@ -209,17 +207,17 @@ func decodeRealisation(data []byte) (*Realisation, error) {
 		if r.Dependent == nil {
 			r.Dependent = make(map[DrvOutput]storepath.Path, len(j.Dependent))
 		}
-		// A hash has several texts; which of two paths counts must not hang
-		// on the order of a map.
+		// A hash has several texts, so an ID may be repeated. The order of a
+		// map must not decide which of two paths counts.
 		if other, ok := r.Dependent[id]; ok && other != path {
-			return nil, fmt.Errorf("dependentRealisations: %v became both %v and %v, expected one path", id, other, path)
+			return nil, fmt.Errorf("dependentRealisations: expected one path of %v, got %v and %v", id, other, path)
 		}
 		r.Dependent[id] = path
 	}
 	return r, nil
 }
 
-// check says what keeps r from being signed or written.
+// check returns an error if r cannot be signed or written.
 func (r *Realisation) check() error {
 	if err := r.ID.check(); err != nil {
 		return err
@@ -241,7 +239,7 @@ func (r *Realisation) check() error {
 	return nil
 }
 
-// json returns r for encoding, with the signatures or without.
+// json returns r for encoding, with sigs as its signatures.
 func (r *Realisation) json(sigs signatureList) realisationJSON {
 	if !r.ID.DrvPath.IsZero() {
 		return realisationJSON{
@@ -256,17 +254,16 @@ func (r *Realisation) json(sigs signatureList) realisationJSON {
 	return realisationJSON{Dependent: dependent, ID: r.ID.String(), OutPath: r.OutPath, Signatures: sigs}
 }
 
-// signatures returns the signatures as the generation writes them.
+// signatures returns the signatures in the form of the generation.
 func (r *Realisation) signatures() signatureList {
 	return signatureList{list: append([]Signature{}, inNixOrder(r.Signatures)...), objects: !r.ID.DrvPath.IsZero()}
 }
 
-// MarshalJSON writes r with its ID in it: key and value in the second
-// generation.
+// MarshalJSON writes r with its ID: in the second generation as key and value.
 func (r Realisation) MarshalJSON() ([]byte, error) { return r.encodeSigned(r.json(r.signatures())) }
 
-// MarshalObject writes what a cache stores under r.ID.Key(): in the second
-// generation only the value, since the key says the rest.
+// MarshalObject returns the object that a cache stores under r.ID.Key(). In the
+// second generation this is only the value, since the key contains the rest.
 func (r *Realisation) MarshalObject() ([]byte, error) {
 	if r.ID.DrvPath.IsZero() {
 		return r.MarshalJSON()
@@ -281,7 +278,7 @@ func (r *Realisation) Fingerprint() (string, error) {
 	return string(text), err
 }
 
-// encodeSigned encodes v, which has the signatures in it.
+// encodeSigned encodes v, which contains the signatures.
 func (r *Realisation) encodeSigned(v any) ([]byte, error) {
 	if err := checkSignatureList(r.Signatures); err != nil {
 		return nil, fmt.Errorf("realisation: %w", err)
@@ -296,8 +293,8 @@ func (r *Realisation) encode(v any) ([]byte, error) {
 	return encodeJSON(v)
 }
 
-// Sign adds a signature by each of the signers. One that is there already is
-// not repeated. On an error, r is as it was.
+// Sign adds a signature by each of the signers, unless r has it already. It
+// verifies them as [PathInfo.Sign] does. On an error, r is unchanged.
 func (r *Realisation) Sign(ctx context.Context, signers ...Signer) error {
 	fingerprint, err := r.Fingerprint()
 	if err != nil {
@@ -311,9 +308,9 @@ func (r *Realisation) Sign(ctx context.Context, signers ...Signer) error {
 	return nil
 }
 
-// VerifyRealisation returns nil when any signature of r is good by any of the
-// keys. Else the error is an [*UntrustedError], or says why r has no
-// fingerprint.
+// VerifyRealisation returns nil if any of the keys verifies any signature of r.
+// Otherwise the error is an [*UntrustedError], or that of
+// [Realisation.Fingerprint].
 func (keys TrustedKeys) VerifyRealisation(r *Realisation) error {
 	fingerprint, err := r.Fingerprint()
 	if err != nil {

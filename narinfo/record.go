@@ -12,22 +12,23 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// Record is an entry in what "nix path-info --json" prints: a store object and
-// what some stores know of it besides. URL and Compression are empty where
-// the store is not a binary cache. Where NarHash is zero too, only the path
-// is known: the store does not have the object.
+// Record is an entry in the output of "nix path-info --json": a store object,
+// and further fields of some stores. URL and Compression are empty if the store
+// is not a binary cache. A zero NarHash means that the store does not have the
+// object; then only the path is set.
 type Record struct {
 	NarInfo             NarInfo
-	RegistrationTime    int64 // seconds since 1970, 0 where unknown
-	Ultimate            bool  // built by the store that says so, not copied to it
-	ClosureSize         int64 // sum of NarSize over the closure, 0 where not asked for
-	ClosureDownloadSize int64 // sum of FileSize over the closure, 0 where not asked for
+	RegistrationTime    int64 // seconds since 1970, 0 if unknown
+	Ultimate            bool  // built in this store, not copied into it
+	ClosureSize         int64 // sum of NarSize over the closure, 0 if absent
+	ClosureDownloadSize int64 // sum of FileSize over the closure, 0 if absent
 }
 
 // ParseRecords reads the output of "nix path-info --json" in any version: the
 // array of Nix up to 2.18 and of Lix, and the objects of the JSON formats 1, 2
-// and 3. The records are in the order of the array, or sorted by path. It sets
-// no bound to the size of data, of which it may take several times as memory.
+// and 3. The records are in the order of the array, or sorted by path.
+// ParseRecords does not bound the size of data, and may take several times as
+// much memory.
 func ParseRecords(data []byte) ([]*Record, error) {
 	records, err := parseRecords(data)
 	if err != nil {
@@ -70,7 +71,7 @@ func parseRecords(data []byte) ([]*Record, error) {
 	}
 	records := make([]*Record, 0, len(top))
 	for _, path := range slices.Sorted(maps.Keys(top)) {
-		var entry *recordJSON // null where the store lacks it
+		var entry *recordJSON // null if the store does not have it
 		if err := json.Unmarshal(top[path], &entry); err != nil {
 			return nil, fmt.Errorf("%q: %w", clip(path), err)
 		}
@@ -104,7 +105,7 @@ func parseWrapper(data []byte) (storepath.Dir, error) {
 	return wrapper.StoreDir, wrapper.StoreDir.Validate()
 }
 
-// recordJSON is an entry as any version has it.
+// recordJSON is an entry in any version.
 type recordJSON struct {
 	CA                  contentAddressJSON `json:"ca"`
 	ClosureDownloadSize int64              `json:"closureDownloadSize"`
@@ -126,8 +127,8 @@ type recordJSON struct {
 	Version             int                `json:"version"`
 }
 
-// record checks the entry for a path, which is full or, where the directory is
-// known, a base name.
+// record checks and converts the entry of a path. The path is full, or, if the
+// directory is known, a base name.
 func (j *recordJSON) record(path string, dir storepath.Dir) (*Record, error) {
 	r := new(Record)
 	if err := j.fill(r, path, dir); err != nil {
@@ -165,7 +166,7 @@ func (j *recordJSON) fill(r *Record, path string, dir storepath.Dir) (err error)
 	}
 	for _, size := range []int64{j.NarSize, j.DownloadSize, j.ClosureSize, j.ClosureDownloadSize} {
 		if size < 0 {
-			return fmt.Errorf("a size is %d", size)
+			return fmt.Errorf("a size is %d, expected at least 0", size)
 		}
 	}
 	for _, text := range j.References {

@@ -10,24 +10,24 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// JSONFormat is one of the forms of "nix path-info --json".
+// JSONFormat is a format of the output of "nix path-info --json".
 type JSONFormat uint8
 
 const (
 	JSONArray   JSONFormat = iota // an array with full paths: Nix up to 2.18, Lix
 	JSONFormat1                   // an object by full paths
 	JSONFormat2                   // base names, content addresses as objects
-	JSONFormat3                   // as 2, signatures as objects
+	JSONFormat3                   // as JSONFormat2, with signatures as objects
 )
 
-// AppendRecords appends the records to dst in a format, compact and as Nix
-// orders it: the array in the order of the records, the objects by path. It
-// fails, and returns dst as it was, where [ParseRecords] or Nix could not read
-// a record, or the objects would have a path twice.
+// AppendRecords appends the records to dst in a format, compact and in Nix's
+// order: the array in the order of the records, the objects sorted by path. It
+// fails, and returns dst unchanged, if [ParseRecords] or Nix could not read a
+// record, or if two records in the objects have the same path.
 //
-// Formats 2 and 3 name one store directory, so the records must be of one;
-// where there are none it is [storepath.Default]. The array leaves out
-// Compression, as Nix 2.8 does, and every format leaves out NarInfo.Extra.
+// In formats 2 and 3 all records must be of one store directory. Without
+// records, the directory is [storepath.Default]. The array omits Compression, as
+// Nix 2.8 does. Every format omits NarInfo.Extra.
 func AppendRecords(dst []byte, format JSONFormat, records ...*Record) ([]byte, error) {
 	text, err := encodeRecords(format, records)
 	if err != nil {
@@ -96,7 +96,7 @@ func (f JSONFormat) entries(records []*Record) (map[string]any, error) {
 		if _, ok := entries[key]; ok {
 			return nil, fmt.Errorf("there are two records of %s, expected one", key)
 		}
-		entries[key] = nil // what the store lacks
+		entries[key] = nil // the store does not have it
 		if !r.NarInfo.NarHash.IsZero() {
 			entries[key] = r.object(f)
 		}
@@ -104,7 +104,7 @@ func (f JSONFormat) entries(records []*Record) (map[string]any, error) {
 	return entries, nil
 }
 
-// check says what keeps r from being read again as it is.
+// check returns an error if ParseRecords would not read r unchanged.
 func (r *Record) check() error {
 	n := &r.NarInfo
 	if n.Path.IsZero() {
@@ -127,8 +127,8 @@ func (r *Record) check() error {
 	return nil
 }
 
-// checkPathAlone refuses a record that says more than that the store lacks the
-// path: without NarHash, nothing else is written.
+// checkPathAlone returns an error if r has more than a path: without NarHash,
+// nothing else is written.
 func (r *Record) checkPathAlone() error {
 	path := NarInfo{PathInfo: PathInfo{StoreDir: r.NarInfo.StoreDir, Path: r.NarInfo.Path}}
 	if r.NarInfo.Equal(&path) && !r.Ultimate && r.RegistrationTime == 0 && r.ClosureSize == 0 && r.ClosureDownloadSize == 0 {
@@ -165,7 +165,8 @@ func (r *Record) checkFields() error {
 	return n.CA.Validate()
 }
 
-// checkTexts refuses what JSON cannot hold: bytes that are not UTF-8.
+// checkTexts returns an error for texts that are not UTF-8, which JSON cannot
+// represent.
 func (r *Record) checkTexts() error {
 	n := &r.NarInfo
 	for _, field := range []struct{ name, text string }{
@@ -178,7 +179,7 @@ func (r *Record) checkTexts() error {
 	return nil
 }
 
-// path returns a path as the format has it.
+// path returns the form of a path in the format.
 func (f JSONFormat) path(dir storepath.Dir, p storepath.Path) string {
 	if f >= JSONFormat2 {
 		return p.String()
@@ -194,7 +195,7 @@ func (f JSONFormat) references(p *PathInfo) []string {
 	return refs
 }
 
-// optional returns nil, which becomes null, for a zero value.
+// optional returns nil, which is encoded as null, for a zero value.
 func optional[T comparable](value T) *T {
 	var zero T
 	if value == zero {
@@ -203,7 +204,7 @@ func optional[T comparable](value T) *T {
 	return &value
 }
 
-// arrayEntry is an entry of JSONArray: what is unknown is left out.
+// arrayEntry is an entry of JSONArray, which omits unknown fields.
 type arrayEntry struct {
 	Path                string        `json:"path"`
 	NarHash             hashJSON      `json:"narHash"`
@@ -252,8 +253,8 @@ func (r *Record) array() any {
 	return entry
 }
 
-// objectEntry is an entry of formats 1 to 3: what is unknown is null, except
-// for what only binary caches know.
+// objectEntry is an entry of formats 1 to 3. Unknown fields are null, except for
+// those of binary caches, which are omitted.
 type objectEntry struct {
 	CA                  any           `json:"ca"`
 	ClosureDownloadSize int64         `json:"closureDownloadSize,omitzero"`

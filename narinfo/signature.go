@@ -14,8 +14,8 @@ import (
 	"example.com/nixs3/narinfo/internal/charset"
 )
 
-// Signature is an Ed25519 signature and the name of the key that made it, or
-// is said to have. It compares with ==.
+// Signature is an Ed25519 signature and the name of the key that is claimed to
+// have made it. It compares with ==.
 type Signature struct {
 	KeyName string
 	Data    [ed25519.SignatureSize]byte
@@ -43,7 +43,7 @@ func newSignature(name, text string) (Signature, error) {
 	return sig, nil
 }
 
-// checkKeyName says what is wrong with the name of the key.
+// checkKeyName returns an error for a wrong name of the key.
 func (s Signature) checkKeyName() error {
 	if err := checkKeyName(s.KeyName); err != nil {
 		return s.wrap(err)
@@ -51,12 +51,13 @@ func (s Signature) checkKeyName() error {
 	return nil
 }
 
-// wrap names the signature that an error is about.
+// wrap adds the name of the signature's key to an error.
 func (s Signature) wrap(err error) error {
 	return fmt.Errorf("signature by %q: %w", clip(s.KeyName), err)
 }
 
-// checkSignatures says which of the signatures could not be read again.
+// checkSignatures returns an error for the first signature that could not be
+// read again.
 func checkSignatures(sigs []Signature) error {
 	for i := range sigs {
 		if err := sigs[i].checkKeyName(); err != nil {
@@ -76,8 +77,8 @@ func (s Signature) appendString(dst []byte) []byte {
 
 const signatureTextLen = (ed25519.SignatureSize + 2) / 3 * 4
 
-// AppendText implements encoding.TextAppender: [Signature.String]. It fails
-// where that could not be read again.
+// AppendText implements encoding.TextAppender: [Signature.String]. It fails if
+// [ParseSignature] could not read the text.
 func (s Signature) AppendText(dst []byte) ([]byte, error) {
 	if err := s.checkKeyName(); err != nil {
 		return dst, err
@@ -98,7 +99,7 @@ func (s *Signature) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// addSignature inserts sig unless it is there. Sorted signatures stay sorted.
+// addSignature inserts sig unless sigs contains it. Sorted signatures stay sorted.
 func addSignature(sigs []Signature, sig Signature) []Signature {
 	if slices.Contains(sigs, sig) {
 		return sigs
@@ -107,9 +108,9 @@ func addSignature(sigs []Signature, sig Signature) []Signature {
 	return slices.Insert(sigs, i, sig)
 }
 
-// inNixOrder returns the signatures in an order in which some Nix writes them,
-// each once: as they are, where one would, else sorted. Older Nix sorts them by
-// their texts, newer Nix, to which they are pairs, by name and bytes.
+// inNixOrder returns the signatures without repetitions, in an order in which
+// Nix writes them. Older Nix sorts them by their texts, newer Nix by name and
+// bytes. Signatures in either order stay as they are; others are sorted by text.
 func inNixOrder(sigs []Signature) []Signature {
 	if ascend(sigs, compareText) || ascend(sigs, compareBytes) {
 		return sigs
@@ -143,13 +144,13 @@ func compareBytes(a, b Signature) int {
 	return bytes.Compare(a.Data[:], b.Data[:])
 }
 
-// maxKeyName bounds the names of keys, which go into error messages.
+// maxKeyName bounds the length of key names, which are part of error messages.
 const maxKeyName = 255
 
-// checkKeyName says what is wrong with the name of a key. Names stand before a
-// colon, in lists that white space separates, in lines, and in messages on
-// terminals. The errors do not quote the name, where a secret may stand by
-// mistake: that is up to callers who know that none does.
+// checkKeyName returns an error for a wrong name of a key. Names precede a colon,
+// and occur in lists that white space separates, in lines, and in messages on
+// terminals. The errors do not quote the name, which may be a secret by mistake.
+// A caller that knows it is not may quote it.
 func checkKeyName(name string) error {
 	if name == "" {
 		return errors.New("key name is empty")
@@ -163,8 +164,8 @@ func checkKeyName(name string) error {
 	return nil
 }
 
-// keyNameBytes has the bytes that need no second look: ASCII that is visible,
-// but for the colon.
+// keyNameBytes is visible ASCII except for the colon. Names of other bytes are
+// checked rune by rune.
 var keyNameBytes = charset.Of("!\"#$%&'()*+,-./0123456789;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~")
 
 func checkKeyNameRunes(name string) error {
@@ -179,13 +180,13 @@ func checkKeyNameRunes(name string) error {
 	return nil
 }
 
-// decodeBase64 fills dst from text, which must be of its length. The errors do
-// not quote the text, which may be a secret.
+// decodeBase64 fills dst from text, which must have the matching length. The
+// errors do not quote the text, which may be a secret.
 func decodeBase64(dst []byte, text string, encoding *base64.Encoding) error {
 	if want := encoding.EncodedLen(len(dst)); len(text) != want {
 		return fmt.Errorf("%d characters of base64, expected %d", len(text), want)
 	}
-	var buf [ed25519.PrivateKeySize + 2]byte // padding that is missing decodes to two bytes more
+	var buf [ed25519.PrivateKeySize + 2]byte // missing padding decodes to two more bytes
 	n, err := encoding.Decode(buf[:], []byte(text))
 	if err != nil || n != len(dst) {
 		return fmt.Errorf("malformed base64, expected that of %d bytes", len(dst))

@@ -8,19 +8,20 @@ import (
 	"strings"
 )
 
-// ErrUntrusted is what errors.Is finds in the errors of [TrustedKeys.Verify].
+// ErrUntrusted matches every [*UntrustedError] by errors.Is.
 var ErrUntrusted = errors.New("not signed by a trusted key")
 
-// UntrustedError says whose signatures something has, and whose would do.
+// UntrustedError is the error for a store object or a realisation without a good
+// signature by a trusted key.
 type UntrustedError struct {
 	Subject  string   // store path or realisation
 	SignedBy []string // names of the keys that claim to have signed it
-	Bad      []string // those of them that are trusted, but whose signature is not theirs
+	Bad      []string // names of trusted keys in signatures that do not verify
 	Trusted  []string // names of the trusted keys
-	CA       error    // why its content address does not stand for it, nil where it has none
+	CA       error    // why its content address is not sufficient, nil if it has none
 }
 
-// Error returns one line with all of it.
+// Error returns one line with all fields.
 func (e *UntrustedError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s is %v: ", e.Subject, ErrUntrusted)
@@ -43,8 +44,8 @@ func (e *UntrustedError) Error() string {
 	return b.String()
 }
 
-// quoteNames joins names. Those with anything that is not for a terminal, or
-// that could pass for more of the message, come in quotes.
+// quoteNames joins names. It quotes those with characters that are unsafe on a
+// terminal or that could be taken for a part of the message.
 func quoteNames(names ...string) string {
 	shown := make([]string, len(names))
 	for i, name := range names {
@@ -59,13 +60,14 @@ func quoteNames(names ...string) string {
 // Is makes errors.Is find [ErrUntrusted].
 func (e *UntrustedError) Is(target error) bool { return target == ErrUntrusted }
 
-// TrustedKeys are the keys of which any one is enough. Two keys may have one
-// name, as while one replaces the other. Safe for concurrent use.
+// TrustedKeys are public keys, of which one good signature by any is sufficient.
+// Two keys may have the same name, as while one replaces the other. TrustedKeys
+// are safe for concurrent use.
 type TrustedKeys []PublicKey
 
 // ParseTrustedKeys reads public keys with white space between them, as in
-// Nix's setting trusted-public-keys. Repeated keys are taken once. Errors say
-// which of the keys is wrong by its number from 1, and quote none, as in
+// Nix's setting trusted-public-keys. The result has repeated keys once. Errors
+// name the wrong key by its number from 1, and do not quote it; see
 // [ParsePublicKey].
 func ParseTrustedKeys(s string) (TrustedKeys, error) {
 	var keys TrustedKeys
@@ -92,10 +94,10 @@ func (keys TrustedKeys) String() string {
 	return strings.Join(texts, " ")
 }
 
-// Verify returns nil when any signature of info is good by any of the keys, or
-// when [PathInfo.VerifyContentAddress] returns nil; its comment says what then
-// remains to be checked. Else the error is an [*UntrustedError], or says why
-// info has no fingerprint.
+// Verify returns nil if any of the keys verifies any signature of info, or if
+// [PathInfo.VerifyContentAddress] returns nil. In the second case the contents
+// may remain to be compared; see there. Otherwise the error is an
+// [*UntrustedError], or that of [PathInfo.Fingerprint].
 func (keys TrustedKeys) Verify(info *PathInfo) error {
 	var buf fingerprintBuffer
 	fingerprint, err := info.AppendFingerprint(buf[:0])

@@ -11,8 +11,8 @@ import (
 	"github.com/zeebo/blake3"
 )
 
-// Algorithm is one of the hash functions that Nix knows. The zero value is
-// none of them.
+// Algorithm is one of the hash functions that Nix knows. The zero value is not an
+// algorithm.
 type Algorithm uint8
 
 const (
@@ -41,7 +41,7 @@ var algorithms = [...]struct {
 
 // ParseAlgorithm returns the algorithm of a name such as "sha256".
 func ParseAlgorithm(name string) (Algorithm, error) {
-	// A switch, unlike a walk through the table, costs nothing per narinfo.
+	// A switch is faster than a loop over the table, and each narinfo needs it.
 	switch name {
 	case "sha256":
 		return SHA256, nil
@@ -68,7 +68,7 @@ func (a Algorithm) String() string {
 	return algorithms[a].name
 }
 
-// Size returns the length of a digest in bytes, 0 for an invalid algorithm.
+// Size returns the length of a digest in bytes, 0 for an unknown algorithm.
 func (a Algorithm) Size() int {
 	if !a.valid() {
 		return 0
@@ -83,8 +83,8 @@ type Hasher struct {
 	algorithm Algorithm
 }
 
-// New returns a Hasher. It panics for an unknown algorithm;
-// [ParseAlgorithm] never returns one.
+// New returns a Hasher. It panics for an unknown algorithm, which
+// [ParseAlgorithm] never returns.
 func New(a Algorithm) *Hasher {
 	if !a.valid() {
 		panic("nixhash: New with " + a.String())
@@ -92,7 +92,8 @@ func New(a Algorithm) *Hasher {
 	return &Hasher{algorithms[a].new(), a}
 }
 
-// Digest returns the Hash of what has been written so far. More may follow.
+// Digest returns the Hash of the bytes written so far. More may be written after
+// it.
 func (h *Hasher) Digest() Hash {
 	sum := Hash{algorithm: h.algorithm}
 	h.Sum(sum.digest[:0])

@@ -1,16 +1,15 @@
-// Package nixhash holds the digests that Nix names things by, and the texts it
-// writes them in.
+// Package nixhash reads and writes the digests of Nix in all their text forms.
 //
-// One digest has four texts. With its algorithm in front, separated by a
-// colon, it may be in base16, in nix32 or in base64, told apart by length:
+// A digest has four forms. After its algorithm and a colon, it may be in base16,
+// in nix32 or in base64, which differ in length:
 //
 //	sha256:0000000000000000000000000000000000000000000000000000 (nix32)
 //
-// and in the SRI form of the World Wide Web Consortium, with a hyphen, always
+// In the SRI form of the World Wide Web Consortium, it follows a hyphen, always
 // in base64:
 //
 //	sha256-AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=
 //
-// [Parse] reads all of them; a [Hash] prints itself as Nix writes narinfos,
-// with nix32. nix32 is Nix's own base 32: see [EncodeNix32].
+// [Parse] reads all of them. [Hash.String] returns the form of narinfos, with
+// nix32, which is Nix's own base 32: see [EncodeNix32].
 package nixhash

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// Hash is a digest and the algorithm that made it. Hashes compare with == and
-// serve as keys of maps. The zero value is no hash.
+// Hash is a digest and its algorithm. Hashes compare with == and can be keys of
+// maps. The zero value means that there is no hash.
 type Hash struct {
-	digest    [maxSize]byte // zero behind the algorithm's size
+	digest    [maxSize]byte // zero after the algorithm's size
 	algorithm Algorithm
 }
 
@@ -37,7 +37,7 @@ func FromSHA256(digest [32]byte) Hash {
 }
 
 // Parse reads a hash in any of its forms: "sha256:" with base16, nix32 or
-// base64, or SRI "sha256-" with base64, of which Nix does without the padding.
+// base64, or SRI "sha256-" with base64, whose padding is optional as in Nix.
 func Parse(s string) (Hash, error) {
 	i := strings.IndexAny(s, ":-")
 	if i < 0 {
@@ -84,7 +84,7 @@ func ParseDigest(a Algorithm, s string) (Hash, error) {
 		len(s), a, hex.EncodedLen(size), nix32Len(size), base64.StdEncoding.EncodedLen(size))
 }
 
-// parseBase64 reads a digest. As in Nix, the padding is optional, and all after
+// parseBase64 reads a digest. As in Nix, the padding is optional, and text after
 // it is ignored, such as the options of an SRI hash.
 func parseBase64(a Algorithm, s string) (Hash, error) {
 	digits, _, _ := strings.Cut(s, "=")
@@ -105,42 +105,42 @@ func (h Hash) Algorithm() Algorithm { return h.algorithm }
 // IsZero reports whether h is the zero value: no hash.
 func (h Hash) IsZero() bool { return h.algorithm == 0 }
 
-// Digest returns a copy of the digest's bytes, none for the zero Hash.
+// Digest returns a copy of the digest's bytes. For the zero Hash it is empty.
 func (h Hash) Digest() []byte { return bytes.Clone(h.bytes()) }
 
-// textBuffer has room for the longest text, so that a text costs one
-// allocation.
+// textBuffer has room for the longest text, so that a text takes one allocation.
 type textBuffer [len("sha512:") + 2*maxSize]byte
 
 func (h Hash) bytes() []byte { return h.digest[:algorithms[h.algorithm].size] }
 
-// String returns the form of narinfos: the algorithm, a colon and nix32. Of
-// the zero Hash it is empty.
+// String returns the form of narinfos: the algorithm, a colon and nix32. For the
+// zero Hash it is empty.
 func (h Hash) String() string {
 	var buf textBuffer
 	return string(h.AppendString(buf[:0]))
 }
 
 // SRI returns the form of JSON and of Nix expressions: the algorithm, a hyphen
-// and base64. Of the zero Hash it is empty.
+// and base64. For the zero Hash it is empty.
 func (h Hash) SRI() string {
 	var buf textBuffer
 	return string(h.AppendSRI(buf[:0]))
 }
 
-// Nix32 returns the digest alone, in nix32, as in the names of NARs in a cache.
+// Nix32 returns the digest without its algorithm, in nix32, as in the names of
+// NARs in a cache.
 func (h Hash) Nix32() string {
 	var buf textBuffer
 	return string(h.AppendNix32(buf[:0]))
 }
 
-// Base16 returns the digest alone, in lower-case hexadecimal.
+// Base16 returns the digest without its algorithm, in lower-case hexadecimal.
 func (h Hash) Base16() string {
 	var buf textBuffer
 	return string(h.AppendBase16(buf[:0]))
 }
 
-// Base64 returns the digest alone, in padded base64.
+// Base64 returns the digest without its algorithm, in padded base64.
 func (h Hash) Base64() string {
 	var buf textBuffer
 	return string(h.AppendBase64(buf[:0]))
@@ -154,7 +154,7 @@ func (h Hash) AppendString(dst []byte) []byte {
 	return AppendNix32(h.appendAlgorithm(dst, ':'), h.bytes())
 }
 
-// appendSHA256 is AppendString of what nearly all hashes are, in one step.
+// appendSHA256 is a fast AppendString for SHA-256, which nearly all hashes are.
 func appendSHA256(dst []byte, digest *[32]byte) []byte {
 	const label, size = "sha256:", len("sha256:") + 52
 	n := len(dst)
@@ -188,7 +188,8 @@ func (h Hash) appendAlgorithm(dst []byte, separator byte) []byte {
 // AppendText implements encoding.TextAppender: [Hash.String].
 func (h Hash) AppendText(dst []byte) ([]byte, error) { return h.AppendString(dst), nil }
 
-// MarshalText implements encoding.TextMarshaler, and by it JSON: [Hash.String].
+// MarshalText implements encoding.TextMarshaler, which encoding/json uses too:
+// [Hash.String].
 func (h Hash) MarshalText() ([]byte, error) { return h.AppendString(nil), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler: [Parse], and the zero

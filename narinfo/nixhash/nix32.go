@@ -34,10 +34,10 @@ var nix32Pairs = func() (table [1024]uint16) {
 
 var nix32Digits = charset.Of(nix32Alphabet)
 
-// IsNix32 reports whether every character of s is of nix32's alphabet.
+// IsNix32 reports whether every character of s is in nix32's alphabet.
 func IsNix32(s string) bool { return nix32Digits.Outside(s) < 0 }
 
-// nix32Len returns the number of characters that n bytes take.
+// nix32Len returns the length of n bytes in nix32.
 func nix32Len(n int) int { return (n*8 + 4) / 5 }
 
 // EncodeNix32 returns src in nix32: base 32 with the digits
@@ -60,7 +60,7 @@ func AppendNix32(dst, src []byte) []byte {
 		encodeNix32Of32((*[52]byte)(out), (*[32]byte)(src))
 		return dst
 	}
-	// Five bytes are eight digits. The first bytes are the last digits.
+	// Five bytes become eight digits. The first bytes become the last digits.
 	for len(src) >= 5 {
 		bits := uint64(binary.LittleEndian.Uint32(src)) | uint64(src[4])<<32
 		putNix32(out[len(out)-8:], bits)
@@ -101,8 +101,8 @@ func putNix32(out []byte, bits uint64) {
 }
 
 // DecodeNix32 returns the bytes that [EncodeNix32] encodes as s. It fails for
-// characters outside of the alphabet, for lengths that no number of bytes has,
-// and where bits beyond the last byte are set.
+// characters outside of the alphabet, for lengths that EncodeNix32 never returns,
+// and if bits beyond the last byte are set.
 func DecodeNix32(s string) ([]byte, error) {
 	dst := make([]byte, 0, len(s)*5/8)
 	dst, err := AppendDecodeNix32(dst, s)
@@ -113,7 +113,7 @@ func DecodeNix32(s string) ([]byte, error) {
 }
 
 // AppendDecodeNix32 appends what [DecodeNix32] returns to dst. On an error it
-// returns dst as it was.
+// returns dst unchanged.
 func AppendDecodeNix32(dst []byte, s string) ([]byte, error) {
 	n := len(s) * 5 / 8
 	if nix32Len(n) != len(s) {
@@ -151,14 +151,14 @@ func AppendDecodeNix32(dst []byte, s string) ([]byte, error) {
 	return dst, nil
 }
 
-// nix32DigitError names the first character of s that is not of the alphabet.
+// nix32DigitError names the first character of s outside of the alphabet.
 func nix32DigitError(s string) error {
 	i := nix32Digits.Outside(s)
 	return fmt.Errorf("%q at offset %d is not a nix32 character (0-9 a-z without e, o, t, u)", s[i], i)
 }
 
 // CompressDigest folds a digest to size bytes: byte i of the digest is XORed
-// into byte i mod size. Nix shortens digests in this manner to name store
+// into byte i mod size. Nix shortens digests this way for the hash parts of store
 // paths. It panics unless size is positive.
 func CompressDigest(digest []byte, size int) []byte {
 	folded := make([]byte, size)

@@ -9,13 +9,13 @@ import (
 )
 
 // Method is how the contents of a store object become the hash in its
-// [ContentAddress]. The zero value is no method.
+// [ContentAddress]. The zero value is not a method.
 type Method uint8
 
 const (
 	MethodText Method = iota + 1 // bytes of a file that may have references, such as a derivation; SHA-256 only
 	MethodFlat                   // bytes of a file
-	MethodNAR                    // the NAR, "recursive" in older words
+	MethodNAR                    // the NAR, formerly called "recursive"
 	MethodGit                    // the Git object; SHA-1 or SHA-256 only
 )
 
@@ -48,7 +48,8 @@ func (m Method) String() string {
 }
 
 // ContentAddress is the claim that a store object's path is computed from its
-// contents, and how. It compares with ==. The zero value is no claim.
+// contents, with the method and the hash. It compares with ==. The zero value
+// makes no claim.
 type ContentAddress struct {
 	Method Method
 	Hash   nixhash.Hash
@@ -65,7 +66,7 @@ func ParseContentAddress(s string) (ContentAddress, error) {
 }
 
 func parseContentAddress(s string) (ContentAddress, error) {
-	// Longest prefix first: "fixed:" begins two others.
+	// The longest prefixes first: "fixed:" is a prefix of two others.
 	for _, m := range []Method{MethodNAR, MethodGit, MethodFlat, MethodText} {
 		rest, ok := strings.CutPrefix(s, methods[m].prefix)
 		if !ok {
@@ -73,7 +74,7 @@ func parseContentAddress(s string) (ContentAddress, error) {
 		}
 		name, digest, ok := strings.Cut(rest, ":")
 		if !ok {
-			return ContentAddress{}, fmt.Errorf("expected <algorithm>:<digest> behind %q", methods[m].prefix)
+			return ContentAddress{}, fmt.Errorf("expected <algorithm>:<digest> after %q", methods[m].prefix)
 		}
 		algorithm, err := nixhash.ParseAlgorithm(name)
 		if err != nil {
@@ -89,10 +90,10 @@ func parseContentAddress(s string) (ContentAddress, error) {
 	return ContentAddress{}, fmt.Errorf("expected text:…, fixed:…, fixed:r:… or fixed:git:…")
 }
 
-// IsZero reports whether ca is the zero value: no content address.
+// IsZero reports whether ca is the zero value.
 func (ca ContentAddress) IsZero() bool { return ca.Method == 0 && ca.Hash.IsZero() }
 
-// Validate says what is wrong with ca: an unknown method, no hash, or a hash that
+// Validate returns an error for an unknown method, a missing hash, or a hash that
 // the method does not allow.
 func (ca ContentAddress) Validate() error {
 	algorithm := ca.Hash.Algorithm()
@@ -109,7 +110,7 @@ func (ca ContentAddress) Validate() error {
 	return nil
 }
 
-// String returns the form of narinfos, empty for the zero value.
+// String returns the form of narinfos, "" for the zero value.
 func (ca ContentAddress) String() string { return string(ca.AppendString(nil)) }
 
 // AppendString appends what [ContentAddress.String] returns to dst.
@@ -120,8 +121,8 @@ func (ca ContentAddress) AppendString(dst []byte) []byte {
 	return ca.Hash.AppendString(append(dst, methods[ca.Method].prefix...))
 }
 
-// AppendText implements encoding.TextAppender: [ContentAddress.String]. It
-// fails where [ContentAddress.Validate] does, but for the zero value.
+// AppendText implements encoding.TextAppender: [ContentAddress.String]. It fails
+// if [ContentAddress.Validate] does, except for the zero value.
 func (ca ContentAddress) AppendText(dst []byte) ([]byte, error) {
 	if !ca.IsZero() {
 		if err := ca.Validate(); err != nil {
@@ -150,10 +151,10 @@ func (ca *ContentAddress) UnmarshalText(text []byte) error {
 }
 
 // References are the store paths that the contents of a content-addressed
-// store object mention. Order and repetition do not matter.
+// store object mention, as a set.
 type References struct {
 	Others []Path
-	Self   bool // the object mentions its own path, which is not yet known
+	Self   bool // the object mentions its own path
 }
 
 // FromContentAddress returns the path of the store object with a name, a
@@ -164,9 +165,9 @@ type References struct {
 //   - a text has MethodText and the SHA-256 of its bytes, as from builtins.toFile.
 //
 // With self-references, the hash is that of the NAR in which their hash parts
-// are zeroed, followed by "|<offset>", in decimal, for each of them in turn.
-// Only texts and NARs in SHA-256 may have references, only the latter to
-// themselves.
+// are zeroed, followed by "|<offset>", in decimal, for each of them in order.
+// Only texts and NARs in SHA-256 may have references, and only NARs references
+// to themselves.
 func (d Dir) FromContentAddress(name string, ca ContentAddress, refs References) (Path, error) {
 	if err := d.Validate(); err != nil {
 		return Path{}, err
@@ -191,14 +192,14 @@ func (d Dir) FromContentAddress(name string, ca ContentAddress, refs References)
 	case refs.Self || len(refs.Others) > 0:
 		return Path{}, fmt.Errorf("store path named %q: method %v with %v allows no references", name, ca.Method, ca.Hash.Algorithm())
 	}
-	// "fixed:out:" and the text form without "fixed:", in base16.
+	// The inner text is "fixed:out:" and the text form without "fixed:", in base16.
 	inner := "fixed:out:" + strings.TrimPrefix(methods[ca.Method].prefix, "fixed:") +
 		ca.Hash.Algorithm().String() + ":" + ca.Hash.Base16() + ":"
 	return d.makePath("output:out", References{}, nixhash.Sum(nixhash.SHA256, []byte(inner)), name), nil
 }
 
-// makePath hashes what identifies the object into the hash part. The inner
-// hash is of SHA-256.
+// makePath hashes the identity of the object into the hash part. The inner hash
+// is of SHA-256.
 func (d Dir) makePath(kind string, refs References, inner nixhash.Hash, name string) Path {
 	text := []byte(kind)
 	others := slices.Clone(refs.Others)

@@ -6,20 +6,19 @@ import (
 	"strings"
 )
 
-// Dir is a store directory: an absolute path without a slash at its end. It
-// goes into the hash of every path that is computed for it, so paths of
-// different directories are never the same object.
+// Dir is a store directory: an absolute path without a slash at its end. Every
+// computed store path hashes its directory, so paths of different directories
+// are never the same object.
 type Dir string
 
-// Default is the store directory of nearly every Nix.
+// Default is the usual store directory of Nix.
 const Default Dir = "/nix/store"
 
-// maxDirLen is Linux's bound for a path.
+// maxDirLen is Linux's bound for a path in bytes.
 const maxDirLen = 4096
 
-// Validate says what is wrong with d as a store directory: it is absolute, in
-// its shortest form, not the root, has no control characters and at most 4096
-// bytes.
+// Validate returns an error unless d is absolute, in its shortest form, not the
+// root, without control characters and of at most 4096 bytes.
 func (d Dir) Validate() error {
 	s := string(d)
 	switch {
@@ -48,8 +47,8 @@ func (d Dir) AppendJoin(dst []byte, p Path) []byte {
 	return append(append(append(dst, d...), '/'), p.base...)
 }
 
-// Parse reads the full path of a store object. The path of something inside
-// of one is an error; see [Dir.Split].
+// Parse reads the full path of a store object. The path of a file inside of a
+// store object is an error; see [Dir.Split].
 func (d Dir) Parse(full string) (Path, error) {
 	base, err := d.trim(full)
 	if err != nil {
@@ -62,9 +61,9 @@ func (d Dir) Parse(full string) (Path, error) {
 }
 
 // Split reads the path of a store object or of a file inside of it. sub is the
-// part behind the store object, without slashes around it, empty for the store
-// object itself. One slash at the end is allowed; the elements ".", ".." and
-// "" are not, since with them sub could lead out of the store object.
+// path relative to the store object, without slashes around it, and "" for the
+// store object itself. One slash at the end is allowed. The elements ".", ".."
+// and "" are errors, since with them sub could lead out of the store object.
 func (d Dir) Split(full string) (p Path, sub string, err error) {
 	rest, err := d.trim(full)
 	if err != nil {
@@ -80,8 +79,8 @@ func (d Dir) Split(full string) (p Path, sub string, err error) {
 	return Path{base}, sub, nil
 }
 
-// trimSub checks the path of a file inside of a store object, and takes the
-// slash from its end.
+// trimSub checks the path of a file inside of a store object, and removes the
+// slash at its end.
 func trimSub(sub string) (string, error) {
 	if sub == "" {
 		return "", nil
@@ -89,7 +88,7 @@ func trimSub(sub string) (string, error) {
 	sub = strings.TrimSuffix(sub, "/")
 	for element := range strings.SplitSeq(sub, "/") {
 		if element == "" || element == "." || element == ".." {
-			return "", fmt.Errorf("element %q behind the store object, expected the name of a file", element)
+			return "", fmt.Errorf("element %q after the store object, expected the name of a file", element)
 		}
 	}
 	return sub, nil

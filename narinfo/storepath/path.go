@@ -16,13 +16,13 @@ const (
 	// MaxNameLen is the greatest length of a name in bytes.
 	MaxNameLen = 211
 
-	hashSize       = 20 // bytes that the hash part stands for
+	hashSize       = 20 // bytes that the hash part encodes
 	drvSuffix      = ".drv"
 	nameCharacters = "0-9a-zA-Z+-._?="
 )
 
 // Path is the base name of a store path, "<hash part>-<name>". Paths compare
-// with == and serve as keys of maps. The zero value is no path.
+// with == and can be keys of maps. The zero value means that there is no path.
 type Path struct{ base string }
 
 // ParseBase reads a base name as strictly as Nix does.
@@ -46,8 +46,8 @@ func checkBase(s string) error {
 	return ValidateName(s[HashPartLen+1:])
 }
 
-// ValidateHashPart says what is wrong with s as the hash part of a store path:
-// 32 characters of nix32.
+// ValidateHashPart returns an error unless s is the hash part of a store path: 32
+// characters of nix32.
 func ValidateHashPart(s string) error {
 	if len(s) != HashPartLen {
 		return fmt.Errorf("hash part %q has %d characters, expected %d", clip(s), len(s), HashPartLen)
@@ -60,9 +60,9 @@ func ValidateHashPart(s string) error {
 
 var nameBytes = charset.Of("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ+-._?=")
 
-// ValidateName says what is wrong with s as the name of a store path: 1 to 211
-// characters of 0-9a-zA-Z+-._?=, neither "." nor ".." nor beginning with ".-"
-// or "..-".
+// ValidateName returns an error unless s is the name of a store path: 1 to 211
+// characters of 0-9a-zA-Z+-._?=, not "." or "..", and without ".-" or "..-" at the
+// beginning.
 func ValidateName(s string) error {
 	if s == "" {
 		return errors.New("name is empty")
@@ -82,14 +82,15 @@ func ValidateName(s string) error {
 	return nil
 }
 
-// IsZero reports whether p is the zero value: no path.
+// IsZero reports whether p is the zero value.
 func (p Path) IsZero() bool { return p.base == "" }
 
-// String returns the base name, without a directory; see [Dir.Join]. Of the
-// zero Path it is empty.
+// String returns the base name, without a directory; see [Dir.Join]. For the zero
+// Path it is "".
 func (p Path) String() string { return p.base }
 
-// HashPart returns the 32 characters of nix32 that name the path's narinfo.
+// HashPart returns the 32 characters of nix32 before the first hyphen, which name
+// the path's narinfo. For the zero Path it is "".
 func (p Path) HashPart() string {
 	if p.IsZero() {
 		return ""
@@ -97,7 +98,8 @@ func (p Path) HashPart() string {
 	return p.base[:HashPartLen]
 }
 
-// Name returns what follows the hash part and its hyphen.
+// Name returns the part after the hash part and its hyphen. For the zero Path it
+// is "".
 func (p Path) Name() string {
 	if p.IsZero() {
 		return ""
@@ -117,8 +119,8 @@ func (p Path) AppendText(dst []byte) ([]byte, error) { return append(dst, p.base
 // MarshalText implements encoding.TextMarshaler: the base name.
 func (p Path) MarshalText() ([]byte, error) { return []byte(p.base), nil }
 
-// UnmarshalText implements encoding.TextUnmarshaler: [ParseBase], and the zero
-// Path for an empty text.
+// UnmarshalText implements encoding.TextUnmarshaler: [ParseBase]. An empty text
+// is the zero Path.
 func (p *Path) UnmarshalText(text []byte) error {
 	if len(text) == 0 {
 		*p = Path{}

@@ -167,7 +167,7 @@ func TestSplitRefuses(t *testing.T) {
 	} {
 		t.Run(sub, func(t *testing.T) {
 			p, got, err := storepath.Default.Split(full + sub)
-			require.ErrorContains(t, err, fmt.Sprintf("path %q: element %q behind the store object, expected", full+sub, element))
+			require.ErrorContains(t, err, fmt.Sprintf("path %q: element %q after the store object, expected", full+sub, element))
 			assert.Zero(t, p)
 			assert.Empty(t, got)
 		})

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Scanner finds references to store paths in what is written to it, as Nix
+// Scanner finds references to store paths in the bytes written to it, as Nix
 // finds the references of a build's output: by the 32 characters of their hash
-// parts, wherever they stand and however the stream is cut into writes.
+// parts, at any place of the stream, even across writes.
 //
 // It is not safe for concurrent use. Write never fails.
 type Scanner struct {
@@ -17,14 +17,14 @@ type Scanner struct {
 	tail  []byte          // the last bytes written, less than a hash part
 }
 
-// Candidates are store paths that scanners look for. They may be shared by any
-// number of scanners at once, and take some 200 bytes a path.
+// Candidates are store paths that scanners look for. Any number of scanners can
+// share them concurrently. They take some 200 bytes of memory for each path.
 type Candidates struct {
-	// An occurrence of a hash part, wherever it begins, covers an aligned
-	// word that begins at one of the hash part's first eight offsets. So it
-	// is enough to look at every eighth position of the stream, and to look
-	// closer where the word there is one of those eight of some candidate.
-	// The filter knows them, and of other words one in a thousand.
+	// An occurrence of a hash part covers an aligned word that begins at one
+	// of the hash part's first eight offsets. So scan looks only at the word
+	// at every eighth position of the stream, and compares whole hash parts
+	// only if the filter has that word. The filter has the eight words of each
+	// candidate, and one in a thousand of other words.
 	filter []uint64 // bits, two for each word
 	shift  uint     // leaves the index of a bit of a word's product
 
@@ -34,7 +34,7 @@ type Candidates struct {
 const (
 	wordLen = 8
 
-	// A candidate has 8 words, and 64 bits of filter for each of them.
+	// The filter has 64 bits for each of the 8 words of a candidate.
 	minFilterBits       = 12
 	maxFilterBits       = 24 // 2 MiB
 	filterBitsCandidate = wordLen * 64
@@ -48,7 +48,8 @@ func (c *Candidates) NewScanner() *Scanner {
 	return &Scanner{of: c, seen: map[string]bool{}, tail: make([]byte, 0, HashPartLen-1)}
 }
 
-// NewCandidates returns what scanners look for.
+// NewCandidates returns candidates for scanners. It ignores the zero Path and
+// repeated paths.
 func NewCandidates(candidates []Path) *Candidates {
 	s := &Candidates{candidates: make(map[string][]Path, len(candidates))}
 	known := make(map[Path]bool, len(candidates))
@@ -85,13 +86,13 @@ func (s *Candidates) mayHave(word uint64) bool {
 	return s.filter[first/64]>>(first%64)&1 != 0 && s.filter[second/64]>>(second%64)&1 != 0
 }
 
-// Write looks at the next part of the stream.
+// Write scans the next part of the stream.
 func (s *Scanner) Write(p []byte) (int, error) {
 	n := len(p)
 	if len(s.of.candidates) == 0 {
 		return n, nil
 	}
-	// What begins in the writes before and ends in this one.
+	// Hash parts that begin in earlier writes and end in this one.
 	if len(s.tail) > 0 {
 		var seam [2 * (HashPartLen - 1)]byte
 		k := copy(seam[:], s.tail)
@@ -106,10 +107,10 @@ func (s *Scanner) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-// scan finds the hash parts that lie in p whole.
+// scan finds the hash parts that lie entirely in p.
 func (s *Scanner) scan(p []byte) {
-	// All of nix32's characters have bit 5 and lack bit 7, which alone
-	// keeps most machine code and images from the filter.
+	// All of nix32's characters have bit 5 set and bit 7 clear. Checking this
+	// first rejects most machine code and images without using the filter.
 	const mask, want = 0xa0a0a0a0a0a0a0a0, 0x2020202020202020
 	for i := 0; i+wordLen <= len(p); i += wordLen {
 		if word := binary.LittleEndian.Uint64(p[i:]); word&mask == want && s.of.mayHave(word) {
@@ -129,7 +130,7 @@ func (s *Scanner) look(p []byte, i int) {
 	}
 }
 
-// Found returns the candidates that have been found so far, sorted.
+// Found returns the candidates found so far, sorted.
 func (s *Scanner) Found() []Path {
 	return slices.SortedFunc(slices.Values(s.found), Path.Compare)
 }

@@ -1,12 +1,12 @@
-// Package charset reports whether texts keep to a set of bytes.
+// Package charset reports whether texts consist of bytes of a set.
 package charset
 
 import "strings"
 
-// Set is a set of bytes: 0 for each member, else 1.
+// Set is a set of bytes: 0 for each member, 1 for every other byte.
 type Set [256]byte
 
-// Of returns the set of the bytes of members.
+// Of returns the set of the bytes in members.
 func Of(members string) (set Set) {
 	for i := range set {
 		if strings.IndexByte(members, byte(i)) < 0 {
@@ -17,8 +17,8 @@ func Of(members string) (set Set) {
 }
 
 // Outside returns the index of the first byte of s that is not in the set, or
-// -1. Nearly all texts keep to their set, so it decides once, after the last
-// byte.
+// -1. Nearly all texts have no such byte, so Outside branches only once, after
+// the last byte.
 func (set *Set) Outside(s string) int {
 	var outside byte
 	for i := range len(s) {
