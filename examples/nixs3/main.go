@@ -105,6 +105,9 @@ func main() {
 // run carries out a command line and returns the exit status.
 func run(ctx context.Context, args []string, con console) (status int) {
 	var cmds commands
+	if con.terminal {
+		con.stderr = newScreen(con.stderr)
+	}
 	settings := config{}
 	parser, err := kong.New(&cmds,
 		kong.Name("nixs3"),

@@ -32,23 +32,17 @@ func newProgress(con *console) progress {
 }
 
 func barProgress(w io.Writer) progress {
-	bar := progressbar.NewOptions64(1,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionShowBytes(true),
-		progressbar.OptionShowTotalBytes(true),
-		progressbar.OptionFullWidth(),
-		progressbar.OptionClearOnFinish(),
-	)
+	update, end := newScreen(w).bar(progressbar.OptionShowBytes(true), progressbar.OptionUseIECUnits(true))
 	return progress{
 		show: func(p store.Progress) {
 			if p.NARBytesTotal == 0 {
 				return
 			}
-			bar.ChangeMax64(p.NARBytesTotal)
-			bar.Describe(described(p))
-			_ = bar.Set64(p.NARBytes)
+			// Each path counts as one byte more. So the bar stays until the last
+			// archive is not only read but sent, and the last path published.
+			update(p.NARBytesTotal+int64(p.PathsTotal), p.NARBytes+int64(p.Paths), described(p))
 		},
-		end: func() { _ = bar.Exit() },
+		end: end,
 	}
 }
 
@@ -56,12 +50,22 @@ func barProgress(w io.Writer) progress {
 func described(p store.Progress) string {
 	text := fmt.Sprintf("%d/%d paths", p.Paths, p.PathsTotal)
 	if len(p.UnderWay) > 0 {
-		text += " " + p.UnderWay[0].Name()
+		text += " " + shortened(p.UnderWay[0].Name())
 	}
 	if len(p.UnderWay) > 1 {
 		text += fmt.Sprintf(" +%d", len(p.UnderWay)-1)
 	}
 	return text
+}
+
+// maxShown bounds the characters of a name in a bar.
+const maxShown = 18
+
+func shortened(name string) string {
+	if len(name) > maxShown { // names of store paths are ASCII
+		return name[:maxShown-1] + "…"
+	}
+	return name
 }
 
 func lineProgress(w io.Writer, every time.Duration) progress {
@@ -89,14 +93,12 @@ func newCheckProgress(con *console) checkProgress {
 		return checkProgress{show: func(verify.Progress) {}, end: func() {}}
 	}
 	if con.terminal {
-		bar := progressbar.NewOptions64(1, progressbar.OptionSetWriter(con.stderr), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+		update, end := newScreen(con.stderr).bar()
 		return checkProgress{
 			show: func(p verify.Progress) {
-				bar.ChangeMax(max(p.Total, p.Checked))
-				bar.Describe(fmt.Sprintf("%d findings, %s read", p.Findings, size(p.Bytes)))
-				_ = bar.Set(p.Checked)
+				update(int64(max(p.Total, p.Checked)), int64(p.Checked), fmt.Sprintf("%d findings, %s read", p.Findings, size(p.Bytes)))
 			},
-			end: func() { _ = bar.Exit() },
+			end: end,
 		}
 	}
 	last := time.Now()
