@@ -170,7 +170,7 @@ func TestParseRecordsRefuses(t *testing.T) {
 		{"newer version around", `{"info":{},"storeDir":"/nix/store","version":4}`, "version is 4, expected 2 or 3"},
 		{"no version around", `{"info":{},"storeDir":"/nix/store"}`, "version is 0"},
 		{"no directory around", `{"info":{},"version":2}`, "store directory is empty"},
-		{"info that is no object", `{"info":[],"storeDir":"/nix/store","version":2}`, "info: "},
+		{"info that is not an object", `{"info":[],"storeDir":"/nix/store","version":2}`, "info: "},
 		{"bad directory", `{` + path + `:{` + hash + `,"storeDir":"x"}}`, "not absolute"},
 		{"deep nesting", strings.Repeat("[", 100_000), "path-info JSON"},
 	} {

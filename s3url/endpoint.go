@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// AddressingStyle says where the bucket's name goes in a request. The zero
-// value is [AutoStyle].
+// AddressingStyle is the place of the bucket's name in a request. The zero value
+// means [AutoStyle].
 type AddressingStyle string
 
 // The addressing styles.
 const (
-	AutoStyle    AddressingStyle = "auto"    // virtual on AWS where the bucket's name is one label of a host name, else path
+	AutoStyle    AddressingStyle = "auto"    // virtual on AWS if the bucket's name is one label of a host name, else path
 	PathStyle    AddressingStyle = "path"    // https://host/bucket/key
 	VirtualStyle AddressingStyle = "virtual" // https://bucket.host/key
 )
@@ -27,8 +27,8 @@ func isLabel(name string) bool {
 	return len(name) <= 63 && !strings.ContainsFunc(name, other) && strings.Trim(name, "-") == name
 }
 
-// UsesPathStyle reports whether the bucket's name goes into the path of requests
-// and not into the host.
+// UsesPathStyle reports whether requests have the bucket's name in the path and
+// not in the host.
 func (u *URL) UsesPathStyle() bool {
 	switch u.AddressingStyle {
 	case PathStyle:
@@ -39,9 +39,9 @@ func (u *URL) UsesPathStyle() bool {
 	return u.Endpoint != "" || !isLabel(u.Bucket)
 }
 
-// EndpointURL returns the address of the server, without the bucket, or nil
-// where the URL has no endpoint: that is AWS. A host and port without a scheme
-// get Scheme's, so that "localhost:9000" is never read as a scheme.
+// EndpointURL returns the address of the server, without the bucket. It is nil
+// for AWS, if the URL has no endpoint. An endpoint without "://" gets Scheme, so
+// that "localhost" in "localhost:9000" is never read as a scheme.
 func (u *URL) EndpointURL() (*url.URL, error) {
 	if u.Endpoint == "" {
 		return nil, nil
@@ -59,7 +59,7 @@ func (u *URL) endpoint() (*url.URL, error) {
 	if err != nil {
 		var inner *url.Error
 		if errors.As(err, &inner) {
-			err = inner.Err // the URL itself is already in the message around it
+			err = inner.Err // the caller adds the URL to the message
 		}
 		return nil, fmt.Errorf("%w; expected https://host[:port][/path] or host[:port]", err)
 	}
@@ -83,8 +83,8 @@ func (u *URL) endpoint() (*url.URL, error) {
 	return &url.URL{Scheme: e.Scheme, Host: e.Host, Path: strings.TrimRight(e.Path, "/")}, nil
 }
 
-// IsAWS reports whether requests go to Amazon: there is no endpoint, or one
-// below a domain of AWS, such as that of a VPC.
+// IsAWS reports whether requests go to AWS: the URL has no endpoint, or one in a
+// domain of AWS, such as that of a VPC.
 func (u *URL) IsAWS() bool {
 	e, err := u.EndpointURL()
 	if err != nil {
@@ -111,7 +111,7 @@ func (u *URL) endpointIsAddress() bool {
 	return err == nil
 }
 
-// Partition is one of the separate parts of AWS.
+// Partition is one of the partitions of AWS, which share nothing.
 type Partition struct {
 	ID        string // as in ARNs: "aws", "aws-cn", "aws-us-gov", …
 	DNSSuffix string
@@ -119,7 +119,7 @@ type Partition struct {
 
 var commercial = Partition{"aws", "amazonaws.com"}
 
-// partitions by what their regions begin with.
+// partitions has the partitions by the prefixes of their regions.
 var partitions = []struct {
 	prefix string
 	Partition
@@ -134,8 +134,8 @@ var partitions = []struct {
 	{"", commercial},
 }
 
-// PartitionOf returns the partition that a region belongs to. An unknown one
-// counts as a region of the partition "aws".
+// PartitionOf returns the partition of a region. For an unknown region it is
+// "aws".
 func PartitionOf(region string) Partition {
 	for _, p := range partitions {
 		if strings.HasPrefix(region, p.prefix) {
@@ -145,9 +145,9 @@ func PartitionOf(region string) Partition {
 	return commercial
 }
 
-// ObjectURL returns the address of an object, which Nix would request: the key
-// behind the prefix, in the bucket, with the version where the URL names one.
-// A region that only the environment knows is not considered.
+// ObjectURL returns the address of an object that Nix would request: the prefix
+// and the key in the bucket, and the version if the URL names one. It ignores a
+// region that only the environment names.
 func (u *URL) ObjectURL(key string) (*url.URL, error) {
 	if u.Prefix != "" {
 		key = u.Prefix + "/" + key
@@ -168,8 +168,8 @@ func (u *URL) ObjectURL(key string) (*url.URL, error) {
 	} else {
 		base.Host = u.Bucket + "." + base.Host
 	}
-	// S3 reads a plain plus sign in a path as a space, so all that is not
-	// unreserved is encoded, more than package url would by itself.
+	// S3 reads a plain plus sign in a path as a space, so all characters but
+	// the unreserved are encoded, which are more than package url encodes.
 	base.RawPath = escape(base.Path, "/") + "/" + escape(path, "/")
 	base.Path += "/" + path
 	if u.VersionID != "" {

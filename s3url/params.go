@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// param is one known parameter. The table of them drives parsing, checking,
-// printing, the suggestions for misspelt names, Parameters and Warnings.
+// param is one known parameter. Parsing, checking, printing, the suggestions for
+// misspelt names, Parameters and Warnings use the table of them.
 type param struct {
 	name       string
-	def        string // what holds where the URL is silent, for people
+	def        string // value if the URL has none, for people
 	alias      string // another name for it
-	deprecated string // what to write instead
+	deprecated string // what to write instead, if deprecated
 	extension  bool   // unknown to Nix and Lix
 	transport  bool   // a field of Transport
 	setting    bool   // a cache setting, kept in Rest
-	file       bool   // a field of File, which s3:// URLs do not have
+	file       bool   // a field of File, not allowed in s3:// URLs
 
 	bind func(u *URL) value // its place in a URL
 }
@@ -97,33 +97,33 @@ var params = []param{
 	extended(setting("transfers", "64", isInteger(1, 1<<16))),
 }
 
-// compressions are the names that a narinfo may carry (Nix manual, "Binary
-// Cache"). Which of them can be written is package codec's to say.
+// compressions are the names that a narinfo may have (Nix manual, "Binary
+// Cache"). Package codec cannot write all of them.
 var compressions = []string{
 	"none", "br", "bzip2", "compress", "grzip", "gzip", "lrzip", "lz4", "lzip", "lzma", "lzop", "xz", "zstd",
 }
 
-// Origin tells where the value of a parameter came from.
+// Origin is where the value of a parameter came from.
 type Origin string
 
 // The origins of a value.
 const (
 	FromDefault Origin = "default"
 	FromURL     Origin = "url"
-	FromAlias   Origin = "alias" // from the URL, by another name than Parameter.Name
+	FromAlias   Origin = "alias" // from the URL, by an alias of Parameter.Name
 )
 
 // Parameter is one setting of a URL as it takes effect.
 type Parameter struct {
 	Name      string
-	Value     string // for people; where Origin is FromDefault it may say in words what is decided later
+	Value     string // for people; if Origin is FromDefault, it may be a description
 	Origin    Origin
 	Extension bool   // Nix and Lix do not know it
-	Note      string // that it is deprecated, or by which alias it was given; else empty
+	Note      string // that it is deprecated, or its alias in the URL; else ""
 }
 
-// Parameters returns every known parameter, those of S3 first, then the cache
-// settings, each with its effective value.
+// Parameters returns all known parameters of s3:// URLs with their effective
+// values, those of S3 first, then the cache settings.
 func (u *URL) Parameters() []Parameter {
 	all := make([]Parameter, 0, len(params))
 	for i := range params {
@@ -144,7 +144,8 @@ func (u *URL) Parameters() []Parameter {
 	return all
 }
 
-// note says what is wrong with how the parameter was given, if anything.
+// note returns a warning if the parameter is deprecated or was given by an alias,
+// else "".
 func (p *param) note(u *URL) string {
 	switch alias := u.spelled[p.name]; {
 	case alias != "":
@@ -155,9 +156,9 @@ func (p *param) note(u *URL) string {
 	return ""
 }
 
-// Warnings returns one sentence for each part of the URL that is deprecated,
-// without effect or unlikely to be meant, in a fixed order. The URL is usable
-// all the same.
+// Warnings returns one sentence for each part of the URL that is deprecated, has
+// no effect or is probably a mistake, in a fixed order. The URL is usable
+// nevertheless.
 func (u *URL) Warnings() []string {
 	var all []string
 	for i := range params {
@@ -175,7 +176,7 @@ func (u *URL) Warnings() []string {
 	}
 	all = append(all, SettingsWarnings(u.Rest)...)
 	if rule := bucketWarning(u.Bucket); rule != "" && u.IsAWS() {
-		all = append(all, "the bucket's name is not one that S3 gives today, which has "+rule)
+		all = append(all, "S3 no longer accepts the bucket's name for new buckets, which have "+rule)
 	}
 	chunk, threshold := cmp.Or(u.MultipartChunkSize, DefaultMultipartChunkSize), cmp.Or(u.MultipartThreshold, DefaultMultipartThreshold)
 	if threshold < chunk {

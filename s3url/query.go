@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// ParseQuery decodes the query of any store URL as Nix does: only percent
-// signs are special, so that a plus sign in the name of a file survives, and a
+// ParseQuery decodes the query of any store URL as Nix does. Only percent signs
+// are special, so a plus sign stands for itself, as in the name of a file. A
 // parameter without a value is an error.
 func ParseQuery(query string) (url.Values, error) {
 	v := make(url.Values)
@@ -21,7 +21,7 @@ func ParseQuery(query string) (url.Values, error) {
 	return v, nil
 }
 
-// eachPair calls f for every name=value, in order and decoded, until it fails.
+// eachPair calls f for every name=value, in order and decoded, until f fails.
 func eachPair(query string, f func(name, text string) error) error {
 	for pair := range strings.SplitSeq(query, "&") {
 		if pair == "" {
@@ -45,8 +45,8 @@ func eachPair(query string, f func(name, text string) error) error {
 	return nil
 }
 
-// escape percent-encodes all but the unreserved characters of RFC 3986 and
-// those in keep.
+// escape percent-encodes all characters except for the unreserved ones of RFC
+// 3986 and those in keep.
 func escape(s, keep string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder

@@ -7,14 +7,14 @@ import (
 	"unicode"
 )
 
-// hidden stands for what may be a secret.
+// hidden replaces a possible secret.
 const hidden = "xxxxx"
 
-// RedactURL returns a store URL for messages, without secrets. It works on any
-// text, well-formed or not. Whatever an "@" follows may be a part of a login,
-// so all between the scheme and the last "@" is replaced by "xxxxx", except the
-// path of a folder. So are fragments, values of unknown parameters, and keys
-// that are given in place of their files. Control characters become "?".
+// RedactURL returns a store URL for messages, without secrets. It accepts any
+// text, even a malformed one. Text before an "@" may be a login, so RedactURL
+// replaces all between the scheme and the last "@" by "xxxxx", except for the
+// path of a folder. It also replaces fragments, unknown parameters with their
+// values, and keys in place of key files. Control characters become "?".
 func RedactURL(rawURL string) string {
 	scheme, rest := cutScheme(rawURL)
 	folder := ""
@@ -25,7 +25,7 @@ func RedactURL(rawURL string) string {
 	if hasAt(rest) {
 		at := strings.LastIndexByte(rest, '@')
 		if at < 0 || hasAt(rest[at+1:]) {
-			return visible(out + hidden) // the last one is escaped
+			return visible(out + hidden) // the last "@" is escaped
 		}
 		out += hidden + "@"
 		rest = rest[at+1:]
@@ -42,8 +42,8 @@ func RedactURL(rawURL string) string {
 	return visible(out)
 }
 
-// cutScheme cuts a URL behind its "://". The scheme is empty where there is
-// none, or where it is not the name of one.
+// cutScheme cuts a URL after its "://". The scheme is "" if the URL has none, or
+// if it contains a character that is not allowed in one.
 func cutScheme(rawURL string) (scheme, rest string) {
 	scheme, rest, ok := strings.Cut(rawURL, "://")
 	other := func(r rune) bool { return r > unicode.MaxASCII || !isAlphanumeric(byte(r)) && r != '+' }
@@ -106,11 +106,11 @@ func visible(s string) string {
 	}, s)
 }
 
-// errLogin is a login in a URL.
+// errLogin is the error for a login in a URL.
 var errLogin = errors.New("credentials do not belong into the URL; use profile= or the environment")
 
-// conceal returns err, which may quote rawURL, or where that may have a login, a
-// shorter error that quotes nothing but the name of a known parameter.
+// conceal returns err, which may quote rawURL. If rawURL may contain a login, it
+// returns a shorter error that quotes only the name of a known parameter.
 func conceal(rawURL string, err error) error {
 	if err == nil || !hasAt(rawURL) {
 		return err
@@ -128,7 +128,7 @@ func conceal(rawURL string, err error) error {
 	return fmt.Errorf("malformed URL; %s", reason)
 }
 
-// parameterError is a known parameter with a value that it cannot have.
+// parameterError is the error for a wrong value of a known parameter.
 type parameterError struct {
 	name, value string
 	err         error
@@ -140,7 +140,7 @@ func (e *parameterError) Error() string {
 
 func (e *parameterError) Unwrap() error { return e.err }
 
-// clip shortens a text for a message.
+// clip shortens a text for an error message.
 func clip(s string) string {
 	const limit = 200
 	if len(s) <= limit {

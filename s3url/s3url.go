@@ -1,20 +1,20 @@
-// Package s3url reads and writes the s3:// URLs by which Nix and Lix name a
-// binary cache in S3 or in a store that speaks its protocol:
+// Package s3url reads and writes the s3:// URLs of Nix and Lix for binary caches
+// in S3 or in a server with the same protocol:
 //
 //	s3://bucket[/prefix]?name=value&…
 //
-// The parameters are of three kinds. Those of S3 (region, endpoint, profile,
-// storage-class, …) and of the transport below it (retry-attempts,
-// tls-certificate, …) become typed fields of [URL]. The settings of the cache
-// itself (compression, secret-key, priority, …), which any store URL may
-// carry, are checked and kept as text in [URL.Rest]. All follow the Nix manual,
-// "S3 Binary Cache Store"; where a name is nixs3's own, its field says so.
+// There are three kinds of parameters. Those of S3 (region, endpoint, profile,
+// storage-class, …) and of the transport (retry-attempts, tls-certificate, …)
+// become typed fields of [URL]. The settings of the cache (compression,
+// secret-key, priority, …), which any store URL may have, are checked and kept as
+// text in [URL.Rest]. The parameters follow the Nix manual, "S3 Binary Cache
+// Store"; the comments of the fields mark the extensions of nixs3.
 //
-// A field is zero where the URL says nothing, and its default applies then; it
-// is a pointer where zero is a value of its own. Nothing is guessed: a
-// parameter that is unknown, malformed or in conflict with another is an error
-// that says what was expected. As in Nix, the first of several values counts,
-// and a plus sign stands for itself, not for a space.
+// A field is zero if the URL does not set it, and its default applies. It is a
+// pointer if zero is a possible value. A parameter that is unknown, malformed or
+// in conflict with another is an error that says what was expected. As in Nix,
+// the first of several values counts, and a plus sign stands for itself, not for
+// a space.
 package s3url
 
 import (
@@ -27,94 +27,87 @@ import (
 	"time"
 )
 
-// Defaults of the parameters that have one of their own, as in Nix. Region is
-// only used where neither the environment nor the profile names one.
+// The defaults of parameters, which are those of Nix. DefaultRegion applies if
+// neither the environment nor the profile names a region.
 const (
 	DefaultRegion             = "us-east-1"
 	DefaultScheme             = "https"
-	DefaultMultipartChunkSize = 5 << 20
-	DefaultMultipartThreshold = 100 << 20
-	DefaultRetryAttempts      = 5
-
-	DefaultRetryDelay            = 100 * time.Millisecond
-	DefaultRetryMaxDelay         = time.Minute
-	DefaultRetryDelayRateLimited = 5 * time.Second
+	DefaultMultipartChunkSize = 5 << 20   // bytes
+	DefaultMultipartThreshold = 100 << 20 // bytes
 )
 
-// URL is a parsed s3:// URL. The zero value of every field but Bucket means
-// that the URL is silent about it. A URL made by hand is checked by
-// [URL.Validate]. Reading one is safe for concurrent use.
+// URL is a parsed s3:// URL. The zero value of every field except for Bucket
+// means that the URL does not set it. [URL.Validate] checks a URL that [Parse] did
+// not return. Reading a URL is safe for concurrent use.
 type URL struct {
 	Bucket string
-	Prefix string // of every key; a slash follows it, but is not part of it
+	Prefix string // of every key, without the slash that follows it
 
-	Profile string // of the AWS configuration files; goes before credentials in the environment
-	Region  string // DefaultRegion where neither URL, environment nor profile name one
+	Profile string // of the AWS configuration files; takes precedence over credentials in the environment
+	Region  string // "" is that of the environment, else of the profile, else DefaultRegion
 
-	Scheme   string // "http" or "https", for an Endpoint without one; deprecated in Nix 2.36
-	Endpoint string // "https://host[:port][/path]" or "host[:port]"; empty is AWS. See EndpointURL
+	Scheme   string // "http" or "https", of an Endpoint without "://"; deprecated in Nix 2.36
+	Endpoint string // "https://host[:port][/path]" or "host[:port]"; "" is AWS. See EndpointURL
 
 	AddressingStyle AddressingStyle // see UsesPathStyle
 
-	MultipartUpload    *bool // nil is on, unlike in Nix: objects over 5 GiB need it
+	MultipartUpload    *bool // nil is true, unlike in Nix: objects over 5 GiB need it
 	MultipartChunkSize int64 // bytes, 5 MiB to 5 GiB; 0 is DefaultMultipartChunkSize
-	MultipartThreshold int64 // bytes from which on multipart is used; 0 is DefaultMultipartThreshold
+	MultipartThreshold int64 // bytes of the smallest multipart upload; 0 is DefaultMultipartThreshold
 
-	StorageClass string // of objects that are written; empty is the bucket's
-	VersionID    string // of the one object that is read
+	StorageClass string // of written objects; "" is the bucket's
+	VersionID    string // of the object to read; a URL with it is for one object
 
-	RetryableExceptionNames []string // S3 error codes that are retried besides the SDK's own (Lix)
+	RetryableExceptionNames []string // further S3 error codes after which requests are retried (Lix)
 
 	Transport
 
-	// The following are extensions of nixs3: Nix and Lix do not know them.
+	// The following fields are extensions of nixs3, unknown to Nix and Lix.
 
-	Anonymous      bool              // anonymous: requests are not signed, credentials not looked for
+	Anonymous      bool              // anonymous: requests are not signed and need no credentials
 	SSE            string            // sse: "AES256", "aws:kms" or "aws:kms:dsse"
-	SSEKMSKeyID    string            // sse-kms-key-id: with the two aws:kms kinds of SSE
+	SSEKMSKeyID    string            // sse-kms-key-id: only with the two aws:kms kinds of SSE
 	RequesterPays  bool              // requester-pays
 	Accelerate     bool              // accelerate: S3 Transfer Acceleration
-	DualStack      bool              // dualstack: AWS endpoints that have IPv6 too
+	DualStack      bool              // dualstack: AWS endpoints with IPv6
 	FIPS           bool              // fips: AWS endpoints validated for FIPS 140
-	CacheControl   string            // cache-control: header of objects that are written
-	Tags           map[string]string // tags: "name=value,name=value", of objects that are written
-	MaxConcurrency int               // max-concurrency: requests at a time; 0 is the driver's default
+	CacheControl   string            // cache-control: header of written objects
+	Tags           map[string]string // tags: "name=value,name=value", of written objects
+	MaxConcurrency int               // max-concurrency: concurrent requests; 0 is the driver's default
 
-	// Rest holds the cache settings, one value for each name. The names are
-	// known and the values well-formed.
+	// Rest has the cache settings, one value for each name. Parse returns only
+	// known names and well-formed values.
 	Rest url.Values
 
-	file     File              // stays empty: for the table of parameters
+	file     File              // always empty; the table of parameters needs it
 	spelled  map[string]string // parameters given by their alias: name to alias
 	repeated []string          // names given more than once
 }
 
-// Transport is the part of the parameters that http:// and https:// store URLs
-// have too.
+// Transport has the parameters that http:// and https:// store URLs have too.
 type Transport struct {
 	TLSCertificate string // file with the client certificate, PEM
-	TLSPrivateKey  string // file with its key, PEM; empty where it is in TLSCertificate
+	TLSPrivateKey  string // file with its key, PEM; "" if it is in TLSCertificate
 
-	RetryAttempts         int            // how often a request is tried; 0 is DefaultRetryAttempts
-	RetryDelay            *time.Duration // before the second try, doubled for each further one
-	RetryMaxDelay         *time.Duration // longest wait between two tries
-	RetryDelayRateLimited *time.Duration // instead of RetryDelay after HTTP 429 and 503
+	RetryAttempts         int            // tries of a request; 0 is 5
+	RetryDelay            *time.Duration // before the second try, doubled for each further one; nil is 100 ms
+	RetryMaxDelay         *time.Duration // longest wait between two tries; nil is 1 min
+	RetryDelayRateLimited *time.Duration // instead of RetryDelay after HTTP 429 and 503; nil is 5 s
 
 	// Extensions of nixs3.
-	StallTimeout     *time.Duration // stall-timeout: longest time in which a transfer may stand still
-	FirstByteTimeout *time.Duration // first-byte-timeout: longest time from a request to its answer
+	StallTimeout     *time.Duration // stall-timeout: longest time without progress of a transfer; nil is 5 min
+	FirstByteTimeout *time.Duration // first-byte-timeout: longest time from a request to its response; nil is 5 min
 }
 
-// File is the part of the parameters that only the store URL of a directory
-// has.
+// File has the parameters that only the store URL of a directory has.
 type File struct {
-	Fsync *bool // fsync: writes return when they are on disk; nil is true
+	Fsync *bool // fsync: writes return after they are on disk; nil is true
 }
 
-// maxLength bounds what Parse looks at.
+// maxLength bounds the length of a URL in bytes.
 const maxLength = 1 << 16
 
-// Parse reads an s3:// URL. The result is valid in the sense of [URL.Validate].
+// Parse reads an s3:// URL of at most 64 KiB. The result passes [URL.Validate].
 func Parse(s string) (*URL, error) {
 	if len(s) > maxLength {
 		return nil, fmt.Errorf("s3 URL: longer than %d bytes", maxLength)
@@ -157,7 +150,7 @@ func parse(bucket, path, query string) (*URL, error) {
 	return u, u.validate()
 }
 
-// parseQuery sets the fields from the part behind the question mark.
+// parseQuery sets the fields from the part after the question mark.
 func (u *URL) parseQuery(query string) error {
 	seen := make(map[string]bool)
 	return eachPair(query, func(given, text string) error {
@@ -186,10 +179,10 @@ func (u *URL) parseQuery(query string) error {
 	})
 }
 
-// String returns the URL in its normal form, without what is repeated or left
-// at the default. It parses back to the same URL. Parameters that were given
-// by an alias keep it, so that a program which only knows the alias can read
-// the result.
+// String returns the URL in its normal form, without repeated parameters and
+// fields that are zero. [Parse] reads the same URL from it. Parameters that were
+// given by an alias keep the alias, so that a program that knows only the alias
+// can read the result.
 func (u *URL) String() string {
 	var b strings.Builder
 	b.WriteString("s3://")

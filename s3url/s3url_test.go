@@ -26,7 +26,7 @@ func TestParse(t *testing.T) {
 		{"prefix with slashes around it", "s3://my-bucket//a/b//", s3url.URL{Bucket: "my-bucket", Prefix: "/a/b"}},
 		{"prefix with empty segment", "s3://my-bucket/a//b", s3url.URL{Bucket: "my-bucket", Prefix: "a//b"}},
 		{"prefix encoded", "s3://my-bucket/a%20b%3Fc/%C3%A4", s3url.URL{Bucket: "my-bucket", Prefix: "a b?c/ä"}},
-		{"plus is no space", "s3://my-bucket/c++?secret-key=/k/c++.sec", s3url.URL{
+		{"plus is not a space", "s3://my-bucket/c++?secret-key=/k/c++.sec", s3url.URL{
 			Bucket: "my-bucket", Prefix: "c++", Rest: url.Values{"secret-key": {"/k/c++.sec"}},
 		}},
 		{"first value wins", "s3://bucket/key?region=us-west-2&profile=prod&endpoint=custom.s3.com&scheme=https&region=us-east-1", s3url.URL{
@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 		}},
 		{"empty value is no value", "s3://bucket?region=&compression=&profile=dev", s3url.URL{Bucket: "bucket", Profile: "dev"}},
 		{"empty pairs", "s3://bucket?&&region=eu-west-1&", s3url.URL{Bucket: "bucket", Region: "eu-west-1"}},
-		{"host and port are no scheme", "s3://bucket/key?endpoint=localhost:9000", s3url.URL{Bucket: "bucket", Prefix: "key", Endpoint: "localhost:9000"}},
+		{"host and port are not a scheme", "s3://bucket/key?endpoint=localhost:9000", s3url.URL{Bucket: "bucket", Prefix: "key", Endpoint: "localhost:9000"}},
 		{"version", "s3://my-bucket/my-key.txt?versionId=abc123xyz", s3url.URL{Bucket: "my-bucket", Prefix: "my-key.txt", VersionID: "abc123xyz"}},
 		{"old bucket name on another server", "s3://My_Bucket?endpoint=https://ceph.example.org", s3url.URL{Bucket: "My_Bucket", Endpoint: "https://ceph.example.org"}},
 		{"addressing", "s3://bucket?addressing-style=virtual", s3url.URL{Bucket: "bucket", AddressingStyle: s3url.VirtualStyle}},
@@ -154,7 +154,7 @@ func TestParseErrors(t *testing.T) {
 		{"virtual with dotted bucket", "s3://my.bucket?addressing-style=virtual", "use addressing-style=path"},
 		{"virtual on an address", "s3://bucket?addressing-style=virtual&endpoint=http://127.0.0.1:9000", "the endpoint is an IP address"},
 		{"anonymous with profile", "s3://bucket?anonymous=true&profile=dev", "anonymous=true excludes profile"},
-		{"anonymous requester pays", "s3://bucket?anonymous=true&requester-pays=true", "somebody has to pay"},
+		{"anonymous requester pays", "s3://bucket?anonymous=true&requester-pays=true", "cannot charge an anonymous requester"},
 		{"KMS key without KMS", "s3://bucket?sse=AES256&sse-kms-key-id=x", "needs sse=aws:kms"},
 		{"accelerated endpoint", "s3://bucket?accelerate=true&endpoint=localhost:9000", "accelerate=true excludes"},
 		{"accelerated dotted bucket", "s3://my.bucket?accelerate=true", "accelerate=true excludes"},

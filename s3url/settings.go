@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// ValidateSettings reports the first cache setting, in the order of names, that
-// is unknown or malformed. It is for the query of store URLs other than s3://;
-// [Parse] has checked URL.Rest already.
+// ValidateSettings returns an error for the first cache setting, in the order of
+// names, that is unknown or malformed. It checks the queries of store URLs other
+// than s3://; [Parse] checks URL.Rest itself.
 func ValidateSettings(v url.Values) error {
 	return conceal(fmt.Sprint(v), validateSettings(v))
 }
@@ -30,8 +30,8 @@ func validateSettings(v url.Values) error {
 	return nil
 }
 
-// SettingsWarnings returns one sentence for each cache setting that makes objects
-// which Nix does not read. Since 2.34 it decodes what its HTTP client does.
+// SettingsWarnings returns one sentence for each cache setting whose objects Nix
+// cannot read. Since 2.34, Nix reads only encodings that its HTTP client decodes.
 func SettingsWarnings(v url.Values) []string {
 	var all []string
 	for _, name := range []string{"narinfo-compression", "ls-compression", "log-compression"} {
@@ -66,8 +66,8 @@ func ParseFile(v url.Values) (File, url.Values, error) {
 	return u.file, rest, err
 }
 
-// split sets the parameters that are selected and returns the others, which
-// must be cache settings.
+// split sets the selected parameters in u and returns the others, which must be
+// cache settings.
 func split(v url.Values, u *URL, selects func(*param) bool) (url.Values, error) {
 	rest := maps.Clone(v)
 	for i := range params {
@@ -83,7 +83,8 @@ func split(v url.Values, u *URL, selects func(*param) bool) (url.Values, error) 
 	return rest, ValidateSettings(rest)
 }
 
-// misplaced is the error for a parameter that the URL's scheme does not have.
+// misplaced returns the error for a parameter that is not allowed in URLs of the
+// scheme.
 func (p *param) misplaced(given string) error {
 	schemes := "s3://"
 	switch {
@@ -95,7 +96,7 @@ func (p *param) misplaced(given string) error {
 	return fmt.Errorf("%s is a parameter of %s URLs, not of this one", given, schemes)
 }
 
-// lookup finds a parameter by its name or alias.
+// lookup returns the parameter with a name or alias.
 func lookup(name string) (*param, error) {
 	for i := range params {
 		if p := &params[i]; name == p.name || name == p.alias && name != "" {
@@ -115,9 +116,9 @@ func lookup(name string) (*param, error) {
 	return nil, fmt.Errorf("unknown parameter %q", name)
 }
 
-// nearest returns the word with the smallest edit distance to s, if at most
-// half of s has to be edited. Only the first bytes of s count: it comes from
-// outside and may be of any length.
+// nearest returns the word with the smallest edit distance to s, or "" if more
+// than half of s differs. It compares only the first 64 bytes of s, whose length
+// is not bounded.
 func nearest(s string, words []string) string {
 	s = s[:min(len(s), 64)]
 	best, least := "", len(s)/2+1
@@ -129,7 +130,7 @@ func nearest(s string, words []string) string {
 	return best
 }
 
-// distance is the Levenshtein distance between a and b, in bytes.
+// distance returns the Levenshtein distance between a and b, in bytes.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

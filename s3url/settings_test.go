@@ -47,7 +47,8 @@ func TestParameters(t *testing.T) {
 	}, given)
 }
 
-// TestDefaultsAgree holds the words of Parameters against the constants.
+// TestDefaultsAgree compares the defaults in the texts of Parameters with the
+// constants and with the defaults of package blob.
 func TestDefaultsAgree(t *testing.T) {
 	values := map[string]string{}
 	for _, p := range (&s3url.URL{}).Parameters() {
@@ -56,9 +57,7 @@ func TestDefaultsAgree(t *testing.T) {
 	u := s3url.URL{
 		Bucket: "bucket", MultipartChunkSize: s3url.DefaultMultipartChunkSize, MultipartThreshold: s3url.DefaultMultipartThreshold,
 		Transport: s3url.Transport{
-			RetryAttempts: s3url.DefaultRetryAttempts, RetryDelay: new(time.Duration(s3url.DefaultRetryDelay)),
-			RetryMaxDelay:         new(time.Duration(s3url.DefaultRetryMaxDelay)),
-			RetryDelayRateLimited: new(time.Duration(s3url.DefaultRetryDelayRateLimited)),
+			RetryAttempts: 5, RetryDelay: new(100 * time.Millisecond), RetryMaxDelay: new(time.Minute), RetryDelayRateLimited: new(5 * time.Second),
 		},
 	}
 	for _, p := range u.Parameters() {

@@ -12,7 +12,7 @@ import (
 const maxKey = 1024
 
 // Validate returns an error for a bucket name or a prefix that cannot be sent, a
-// malformed parameter, or parameters that exclude one another.
+// malformed parameter, or parameters that exclude each other.
 func (u *URL) Validate() error {
 	if err := u.validate(); err != nil {
 		return fmt.Errorf("s3 URL of bucket %q: %w", clip(u.Bucket), conceal(u.String(), err))
@@ -21,7 +21,7 @@ func (u *URL) Validate() error {
 }
 
 func (u *URL) validate() error {
-	// A field set by hand is checked by reading its own text again.
+	// Parsing the text of a field checks a value that Parse has not set.
 	for i := range params {
 		p := &params[i]
 		if text := p.bind(u).String(); text != "" && !p.setting {
@@ -60,8 +60,8 @@ func (t *Transport) validate() error {
 	return nil
 }
 
-// checkConflicts finds parameters that exclude one another, or that would be
-// without effect.
+// checkConflicts returns an error for parameters that exclude each other, or that
+// would have no effect.
 func (u *URL) checkConflicts() error {
 	custom := u.Endpoint != ""
 	dotted := strings.Contains(u.Bucket, ".")
@@ -71,11 +71,11 @@ func (u *URL) checkConflicts() error {
 	case u.AddressingStyle == VirtualStyle && !isLabel(u.Bucket):
 		return errors.New("addressing-style=virtual: the bucket's name cannot be a part of a host name; use addressing-style=path")
 	case u.AddressingStyle == VirtualStyle && custom && u.endpointIsAddress():
-		return errors.New("addressing-style=virtual: the endpoint is an IP address, which cannot have the bucket put before it; use addressing-style=path")
+		return errors.New("addressing-style=virtual: the endpoint is an IP address, which cannot have the bucket as a subdomain; use addressing-style=path")
 	case u.Anonymous && u.Profile != "":
 		return errors.New("anonymous=true excludes profile")
 	case u.Anonymous && u.RequesterPays:
-		return errors.New("anonymous=true excludes requester-pays: somebody has to pay")
+		return errors.New("anonymous=true excludes requester-pays: S3 cannot charge an anonymous requester")
 	case u.SSEKMSKeyID != "" && !strings.HasPrefix(u.SSE, "aws:kms"):
 		return errors.New("sse-kms-key-id needs sse=aws:kms or sse=aws:kms:dsse")
 	case u.Accelerate && (custom || u.FIPS || !isLabel(u.Bucket) || u.AddressingStyle == PathStyle):
@@ -89,8 +89,8 @@ func (u *URL) checkConflicts() error {
 }
 
 // checkBucket accepts the names that Nix sends: those that can be the host of a
-// URL and are not an IP address. Servers other than S3, and S3 in its early days,
-// allow more than S3 does today; see bucketWarning.
+// URL and are not an IP address. Other servers, and S3 in its early days, allow
+// more names than S3 does today; see bucketWarning.
 func checkBucket(name string) error {
 	const allowed = "-._~!$&'()*+,;="
 	if name == "" {
@@ -116,12 +116,12 @@ func checkBucket(name string) error {
 	return nil
 }
 
-// maxBucket is the length of the longest name of a bucket in the early days of
-// S3, in bytes.
+// maxBucket is the greatest length of a bucket's name in the early days of S3, in
+// bytes.
 const maxBucket = 255
 
-// bucketWarning says which rule of S3 a name breaks (Amazon S3 User Guide,
-// "General purpose bucket naming rules"), or "".
+// bucketWarning returns the first rule of S3 that a name breaks (Amazon S3 User
+// Guide, "General purpose bucket naming rules"), or "".
 func bucketWarning(name string) string {
 	lower := func(c byte) bool { return 'a' <= c && c <= 'z' || '0' <= c && c <= '9' }
 	if len(name) < 3 || len(name) > 63 {
@@ -143,8 +143,7 @@ func bucketWarning(name string) string {
 	return ""
 }
 
-// checkKey accepts the keys that S3 has and that an HTTP client leaves as they
-// are.
+// checkKey accepts the keys that S3 allows and that HTTP clients do not change.
 func checkKey(key string) error {
 	if key == "" || len(key) > maxKey {
 		return fmt.Errorf("expected 1 to %d bytes", maxKey)

@@ -13,14 +13,13 @@ import (
 	"unicode/utf8"
 )
 
-// value is a field of a URL as text. The empty text is the field's zero value:
-// nothing was given.
+// value is a field of a URL as text. "" stands for the field's zero value.
 type value interface {
 	set(s string) error
 	String() string
 }
 
-// check says what is wrong with a text that is not empty.
+// check returns an error for a text that is not valid. The text is not "".
 type check func(s string) error
 
 type text struct {
@@ -69,8 +68,8 @@ func (v optionalBool) set(s string) error {
 	return err
 }
 
-// number is an integer between min and max. Where zero is written, the field
-// becomes the value that means the same, so that it differs from no value.
+// number is an integer between min and max. The text "0" sets the field to zero,
+// a value with the same meaning, since 0 stands for an absent value.
 type number[T int | int64] struct {
 	p              *T
 	zero, min, max T
@@ -114,7 +113,7 @@ func (v milliseconds) set(s string) error {
 	return err
 }
 
-// restValue is a cache setting, which stays a text.
+// restValue is a cache setting, which is kept as text.
 type restValue struct {
 	u     *URL
 	name  string
@@ -137,7 +136,7 @@ func (v restValue) set(s string) error {
 	return nil
 }
 
-// tokens is a list of words with commas between them.
+// tokens is a list of words, separated by commas.
 type tokens struct{ p *[]string }
 
 func (v tokens) String() string { return strings.Join(*v.p, ",") }
@@ -156,8 +155,8 @@ func (v tokens) set(s string) error {
 	return nil
 }
 
-// tags are object tags, name=value with commas between them. S3 allows neither
-// comma nor more than ten of them; an equals sign only occurs in values here.
+// tags are object tags: name=value, separated by commas. S3 allows at most ten
+// tags, and no commas in them. An equals sign can only be part of a value here.
 type tags struct{ p *map[string]string }
 
 func (v tags) String() string {
@@ -220,8 +219,8 @@ func ParseBool(s string) (bool, error) {
 	return false, errors.New("expected true, yes, 1, false, no or 0")
 }
 
-// parseInteger reads a number with one of Nix's unit suffixes K, M, G and T,
-// which are powers of 1024.
+// parseInteger reads a number, which may have one of Nix's unit suffixes K, M, G
+// and T. They stand for powers of 1024.
 func parseInteger(s string, low, high int64) (int64, error) {
 	outside := fmt.Errorf("expected a number from %d to %d", low, high)
 	digits, unit := s, int64(1)
@@ -259,7 +258,7 @@ func isAbsolute(s string) error {
 	return line(4096)(s)
 }
 
-// isToken accepts a word that can stand in a header or a list.
+// isToken accepts a word that can be part of a header or a list.
 func isToken(s string) error {
 	for i := range len(s) {
 		if !isAlphanumeric(s[i]) && strings.IndexByte("-._", s[i]) < 0 {
@@ -269,7 +268,8 @@ func isToken(s string) error {
 	return line(256)(s)
 }
 
-// isRegion accepts what can be one label of a host name: it becomes one.
+// isRegion accepts a text that can be one label of a host name, since it becomes
+// one.
 func isRegion(s string) error {
 	for i := range len(s) {
 		if !isAlphanumeric(s[i]) && s[i] != '-' && s[i] != '_' {

@@ -136,7 +136,7 @@ func TestFromContentAddressRefuses(t *testing.T) {
 		{"git in md5", "/nix/store", "x", storepath.ContentAddress{Method: storepath.MethodGit, Hash: sum(nixhash.MD5)}, storepath.References{}, "expected sha1 or sha256"},
 		{"flat with references", "/nix/store", "x", storepath.ContentAddress{Method: storepath.MethodFlat, Hash: sum(nixhash.SHA256)}, other, "allows no references"},
 		{"nar in sha1 with itself", "/nix/store", "x", storepath.ContentAddress{Method: storepath.MethodNAR, Hash: sum(nixhash.SHA1)}, self, "allows no references"},
-		{"reference that is no path", "/nix/store", "x", storepath.ContentAddress{Method: storepath.MethodText, Hash: sum(nixhash.SHA256)}, storepath.References{Others: make([]storepath.Path, 1)}, "a reference is the zero path"},
+		{"reference that is not a path", "/nix/store", "x", storepath.ContentAddress{Method: storepath.MethodText, Hash: sum(nixhash.SHA256)}, storepath.References{Others: make([]storepath.Path, 1)}, "a reference is the zero path"},
 		{"no method", "/nix/store", "x", storepath.ContentAddress{Hash: sum(nixhash.SHA256)}, storepath.References{}, "unknown content address method 0"},
 		{"no hash", "/nix/store", "x", storepath.ContentAddress{Method: storepath.MethodNAR}, storepath.References{}, "has no hash"},
 		{"bad name", "/nix/store", "a b", storepath.ContentAddress{Method: storepath.MethodNAR, Hash: sum(nixhash.SHA256)}, storepath.References{}, "' ' at offset 1"},

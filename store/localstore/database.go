@@ -19,35 +19,35 @@ import (
 )
 
 const (
-	// connections is how many queries run at a time. SQLite keeps up to 2 MiB
-	// of pages for each.
+	// connections is the number of concurrent queries. SQLite caches up to
+	// 2 MiB of pages for each.
 	connections = 4
 
-	// maxValue bounds what one value of a row may take, which is what the
-	// references of a path become: far more than a narinfo may have.
+	// maxValue bounds one value of a row in bytes. The references of a path
+	// are one value; a narinfo may have far fewer.
 	maxValue = 16 << 20
 
-	// attempts is how often a query is begun that a writer came across.
+	// attempts bounds how often a query that a writer disturbs is tried.
 	attempts = 50
 )
 
 var errClosed = errors.New("the store is closed")
 
-// database is an SQLite database that others may write to meanwhile, read
-// without writing anything.
+// database reads an SQLite database while other processes may write to it. It
+// does not write anything.
 //
-// Nix keeps it in WAL mode: what is committed goes to a file beside the
-// database, "-wal", with an index in "-shm", and later into the database. While
-// both files are there, SQLite can share them with writers through its locks.
-// While they are not, SQLite would create them, unless told that the database
-// is immutable; then it ignores the two files, does not lock, and its answers
-// are wrong as soon as somebody writes. Every writer begins by creating the two
-// files and writes to the database only with them present or when it takes
-// them away again. So an answer of the immutable kind counts only when the
-// files were found unchanged after it.
+// Nix keeps the database in WAL mode: commits go to a file beside the database,
+// "-wal", with an index in "-shm", and later into the database. While both files
+// exist, SQLite shares them with writers through its locks. While they do not
+// exist, SQLite would create them, unless the database is opened as immutable.
+// Then SQLite ignores the two files and does not lock, and its results are wrong
+// as soon as a process writes. Every writer first creates the two files, and
+// writes to the database only while they exist or when it removes them. So a
+// result of an immutable connection is valid only if the files are unchanged
+// after the query.
 //
-// One gap is left: where the last writer closes the database between our look at
-// the files and SQLite's, SQLite leaves an empty "-wal", which is as good as none.
+// One gap remains: if the last writer closes the database after look and before
+// SQLite opens the files, SQLite leaves an empty "-wal", which is harmless.
 type database struct {
 	file string
 
@@ -56,7 +56,7 @@ type database struct {
 	closed bool
 }
 
-// connection is the database opened in one of the two ways.
+// connection is the database, opened shared or immutable.
 type connection struct {
 	*sql.DB
 	immutable bool
@@ -65,8 +65,8 @@ type connection struct {
 
 func newDatabase(file string) *database { return &database{file: file} }
 
-// read has f ask the database. It may call f again, where the answer was
-// overtaken by a writer, so f begins anew each time.
+// read calls f with a connection. It calls f again if a writer has invalidated
+// the result, so f must start afresh each time.
 func (d *database) read(ctx context.Context, f func(*sql.Conn) error) error {
 	var err error
 	for n := range attempts {
@@ -97,15 +97,16 @@ func (d *database) read(ctx context.Context, f func(*sql.Conn) error) error {
 	return err
 }
 
-// overtaken is a failure that the next attempt may not meet.
+// overtaken is an error of a query that a writer disturbed. Another attempt may
+// succeed.
 type overtaken struct{ error }
 
 func (o overtaken) Unwrap() error { return o.error }
 
 var errTooFast = errors.New("the database is written faster than it can be read")
 
-// stale reports whether a query on c has to be made again on another
-// connection, given its error.
+// stale reports whether a query on c, which returned err, has to be repeated on
+// another connection.
 func (d *database) stale(c *connection, err error) bool {
 	if c.immutable && !c.found.same(d.file) {
 		return true
@@ -115,12 +116,12 @@ func (d *database) stale(c *connection, err error) bool {
 	}
 	if se := (*sqlite.Error)(nil); !c.immutable && errors.As(err, &se) {
 		switch se.Code() & 0xff {
-		case sqlite3.SQLITE_CANTOPEN, // the two files may have gone before SQLite could open them
-			sqlite3.SQLITE_READONLY: // a writer has made them and is about to fill them, which SQLite would do in its place
+		case sqlite3.SQLITE_CANTOPEN, // the two files may have been removed before SQLite could open them
+			sqlite3.SQLITE_READONLY: // a writer has created them and not filled them yet, which SQLite would do instead
 			return true
 		}
 	}
-	// Another reader may have found the connection stale, and closed it.
+	// Another reader may have closed the connection because it was stale.
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.cur != c
@@ -138,7 +139,7 @@ func (c *connection) read(ctx context.Context, f func(*sql.Conn) error) error {
 	return f(conn)
 }
 
-// connect returns the connection, which it opens if need be.
+// connect returns the connection. It opens one if there is none.
 func (d *database) connect(ctx context.Context) (*connection, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -155,7 +156,7 @@ func (d *database) connect(ctx context.Context) (*connection, error) {
 	return d.cur, nil
 }
 
-// drop makes the next connect open anew.
+// drop closes the connection, so that the next connect opens another.
 func (d *database) drop(c *connection) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -177,7 +178,7 @@ func (d *database) close() error {
 	return err
 }
 
-// open chooses the way and opens.
+// open opens the database, shared or immutable.
 func (d *database) open(ctx context.Context) (*connection, error) {
 	found, err := look(d.file)
 	if err != nil {
@@ -187,9 +188,9 @@ func (d *database) open(ctx context.Context) (*connection, error) {
 	case found.wal && found.shm:
 		return d.dial(found, false)
 	case found.walSize > 0:
-		// For a moment it is so when a writer closes the database.
-		return nil, overtaken{fmt.Errorf("%s-wal has changes, but %s-shm, which tells where, is missing; "+
-			"any command that writes to the store, such as nix-store --add, puts that right", d.file, d.file)}
+		// This happens briefly while a writer closes the database.
+		return nil, overtaken{fmt.Errorf("%s-wal has changes, but its index %s-shm is missing; "+
+			"any command that writes to the store, such as nix-store --add, repairs that", d.file, d.file)}
 	}
 	c, err := d.dial(found, true)
 	if err != nil {
@@ -197,7 +198,7 @@ func (d *database) open(ctx context.Context) (*connection, error) {
 	}
 	wal, err := c.inWALMode(ctx)
 	if err == nil && !wal {
-		// A rollback journal: writers lock the database, and so do we.
+		// With a rollback journal, writers lock the database, and so must readers.
 		c.Close()
 		return d.dial(found, false)
 	}
@@ -211,9 +212,9 @@ func (d *database) open(ctx context.Context) (*connection, error) {
 	return c, nil
 }
 
-// inWALMode reads the "file format read version" of the header. It goes
-// through SQLite, since closing a file that was opened otherwise would take
-// away the locks that SQLite has on it in this process.
+// inWALMode reads the "file format read version" of the header. It does so
+// through SQLite: if this process opened and closed the file otherwise, it would
+// lose the locks of SQLite on it.
 func (c *connection) inWALMode(ctx context.Context) (wal bool, err error) {
 	err = c.read(ctx, func(conn *sql.Conn) error {
 		return conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_dbpage WHERE pgno = 1 AND substr(data, 20, 1) = x'02'").Scan(&wal)
@@ -238,7 +239,7 @@ func (d *database) dial(found files, immutable bool) (*connection, error) {
 	}
 	path := filepath.ToSlash(d.file)
 	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // a drive of Windows
+		path = "/" + path // a path with a drive letter on Windows
 	}
 	connector, err := sqlite.NewConnector((&url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}).String())
 	if err != nil {
@@ -250,7 +251,7 @@ func (d *database) dial(found files, immutable bool) (*connection, error) {
 	return &connection{db, immutable, found}, nil
 }
 
-// files is what is seen of a database from outside.
+// files is the state of a database's files.
 type files struct {
 	db       fs.FileInfo
 	wal, shm bool
@@ -278,7 +279,7 @@ func look(file string) (f files, err error) {
 	return f, nil
 }
 
-// stat is os.Stat that takes a missing file for none.
+// stat is os.Stat, except that it returns nil for a missing file.
 func stat(file string) (fs.FileInfo, error) {
 	info, err := os.Stat(file)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -287,7 +288,7 @@ func stat(file string) (fs.FileInfo, error) {
 	return info, err
 }
 
-// same reports whether nobody has written since f was seen.
+// same reports whether the files of the database are still in state f.
 func (f files) same(file string) bool {
 	now, err := look(file)
 	return err == nil && os.SameFile(f.db, now.db) && f.db.Size() == now.db.Size() && f.db.ModTime().Equal(now.db.ModTime()) &&

@@ -7,14 +7,14 @@
 //	report, err := store.Copy(ctx, cache, src, roots, store.CopyOptions{})
 //
 // A local store is a directory of store objects and an SQLite database that
-// says which of them are valid, with their hashes and references (Nix manual,
-// "Local Store"; schema 10, which is that of Nix 2.0 and later and of Lix). The
-// daemon is not needed, and neither are any rights but to read.
+// lists the valid ones with their hashes and references (Nix manual, "Local
+// Store"). This package reads schema 10, which Nix 2.0 and later and Lix use. It
+// needs no daemon, and only the permission to read.
 //
 // # Nothing is written
 //
-// Nix and its daemon may use the store meanwhile. In the modes in which they
-// keep the database, a reader sees what was committed last, and never half of
-// it; and it leaves no file behind, as SQLite's usual readers of a database in
-// WAL mode do.
+// Nix and its daemon may use the store at the same time. In the journal modes of
+// Nix, a reader sees the last committed state, and never a part of a transaction.
+// SQLite's usual readers of a database in WAL mode leave files beside it; this
+// package does not.
 package localstore

@@ -15,26 +15,26 @@ import (
 	"example.com/nixs3/store"
 )
 
-// Options say where a store is. The zero value is the usual one, in /nix.
+// Options are the places of a store. The zero value means the usual store, in
+// /nix.
 type Options struct {
-	// Root is the directory that stands for / where the store is not the
-	// system's: the parameter root of Nix's local store URLs.
+	// Root is the directory that takes the place of /, as the parameter root of
+	// Nix's local store URLs; "" means /.
 	Root string
 
-	// StoreDir is the store directory that the paths say they are in; ""
-	// means /nix/store.
+	// StoreDir is the store directory of the paths; "" means /nix/store.
 	StoreDir storepath.Dir
 
-	// RealStoreDir is the directory in which the store objects are; "" means
+	// RealStoreDir is the directory that contains the store objects; "" means
 	// nix/store in Root, or StoreDir without a Root.
 	RealStoreDir string
 
-	// StateDir is the directory that has db/db.sqlite; "" means nix/var/nix
-	// in Root or /.
+	// StateDir is the directory that contains db/db.sqlite; "" means
+	// nix/var/nix in Root or /.
 	StateDir string
 
-	// LogDir is the directory that has drvs/ with the build logs; "" means
-	// nix/var/log/nix in Root or /.
+	// LogDir is the directory that contains drvs/ with the build logs; ""
+	// means nix/var/log/nix in Root or /.
 	LogDir string
 }
 
@@ -65,8 +65,8 @@ func (o *Options) setDefaults() error {
 	return err
 }
 
-// Store is a local Nix store that is read. It implements [store.Source] and is
-// safe for concurrent use. It takes at most a few MiB of memory.
+// Store is a local Nix store, opened for reading. It implements [store.Source]
+// and is safe for concurrent use. It takes at most a few MiB of memory.
 type Store struct {
 	opts Options
 	db   *database
@@ -74,9 +74,9 @@ type Store struct {
 
 var _ store.Source = (*Store)(nil)
 
-// Open opens a store. It fails where there is none, where its database is not
-// of the schema that this package knows, and with [store.ErrStoreDir] where its
-// paths are in another store directory than opts says.
+// Open opens a store. It fails if the store does not exist, if its database has
+// another schema than 10, and with [store.ErrStoreDir] if its paths are not in
+// opts.StoreDir.
 func Open(ctx context.Context, opts Options) (*Store, error) {
 	if err := opts.setDefaults(); err != nil {
 		return nil, fmt.Errorf("opening local store: %w", err)
@@ -92,11 +92,11 @@ func Open(ctx context.Context, opts Options) (*Store, error) {
 	return s, nil
 }
 
-// schema is the version of the database that is read here.
+// schema is the version of the database that this package reads.
 const schema = "10"
 
-// checkSchema fails where the file with the version tells of another one. The
-// tables themselves are looked at when they are read.
+// checkSchema fails if the version file names another schema. A query fails if a
+// table is missing.
 func (s *Store) checkSchema() error {
 	file := filepath.Join(s.opts.StateDir, "db", "schema")
 	f, err := os.Open(file)
@@ -117,7 +117,7 @@ func (s *Store) checkSchema() error {
 	return nil
 }
 
-// String describes the store as Nix would name it.
+// String returns a store URL of Nix for the store.
 func (s *Store) String() string {
 	if s.opts.Root != "" {
 		return "local?root=" + s.opts.Root
@@ -128,14 +128,14 @@ func (s *Store) String() string {
 	return "local"
 }
 
-// StoreDir is the store directory of the paths.
+// StoreDir returns the store directory of the paths.
 func (s *Store) StoreDir() storepath.Dir { return s.opts.StoreDir }
 
-// Physical returns where the contents of a path are on disk, whether it is
-// valid or not.
+// Physical returns the place of a path's contents on disk, even if the path is
+// not valid.
 func (s *Store) Physical(p storepath.Path) string {
 	return filepath.Join(s.opts.RealStoreDir, p.String())
 }
 
-// Close closes the database. No call may follow it.
+// Close closes the database. Later calls fail.
 func (s *Store) Close() error { return s.db.close() }

@@ -141,7 +141,7 @@ func TestRecordRefuses(t *testing.T) {
 		{"a hash of another kind", "hash", "md5:d41d8cd98f00b204e9800998ecf8427e", "expected a hash of sha256"},
 		{"no size", "narSize", nil, "column narSize: 0"},
 		{"a negative size", "narSize", -1, "column narSize: -1"},
-		{"a size that is no number", "narSize", "much", "narSize"},
+		{"a size that is not a number", "narSize", "much", "narSize"},
 		{"a deriver elsewhere", "deriver", "/gnu/store/x.drv", "column deriver"},
 		{"a content address of no method", "ca", "fixed", "column ca"},
 		{"more than there can be", "sigs", strings.Repeat(signature+" ", 200_000), "too big"},
@@ -154,7 +154,7 @@ func TestRecordRefuses(t *testing.T) {
 			require.ErrorContains(t, err, tt.wantErr)
 		})
 	}
-	t.Run("a reference that is no store path", func(t *testing.T) {
+	t.Run("a reference that is not a store path", func(t *testing.T) {
 		f := newFixture(t)
 		f.write(insert, full(1), someHash, 120)
 		f.write(insert, "/nix/store/../../etc/passwd", someHash, 120)

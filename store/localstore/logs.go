@@ -17,8 +17,8 @@ import (
 	"example.com/nixs3/store"
 )
 
-// Log opens the build log of a derivation, decompressed. It is
-// [store.ErrNotFound] where the store has none. The caller closes it.
+// Log opens the build log of a derivation, decompressed. It fails with
+// [store.ErrNotFound] if the store does not have it. The caller closes the log.
 func (s *Store) Log(ctx context.Context, drv storepath.Path) (io.ReadCloser, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
@@ -47,7 +47,7 @@ func (s *Store) Log(ctx context.Context, drv storepath.Path) (io.ReadCloser, err
 	return f, nil
 }
 
-// openRegular opens a regular file. It does not wait for the writer of a pipe.
+// openRegular opens a regular file. Opening a pipe would wait for its writer.
 func openRegular(name string) (*os.File, error) {
 	st, err := os.Stat(name)
 	if err != nil {
@@ -59,8 +59,8 @@ func openRegular(name string) (*os.File, error) {
 	return os.Open(name)
 }
 
-// Logs yields the derivations that have a build log, in the order of their
-// names. Files of other names are passed over.
+// Logs yields the derivations that have a build log, sorted by their names. It
+// ignores files with other names.
 func (s *Store) Logs(ctx context.Context) iter.Seq2[storepath.Path, error] {
 	return func(yield func(storepath.Path, error) bool) {
 		dir := filepath.Join(s.opts.LogDir, "drvs")
@@ -90,9 +90,9 @@ func (s *Store) Logs(ctx context.Context) iter.Seq2[storepath.Path, error] {
 	}
 }
 
-// Outputs returns the outputs of a derivation that the database knows, by their
-// names. They need not be valid. It is [store.ErrNotFound] where the derivation
-// is not valid.
+// Outputs returns the outputs of a derivation by their names, as far as the
+// database has their paths. The paths need not be valid. Outputs fails with
+// [store.ErrNotFound] if the derivation is not valid.
 func (s *Store) Outputs(ctx context.Context, drv storepath.Path) (map[string]storepath.Path, error) {
 	if _, err := s.Record(ctx, drv); err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func TestOutputs(t *testing.T) {
 	f.addFile(1, "a derivation")
 	s := f.open()
 	_, err := s.Outputs(t.Context(), path(1))
-	require.ErrorContains(t, err, "DerivationOutputs", "without the table it is no database of Nix")
+	require.ErrorContains(t, err, "DerivationOutputs", "without the table it is not a database of Nix")
 	f.write(`CREATE TABLE DerivationOutputs (drv integer not null, id text not null, path text not null, primary key (drv, id))`)
 	s = f.open()
 	outputs, err := s.Outputs(t.Context(), path(1))

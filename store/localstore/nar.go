@@ -17,9 +17,9 @@ import (
 
 var _ store.UnverifiedSource = (*Store)(nil)
 
-// NAR opens the archive of a path, made from its contents on disk and verified
-// against the database while it is read. Copied as a whole, as by [io.Copy], it
-// is written straight to its destination. The caller closes it.
+// NAR opens the archive of a path. It is made from the contents on disk, and
+// verified against the database while it is read. [io.Copy] writes it directly to
+// its destination. The caller closes it.
 func (s *Store) NAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error) {
 	return s.open(ctx, p, func(w io.Writer, info *narinfo.PathInfo, file string) error {
 		v := &verifier{ctx: ctx, w: w, info: info, file: file, h: sha256.New()}
@@ -42,13 +42,13 @@ func (s *Store) open(ctx context.Context, p storepath.Path, dump func(w io.Write
 	}
 	file := s.Physical(p)
 	if _, err := os.Lstat(file); err != nil {
-		return nil, fmt.Errorf("%s is valid in %s, but its contents are not there: %w", p, s, err)
+		return nil, fmt.Errorf("%s is valid in %s, but its contents are missing: %w", p, s, err)
 	}
 	return nar.NewDumpReader(ctx, func(w io.Writer) error { return dump(w, info, file) }), nil
 }
 
-// verifier passes an archive on and compares it with what is known of it. Dump
-// reads the disk in a goroutine of its own, so hashing here holds up neither.
+// verifier forwards an archive and compares it with its description. Dump reads
+// the disk in another goroutine, so hashing here does not delay it.
 type verifier struct {
 	ctx  context.Context
 	w    io.Writer

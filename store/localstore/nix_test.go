@@ -49,7 +49,7 @@ func TestStoreOfNix(t *testing.T) {
 		for _, w := range want {
 			got, err := s.Record(t.Context(), w.NarInfo.Path)
 			require.NoError(t, err)
-			assert.True(t, w.NarInfo.PathInfo.Equal(&got.NarInfo.PathInfo), "wanted %+v\ngot %+v", w, got)
+			assert.True(t, w.NarInfo.PathInfo.Equal(&got.NarInfo.PathInfo), "expected %+v\ngot %+v", w, got)
 			assert.Equal(t, w.Ultimate, got.Ultimate)
 			assert.Equal(t, w.RegistrationTime, got.RegistrationTime)
 			p, err := s.PathByHash(t.Context(), w.NarInfo.Path.HashPart())

@@ -6,8 +6,8 @@ import (
 	"iter"
 )
 
-// pageSize is how many rows are read at a time. Between two pages nothing is
-// held that a writer could wait for.
+// pageSize is the number of rows that are read at a time. Between two pages the
+// database is not locked.
 const pageSize = 256
 
 // paged yields the rows of a query. Its parameters are the id after which the

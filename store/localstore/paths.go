@@ -18,8 +18,8 @@ import (
 	"example.com/nixs3/store"
 )
 
-// PathInfo returns what the database knows of a path, or store.ErrNotFound.
-// The caller owns the result.
+// PathInfo returns the description of a path in the database. It fails with
+// [store.ErrNotFound] if the path is not valid. The caller owns the result.
 func (s *Store) PathInfo(ctx context.Context, p storepath.Path) (*narinfo.PathInfo, error) {
 	r, err := s.Record(ctx, p)
 	if err != nil {
@@ -28,14 +28,14 @@ func (s *Store) PathInfo(ctx context.Context, p storepath.Path) (*narinfo.PathIn
 	return &r.NarInfo.PathInfo, nil
 }
 
-// The whole of a path in one statement, so that all is of one moment. No store
-// path has a line feed.
+// selectRecord reads all columns and references in one statement, so that they
+// are consistent. Store paths do not contain line feeds.
 const selectRecord = `
 	SELECT v.hash, v.narSize, v.deriver, v.registrationTime, v.ultimate, v.sigs, v.ca,
 		(SELECT group_concat(r.path, char(10)) FROM Refs JOIN ValidPaths r ON r.id = reference WHERE referrer = v.id)
 	FROM ValidPaths v WHERE v.path = ?`
 
-// row is what selectRecord yields.
+// row is a row of selectRecord.
 type row struct {
 	hash                 string
 	narSize              sql.NullInt64
@@ -45,8 +45,8 @@ type row struct {
 	sigs, ca, references sql.NullString
 }
 
-// Record is PathInfo with when the path was registered, in seconds, and whether
-// it was built here.
+// Record returns the same as PathInfo, with the registration time of the path and
+// whether it was built in this store.
 func (s *Store) Record(ctx context.Context, p storepath.Path) (*narinfo.Record, error) {
 	var r row
 	err := s.db.read(ctx, func(c *sql.Conn) error {
@@ -116,8 +116,8 @@ func signatures(list string) []narinfo.Signature {
 	return sigs
 }
 
-// PathByHash returns the valid path with a hash part, the first 32 characters
-// of its base name, or store.ErrNotFound.
+// PathByHash returns the valid path with a hash part, the first 32 characters of
+// its base name. It fails with [store.ErrNotFound] if there is none.
 func (s *Store) PathByHash(ctx context.Context, hashPart string) (storepath.Path, error) {
 	if err := storepath.ValidateHashPart(hashPart); err != nil {
 		return storepath.Path{}, err
@@ -164,7 +164,7 @@ func scanPath(rows *sql.Rows) (id int64, path string, err error) {
 	return id, path, err
 }
 
-// checkStoreDir looks at one path, and at the tables.
+// checkStoreDir checks the store directory of one path, and queries the tables.
 func (s *Store) checkStoreDir(ctx context.Context) error {
 	if _, err := s.Record(ctx, storepath.Path{}); err != nil && !errors.Is(err, store.ErrNotFound) {
 		return err
@@ -182,7 +182,7 @@ func (s *Store) checkStoreDir(ctx context.Context) error {
 	return nil
 }
 
-// failed says which database could not be read.
+// failed adds the file of the database to an error.
 func (s *Store) failed(err error) error {
 	if se := (*sqlite.Error)(nil); errors.As(err, &se) && se.Code() == sqlite3.SQLITE_ERROR {
 		return fmt.Errorf("%s is not a Nix database of schema %s: %w", s.db.file, schema, err)

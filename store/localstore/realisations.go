@@ -16,8 +16,8 @@ import (
 
 var _ store.RealisationSource = (*Store)(nil)
 
-// selectRealisations reads each realisation in one statement, so that all of it
-// is of one moment. Neither outputs nor store paths contain a line feed.
+// selectRealisations reads all of a realisation in one statement, so that it is
+// consistent. Valid outputs and store paths do not contain line feeds.
 const selectRealisations = `
 	SELECT r.id, r.drvPath, r.outputName, v.path, r.signatures,
 		(SELECT group_concat(d.drvPath || '!' || d.outputName || char(10) || p.path, char(10))
@@ -113,7 +113,7 @@ func (row *realisationRow) realisation(dir storepath.Dir) (*narinfo.Realisation,
 		}
 		r.Dependent[id] = path
 	}
-	_, err = r.Fingerprint() // which refuses what cannot be a realisation
+	_, err = r.Fingerprint() // which checks the realisation
 	if err != nil {
 		return nil, err
 	}

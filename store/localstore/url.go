@@ -13,23 +13,23 @@ import (
 	"example.com/nixs3/s3url"
 )
 
-// ErrNotLocal is the URL of a store of another kind.
+// ErrNotLocal is the error for the URL of another kind of store.
 var ErrNotLocal = errors.New("not the URL of a local store")
 
-// ParseURL reads the store URLs of Nix that mean a local store (Nix manual,
-// "Local Store"):
+// ParseURL reads the URLs of Nix for local stores (Nix manual, "Local Store"):
 //
 //	local, auto                 the usual store
 //	local?root=/mnt             with any of root, store, state, real and log
 //	local:/mnt, local:///mnt    the same as local?root=/mnt
 //	/mnt, ./dir                 the same
 //
-// "auto" means the store that NIX_REMOTE names if that is a local one. Where the
-// URL is silent, NIX_STORE_DIR, NIX_STATE_DIR and NIX_LOG_DIR count as in Nix.
+// "auto" means the store in NIX_REMOTE if that is a local store. As in Nix,
+// NIX_STORE_DIR, NIX_STATE_DIR and NIX_LOG_DIR are defaults of store, state and
+// log.
 //
-// Nix's parameters for building, writing and ranking stores are accepted and
-// have no effect here. Unknown parameters are errors. Other URLs, those of
-// daemons among them, fail with ErrNotLocal.
+// ParseURL accepts Nix's parameters for building, writing and ranking stores,
+// which have no effect here. Unknown parameters are errors. Other URLs, including
+// those of daemons, fail with [ErrNotLocal].
 func ParseURL(rawURL string) (Options, error) {
 	opts, err := parseURL(rawURL)
 	if err != nil {
@@ -48,7 +48,7 @@ func parseURL(rawURL string) (Options, error) {
 		return parseURL(remote)
 	}
 	if isDaemon(kind) {
-		return Options{}, fmt.Errorf("%w, but of Nix's daemon, with which this library cannot speak; its store can be read as %q", ErrNotLocal, "local")
+		return Options{}, fmt.Errorf("%w but of Nix's daemon, whose protocol is not supported; its store can be read as %q", ErrNotLocal, "local")
 	}
 	root, ok := rootOf(kind)
 	if !ok {
@@ -56,14 +56,14 @@ func parseURL(rawURL string) (Options, error) {
 	}
 	if root != "" {
 		if query.Has("root") {
-			return Options{}, errors.New("its path and the parameter root say the same")
+			return Options{}, errors.New("expected either a path or the parameter root, got both")
 		}
 		query.Set("root", root)
 	}
 	return options(query)
 }
 
-// isLocal reports whether NIX_REMOTE names a local store by more than a default.
+// isLocal reports whether NIX_REMOTE names a local store and is not "auto".
 func isLocal(remote string) bool {
 	kind, _, _ := strings.Cut(remote, "?")
 	_, ok := rootOf(kind)
@@ -72,8 +72,8 @@ func isLocal(remote string) bool {
 
 func isDaemon(kind string) bool { return kind == "daemon" || strings.HasPrefix(kind, "unix://") }
 
-// rootOf returns the root in a URL without its query, "" for the usual store. It
-// reports false where that is not a local store's.
+// rootOf returns the root in a URL without its query, "" for the usual store, and
+// whether the URL is that of a local store.
 func rootOf(kind string) (string, bool) {
 	switch kind {
 	case "auto", "local", "local:", "local://":
@@ -117,7 +117,7 @@ func options(query url.Values) (Options, error) {
 	return opts, nil
 }
 
-// OpenURL opens the store that a URL means; see [ParseURL].
+// OpenURL opens the store of a URL; see [ParseURL].
 func OpenURL(ctx context.Context, rawURL string) (*Store, error) {
 	opts, err := ParseURL(rawURL)
 	if err != nil {

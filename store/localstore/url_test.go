@@ -52,7 +52,7 @@ func TestParseURL(t *testing.T) {
 		{"a daemon's socket", "unix:///run/nix.sock", `its store can be read as "local"`, true},
 		{"a misspelt parameter", "local?rot=/mnt", `unknown parameter "rot", known are root, store, real, state and log`, false},
 		{"a malformed query", "local?root=%zz", "invalid URL escape", false},
-		{"two roots", "/mnt?root=/other", "say the same", false},
+		{"two roots", "/mnt?root=/other", "expected either a path or the parameter root", false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := localstore.ParseURL(tt.url)
