@@ -5,8 +5,8 @@
 //	    cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY= \
 //	    /nix/store/…-hello-2.12.1 ./hello
 //
-// The contents are verified against the signed hash while they come. When they
-// turn out to be wrong, nothing is left of them.
+// fetch verifies the contents against the signed hash while it reads them, and
+// removes them if they do not match.
 package main
 
 import (

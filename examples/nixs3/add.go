@@ -13,17 +13,17 @@ import (
 
 type addCommand struct {
 	To   string `required:"" placeholder:"URL" help:"Binary cache to add to."`
-	Name string `help:"Name of the store path; that of the file or folder by default. Only with one path."`
+	Name string `help:"Name of the store path; by default the name of the file or folder. Only with one path."`
 	signFlag
 	rootFlag
-	JSON  bool     `name:"json" help:"Print what the cache knows of the paths, as JSON."`
+	JSON  bool     `name:"json" help:"Print the cache's records of the paths as JSON."`
 	Paths []string `arg:"" name:"path" help:"Files, folders or symbolic links to add."`
 }
 
 func (addCommand) Help() string {
-	return "Computes the content-addressed store path that \"nix store add-path\" gives each PATH, uploads\n" +
+	return "Computes the content-addressed store path of each PATH as \"nix store add-path\" does, uploads\n" +
 		"it unless the cache has it, and prints the store path. A symbolic link is added as a link; use\n" +
-		"copy for the store path that a link such as ./result leads to.\n\n" +
+		"copy for the store path that a link such as ./result points to.\n\n" +
 		"    nixs3 add --to 's3://cache?region=eu-west-1' --sign-with secret-key ./dist"
 }
 
@@ -69,13 +69,13 @@ func (c *addCommand) Run(ctx context.Context, con *console) (err error) {
 	return nil
 }
 
-// warnAboutLink warns of a link into the store, such as ./result: the link
-// alone is hardly what is wanted.
+// warnAboutLink warns of a link into the store, such as ./result: the user
+// probably means its target.
 func warnAboutLink(con *console, dir storepath.Dir, path string) {
 	if info, err := os.Lstat(path); err != nil || info.Mode()&os.ModeSymlink == 0 {
 		return
 	}
 	if target, ok := followLinks(dir, path); ok {
-		con.logger.Warn("adding a symbolic link into the store, not the store path that it leads to; use copy for that", "link", path, "target", target)
+		con.logger.Warn("adding a symbolic link into the store, not its target; use copy for the target", "link", path, "target", target)
 	}
 }

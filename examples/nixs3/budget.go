@@ -2,10 +2,10 @@ package main
 
 import "example.com/nixs3/store"
 
-// budgetFlags bound what a command uses. Zero means the library's default.
+// budgetFlags bound the resources of a command. Zero means the library's default.
 type budgetFlags struct {
 	MaxMemory    int64 `placeholder:"MIB" help:"Memory in MiB for compression and decompression."`
-	MaxTransfers int   `placeholder:"N" help:"Archives that are read, and that are written, at a time."`
+	MaxTransfers int   `placeholder:"N" help:"Archives to read, and archives to write, at a time."`
 	MaxRequests  int   `placeholder:"N" help:"Requests at a time."`
 }
 

@@ -20,9 +20,9 @@ type storeFlag struct {
 	Store string `required:"" placeholder:"URL" help:"Binary cache (s3://bucket?…, file:///folder, ./folder or https://host), or local for the Nix store of this machine (also local?root=/mnt)."`
 }
 
-// trustFlag makes a command insist on signatures.
+// trustFlag makes a command require signatures.
 type trustFlag struct {
-	TrustedPublicKeys []string `placeholder:"KEY" sep:" " help:"Public keys, one of which must have signed a path, unless its content address gives its name. Without any, signatures are not checked."`
+	TrustedPublicKeys []string `placeholder:"KEY" sep:" " help:"Public keys, one of which must have signed each path whose name does not follow from its content address. Without any, signatures are not checked."`
 }
 
 func (f trustFlag) keys() (narinfo.TrustedKeys, error) {
@@ -57,7 +57,7 @@ func openCache(ctx context.Context, con *console, url string, opts ...store.Opti
 	return store.Open(ctx, url, append(opts, store.WithLogger(con.logger))...)
 }
 
-// opened is a store that is open for reading: a cache or a local store.
+// opened is a store opened for reading: a cache or a local store.
 type opened struct {
 	store.Source
 	io.Closer
@@ -87,8 +87,7 @@ func openSource(ctx context.Context, con *console, url string, opts ...store.Opt
 }
 
 // isCacheFolder reports whether a store URL is the name of a folder with a
-// binary cache. Nix, which knows no caches by such names, takes a folder for
-// the root of a local store.
+// binary cache. Nix takes any folder for the root of a local store.
 func isCacheFolder(url string) bool {
 	dir, _, _ := strings.Cut(url, "?")
 	if !strings.Contains(dir, "/") || strings.Contains(dir, "://") {

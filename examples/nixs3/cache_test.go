@@ -51,7 +51,7 @@ func TestPathInfo(t *testing.T) {
 		{"a file in a path", []string{"path-info", "--store", cache, hello + "/bin"}, "", "", "expected a store path", exitFailed},
 		{"of another store directory", []string{"path-info", "--store", cache, "/gnu/store/jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0"}, "", "", "/nix/store", exitFailed},
 		{"no path", []string{"path-info", "--store", cache}, "", "", "expected store paths, --stdin or --all", exitUsage},
-		{"all and one", []string{"path-info", "--store", cache, "--all", hello}, "", "", "exclude each other", exitUsage},
+		{"all and one", []string{"path-info", "--store", cache, "--all", hello}, "", "", "expected either --all or paths", exitUsage},
 		{"no store", []string{"path-info", hello}, "", "", "--store=URL", exitUsage},
 		{"no URL", []string{"path-info", "--store", "testdata", hello}, "", "", "file://", exitFailed},
 		{"an unknown parameter", []string{"path-info", "--store", cache + "?compresion=xz", hello}, "", "", "compression", exitFailed},

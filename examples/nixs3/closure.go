@@ -8,7 +8,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// closure returns what the roots refer to, themselves included, by path.
+// closure returns the closure of the roots by path.
 func closure(ctx context.Context, from *opened, roots ...storepath.Path) (map[storepath.Path]*narinfo.NarInfo, error) {
 	found := map[storepath.Path]*narinfo.NarInfo{}
 	todo := slices.Clone(roots)

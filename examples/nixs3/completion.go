@@ -53,8 +53,8 @@ func (c *completionCommand) Run(con *console) error {
 	return err
 }
 
-// completeCommand prints the commands and flags that the last of the words may
-// become, one a line.
+// completeCommand prints the commands and flags that complete the last word, one
+// a line.
 type completeCommand struct {
 	Words []string `arg:"" optional:"" passthrough:""`
 }

@@ -30,7 +30,7 @@ func (c config) read(app *kong.Application) error {
 	if !named {
 		dir, err := os.UserConfigDir()
 		if err != nil {
-			return nil // there is no home
+			return nil // the user has no home
 		}
 		file = filepath.Join(dir, "nixs3", "config.json")
 	}
@@ -98,15 +98,15 @@ func hasFlag(node *kong.Node, name string) bool {
 	return false
 }
 
-// Validate has nothing left to do, since read checks the names.
+// Validate does nothing, since read checks the names.
 func (c config) Validate(*kong.Application) error { return nil }
 
-// Resolve returns the value of a flag that the command line does not set: that
-// of the innermost command that has it.
+// Resolve returns the value of a flag that the command line does not set, from
+// the innermost command that has it.
 func (c config) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
 		if _, ok := os.LookupEnv(name); ok {
-			return nil, nil // which takes precedence
+			return nil, nil // the variable takes precedence
 		}
 	}
 	section := c
@@ -122,7 +122,7 @@ func (c config) Resolve(_ *kong.Context, parent *kong.Path, flag *kong.Flag) (an
 		}
 	}
 	if _, ok := value.(map[string]any); ok {
-		return nil, nil // of a command with the flag's name
+		return nil, nil // the section of a command with the flag's name
 	}
 	return value, nil
 }

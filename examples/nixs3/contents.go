@@ -41,14 +41,14 @@ func (c *lsCommand) Run(ctx context.Context, con *console) error {
 type catCommand struct {
 	storeFlag
 	trustFlag
-	Verified bool   `help:"Fetch and verify the whole archive before anything is printed. This is also done where --trusted-public-keys are given."`
+	Verified bool   `help:"Fetch and verify the whole archive before printing. Implied by --trusted-public-keys."`
 	Path     string `arg:"" help:"Store path, followed by the path of a file in it."`
 }
 
 func (catCommand) Help() string {
-	return "Fetches only a part of the archive where that is possible: uncompressed archives, and zstd archives\n" +
-		"with a seek table, whose listing is stored. A part cannot be verified, which is said on standard\n" +
-		"error. With local-nar-cache=… in the URL, the whole archive is kept there for the next time.\n\n" +
+	return "Fetches only a part of the archive if its listing is stored and it is uncompressed, or zstd with a\n" +
+		"seek table. A part cannot be verified; a warning on standard error says so. With local-nar-cache=…\n" +
+		"in the URL, the whole archive is kept there for the next time.\n\n" +
 		"    nixs3 cat --store https://cache.example.org jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6/bin/hello"
 }
 
@@ -76,7 +76,7 @@ func (c *catCommand) Run(ctx context.Context, con *console) error {
 	}, store.WithTrustedKeys(keys...))
 }
 
-// inStore opens a store for what is to be done with a path in it.
+// inStore opens a store and calls do with a path in it.
 func inStore(ctx context.Context, con *console, url, path string, do func(from *opened, p storepath.Path, member string) error, opts ...store.Option) (err error) {
 	from, err := openSource(ctx, con, url, opts...)
 	if err != nil {
@@ -120,7 +120,7 @@ func about(p storepath.Path, err error) error {
 	return fmt.Errorf("%s: %w", p, err)
 }
 
-// catFile writes the contents of the regular file with a path in an archive.
+// catFile writes the contents of the regular file at a path in an archive.
 func catFile(w io.Writer, archive *store.ArchiveFS, member string) error {
 	node := archive.Listing.Lookup(member)
 	if node == nil {
@@ -134,7 +134,7 @@ func catFile(w io.Writer, archive *store.ArchiveFS, member string) error {
 		return err
 	}
 	defer f.Close()
-	// In few large pieces, each of which may be a request.
+	// Large pieces, since each may be a request.
 	buf := make([]byte, min(max(node.Size, 1), 4<<20))
 	_, err = io.CopyBuffer(struct{ io.Writer }{w}, struct{ io.Reader }{f}, buf)
 	return err

@@ -12,29 +12,29 @@ import (
 )
 
 type copyCommand struct {
-	From string `default:"auto" placeholder:"URL" help:"Binary cache to copy from, or local for the Nix store of this machine (also local?root=/mnt). The default is the local store, at the place that NIX_REMOTE names."`
+	From string `default:"auto" placeholder:"URL" help:"Binary cache to copy from, or local for the Nix store of this machine (also local?root=/mnt). The default is the local store that NIX_REMOTE names."`
 	To   string `required:"" placeholder:"URL" help:"Binary cache to copy to."`
 	selection
 	trustFlag
 	signFlag
 	budgetFlags
-	Derivation       bool     `help:"Copy the derivations that built the paths, with what these need, instead of the paths."`
-	NoClosure        bool     `help:"Copy only the paths themselves. Their references must be at the destination."`
-	TrustDestination bool     `help:"Look at nothing below the paths that the destination has. Without it, holes in the destination are found and filled."`
-	Upstream         []string `placeholder:"URL=KEY" sep:"none" help:"Leave out what this cache serves with a signature by the key. Several keys are separated by commas. May be repeated."`
-	Verify           string   `enum:"contents,files,none" default:"contents" help:"How much of an archive to check: its contents, only the hash of its file, or nothing where a server can copy it by itself."`
+	Derivation       bool     `help:"Copy the derivations that built the paths, with their closures, instead of the paths."`
+	NoClosure        bool     `help:"Copy only the paths themselves. The destination must have their references."`
+	TrustDestination bool     `help:"Assume that the destination has the closures of the paths it has. Without this, missing references are detected and copied."`
+	Upstream         []string `placeholder:"URL=KEY" sep:"none" help:"Skip paths that this cache serves with a signature by the key. Several keys are separated by commas. May be repeated."`
+	Verify           string   `enum:"contents,files,none" default:"contents" help:"What to check of an archive: its contents, only the hash of its file, or nothing if a server can copy it by itself."`
 	Logs             bool     `help:"Also copy the build logs of the paths' derivers."`
 	DryRun           bool     `help:"Print the paths that would be copied, and copy nothing."`
-	KeepGoing        bool     `help:"Go on past paths that cannot be copied."`
-	Repair           bool     `help:"Copy also what is there already."`
+	KeepGoing        bool     `help:"Continue after paths that cannot be copied."`
+	Repair           bool     `help:"Also copy paths that the destination has."`
 	rootFlag
 	JSON bool `name:"json" help:"Print the report as JSON."`
 }
 
 func (copyCommand) Help() string {
-	return "Copies store paths with all that they refer to. What the destination has is not sent, so that an\n" +
-		"interrupted copy continues where it stopped. Archives stay compressed as they are unless the\n" +
-		"destination's URL names a compression.\n\n" +
+	return "Copies store paths with their closures. Paths that the destination has are not sent, so an\n" +
+		"interrupted copy continues where it stopped. Archives keep their compression unless the\n" +
+		"destination's URL names one.\n\n" +
 		"    nixs3 copy --to 's3://cache?region=eu-west-1' ./result\n" +
 		"    nixs3 copy --from https://cache.nixos.org --to ./cache \\\n" +
 		"        --trusted-public-keys cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY= PATH"
@@ -156,7 +156,7 @@ func (c *copyCommand) report(con *console, dir storepath.Dir, report store.CopyR
 		report.Copied, report.Paths, report.Present, companions(report), size(report.NARBytes), size(report.FileBytes),
 		size(report.BytesWritten), report.Elapsed.Round(time.Millisecond))
 	if report.Unlisted {
-		con.logger.Warn("the source cannot list its realisations, so none were copied; content-addressed derivations will be built again")
+		con.logger.Warn("the source cannot list its realisations, so none were copied; users of the destination will rebuild content-addressed derivations")
 	}
 	if report.Untrusted > 0 {
 		con.logger.Warn("realisations without a trusted signature were not copied", "number", report.Untrusted)

@@ -11,15 +11,15 @@ import (
 type deleteCommand struct {
 	cacheFlag
 	Referrers bool         `help:"Delete also all paths that refer to these."`
-	Grace     durationFlag `default:"30d" placeholder:"TIME" help:"Keep archives, and the way back, for this time (${default})."`
-	Alone     bool         `help:"Promise that no collector runs, for servers that ignore the conditions of writes."`
+	Grace     durationFlag `default:"30d" placeholder:"TIME" help:"Keep archives, and the ability to undo, for this time (${default})."`
+	Alone     bool         `help:"Assert that no collector runs, for servers that ignore the conditions of writes."`
 	JSON      bool         `name:"json" help:"Print the report as JSON."`
 	Paths     []string     `arg:"" name:"path" help:"Store paths: full paths, base names, hash parts, or links such as ./result."`
 }
 
 func (deleteCommand) Help() string {
-	return "Makes paths invisible. Paths to which others refer, or that a root keeps, are refused.\n" +
-		"\"nixs3 gc undo\" brings back what was deleted."
+	return "Hides paths from readers. Refuses paths to which others refer or that a root keeps.\n" +
+		"\"nixs3 gc undo\" restores deleted paths."
 }
 
 func (c *deleteCommand) Run(ctx context.Context, con *console) error {
@@ -44,7 +44,7 @@ func (c *deleteCommand) Run(ctx context.Context, con *console) error {
 		}
 		printOddities(con, &gc.Report{Busy: report.Busy})
 		if report.Run != "" && !con.quiet {
-			fmt.Fprintf(con.stderr, "run %s; nixs3 gc undo brings the paths back\n", report.Run)
+			fmt.Fprintf(con.stderr, "run %s; nixs3 gc undo restores the paths\n", report.Run)
 		}
 		return nil
 	})

@@ -21,7 +21,7 @@ func (o *opened) outputs(ctx context.Context, arg string) (paths []storepath.Pat
 		return nil, false, nil
 	}
 	if o.local == nil {
-		return nil, true, fmt.Errorf("%q: %w: a cache lists none, so expected the path of an output", arg, errNoOutputs)
+		return nil, true, fmt.Errorf("%q: %w: expected the path of an output, since a cache does not list the outputs of derivations", arg, errNoOutputs)
 	}
 	drv, member, err := findPath(ctx, o.StoreDir(), o.byHash, drvArg)
 	if err == nil && (member != "" || !drv.IsDerivation()) {

@@ -31,7 +31,7 @@ func TestDerivationsNix(t *testing.T) {
 		{"an output of what is not a derivation", plan(out + "^out"), "", "", "expected a derivation before the ^", exitFailed},
 		{"not there", plan(absent + ".drv^*"), "", "", "not found", exitFailed},
 		{"derivation and all", plan("--derivation", "--all"), "", "", "--derivation: expected store paths, got --all", exitFailed},
-		{"of a cache", []string{"copy", "--from", testCache(t), "--to", t.TempDir(), hello + ".drv^*"}, "", "", "a cache lists none", exitFailed},
+		{"of a cache", []string{"copy", "--from", testCache(t), "--to", t.TempDir(), hello + ".drv^*"}, "", "", "a cache does not list", exitFailed},
 		{"no deriver", plan("--derivation", plain), "", "", "does not know the derivation that built it", exitFailed},
 	})
 	for name, args := range map[string][]string{"all outputs": {drv + "^*"}, "by name": {drv + "^out,dev"}} {

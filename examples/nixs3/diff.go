@@ -20,8 +20,8 @@ type diffCommand struct {
 }
 
 func (diffCommand) Help() string {
-	return "Prints the paths that only the closure of A has (-) and those that only that of B has (+), with the\n" +
-		"sizes of their NARs, and the difference of the closures' sizes."
+	return "Prints the paths that are only in the closure of A (-) or only in the closure of B (+), with the sizes\n" +
+		"of their NARs, and the difference of the closures' sizes."
 }
 
 type closureDiff struct {

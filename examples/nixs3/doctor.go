@@ -15,14 +15,14 @@ import (
 
 type doctorCommand struct {
 	URL       string `arg:"" name:"url" help:"s3://bucket[/prefix]?parameter=value&…"`
-	Anonymous bool   `xor:"access" help:"Try what a reader without credentials needs."`
-	Write     bool   `xor:"access" help:"Also try what a writer needs, with a small object."`
-	GC        bool   `xor:"access" name:"gc" help:"Also try what a collector of garbage needs."`
+	Anonymous bool   `xor:"access" help:"Test as a reader without credentials."`
+	Write     bool   `xor:"access" help:"Also test the permissions of a writer, with a small object."`
+	GC        bool   `xor:"access" name:"gc" help:"Also test the permissions of a garbage collector."`
 }
 
 func (doctorCommand) Help() string {
-	return "Tries each step that a reader of the cache needs, and prints what works, what does not, and the\n" +
-		"IAM action or the parameter that mends it. The exit status is 0 when all that was asked for works."
+	return "Tests each operation that a reader of the cache needs, and prints its result and, for a failure, the\n" +
+		"IAM action or parameter to change. The exit status is 0 if all operations work."
 }
 
 func (c *doctorCommand) Run(ctx context.Context, con *console) error {
@@ -44,13 +44,13 @@ func (c *doctorCommand) Run(ctx context.Context, con *console) error {
 		}
 	}
 	if failed > 0 {
-		return fmt.Errorf("%d of %d steps do not work", failed, len(checks))
+		return fmt.Errorf("%d of %d steps failed", failed, len(checks))
 	}
 	return nil
 }
 
-// checkSettings tries the parameters that are not about S3 as opening the cache
-// does.
+// checkSettings checks the parameters that do not concern S3, as opening the
+// cache does.
 func checkSettings(u *s3url.URL) error {
 	settings, err := store.SettingsFromQuery(u.Rest)
 	if err == nil {
@@ -87,5 +87,5 @@ func (c *doctorCommand) access() s3access.Access {
 	return s3access.AccessRead
 }
 
-// oneLine keeps text from outside in its cell of a table.
+// oneLine keeps untrusted text in its table cell.
 func oneLine(text string) string { return visible(strings.Join(strings.Fields(text), " ")) }

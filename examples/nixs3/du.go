@@ -19,8 +19,8 @@ type duCommand struct {
 }
 
 func (duCommand) Help() string {
-	return "Prints the paths of a closure, the biggest first: the size of the path's own NAR, of its closure,\n" +
-		"and what would go from the closure of PATH if nothing referred to the path."
+	return "Prints the paths of the closure of PATH, the largest first: the size of the path's NAR, of its closure,\n" +
+		"and the size by which the closure of PATH would shrink without the path."
 }
 
 type usage struct {
@@ -69,12 +69,12 @@ func (c *duCommand) Run(ctx context.Context, con *console) (err error) {
 	return w.Flush()
 }
 
-// sizes is a closure with its paths as numbers, over which sums are quick.
+// sizes is a closure with its paths as numbers, which makes sums fast.
 type sizes struct {
 	number map[storepath.Path]int
 	nar    []int64
 	refs   [][]int
-	seen   []int // the walk that met a path last
+	seen   []int // the last walk that met a path
 	walk   int
 }
 
@@ -93,8 +93,8 @@ func newSizes(paths map[storepath.Path]*narinfo.NarInfo) *sizes {
 	return g
 }
 
-// reachable sums the NARs that a path leads to, itself included, but not by way
-// of another path.
+// reachable sums the NARs of a path's closure, without the paths that are
+// reachable only through another path.
 func (g *sizes) reachable(from, without storepath.Path) (total int64) {
 	g.walk++
 	if i, ok := g.number[without]; ok {

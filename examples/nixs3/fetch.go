@@ -21,14 +21,14 @@ type fetchCommand struct {
 	From string `required:"" placeholder:"URL" help:"Binary cache to fetch from, or local for the Nix store of this machine."`
 	trustFlag
 	Nar     bool   `xor:"form" help:"Write the NAR to standard output, uncompressed, instead of files."`
-	Closure bool   `xor:"form" help:"Fetch the path with all that it refers to into the store below DEST, as DEST/nix/store/…. What is there already is kept."`
+	Closure bool   `xor:"form" help:"Fetch the closure of the path into the store below DEST, as DEST/nix/store/…. Existing paths are kept."`
 	Path    string `arg:"" help:"Store path: full path, base name or hash part."`
-	Dest    string `arg:"" optional:"" help:"What to create. It must not exist, unless --closure."`
+	Dest    string `arg:"" optional:"" help:"File or folder to create. It must not exist, except with --closure."`
 }
 
 func (fetchCommand) Help() string {
-	return "Everything is verified against the signed hash. On a failure nothing is left; but --nar writes to a\n" +
-		"pipe as it reads, so only exit status 0 says that what came was right.\n\n" +
+	return "Verifies the contents against the signed hash, and leaves nothing on a failure. --nar writes while it\n" +
+		"reads, so only exit status 0 means that its output was verified.\n\n" +
 		"    nixs3 fetch --from https://cache.example.org --trusted-public-keys \"$(cat key.pub)\" PATH ./tool\n" +
 		"    nixs3 fetch --from https://cache.example.org --closure PATH ./rootfs"
 }
@@ -69,11 +69,11 @@ func writeNAR(ctx context.Context, w io.Writer, from *opened, p storepath.Path) 
 	return err
 }
 
-// fetchers is how many paths of a closure are restored at a time.
+// fetchers is the number of paths of a closure that are restored at a time.
 const fetchers = 4
 
-// fetchClosure restores a closure into the store below a folder. A path appears
-// there under its name when all of it is there.
+// fetchClosure restores a closure into the store below a folder. A path gets its
+// name only once it is complete.
 func fetchClosure(ctx context.Context, con *console, from *opened, root storepath.Path, dest string) error {
 	paths, err := closure(ctx, from, root)
 	if err != nil {
@@ -95,8 +95,8 @@ func fetchClosure(ctx context.Context, con *console, from *opened, root storepat
 	return err
 }
 
-// fetchInto restores a path under a name that no store path has, and renames
-// it, so that what an interruption leaves is not taken for whole.
+// fetchInto restores a path under a name that no store path has, and renames it,
+// so that the remains of an interrupted run are not taken for a complete path.
 func fetchInto(ctx context.Context, from *opened, p storepath.Path, name string) error {
 	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -9,12 +9,12 @@ import (
 )
 
 type keyCommands struct {
-	Generate keyGenerate `cmd:"" help:"Make a secret key and print it."`
+	Generate keyGenerate `cmd:"" help:"Generate a secret key and print it."`
 	Public   keyPublic   `cmd:"" help:"Print the public key of the secret key on standard input."`
 }
 
 type keyGenerate struct {
-	Name string `arg:"" help:"Name of the key, which signatures carry: by custom the cache's host name and a number, such as cache.example.org-1."`
+	Name string `arg:"" help:"Name of the key, which is part of its signatures: usually the cache's host name and a number, such as cache.example.org-1."`
 }
 
 func (keyGenerate) Help() string {
@@ -37,7 +37,7 @@ func (keyPublic) Help() string {
 	return "    nixs3 key public < secret-key > public-key"
 }
 
-// A secret key in Nix's format has some 100 bytes.
+// maxKey bounds a secret key in bytes. Nix's format has about 100.
 const maxKey = 4096
 
 func (c *keyPublic) Run(ctx context.Context, con *console) error {

@@ -12,15 +12,15 @@ import (
 	"example.com/nixs3/nar"
 )
 
-// listFlags are how listings are printed, in the ways of "nix store ls".
+// listFlags set the format of listings, as those of "nix store ls" do.
 type listFlags struct {
-	Recursive bool `short:"R" help:"Also list what is in the folders of a folder."`
+	Recursive bool `short:"R" help:"Also list the contents of subfolders."`
 	Long      bool `short:"l" help:"Also print type, mode and size."`
 	JSON      bool `name:"json" help:"Print JSON, with the sizes of files and their offsets in the NAR."`
 }
 
-// print writes what a listing has at a path: the entries of a folder, or the
-// one that is not a folder. root is the name for what has none in the listing.
+// print writes the entries of the folder at a path of a listing, or the file or
+// link at the path. root is the name of the listing's root.
 func (f *listFlags) print(out io.Writer, listing *nar.Listing, root, member string) error {
 	node := listing.Lookup(member)
 	if node == nil {
@@ -79,8 +79,8 @@ func (f *listFlags) printLine(w io.Writer, name string, node *nar.Node) {
 	fmt.Fprintf(w, "%s %20d %s\n", mode, node.Size, visible(name))
 }
 
-// printJSON prints a node as the .ls format has it. Without -R, the entries of
-// a folder are empty objects, as Nix prints them.
+// printJSON prints a node in the .ls format. Without -R, the entries of a folder
+// are empty objects, as in Nix.
 func (f *listFlags) printJSON(w io.Writer, node *nar.Node) error {
 	var value any
 	if f.Recursive || node.Type != nar.TypeDirectory {
@@ -111,15 +111,15 @@ func (f *listFlags) printJSON(w io.Writer, node *nar.Node) error {
 	return printJSON(w, value)
 }
 
-// printJSON prints a value in one line.
+// printJSON prints a value on one line.
 func printJSON(w io.Writer, value any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(value)
 }
 
-// visible escapes the characters of a name that would break the line or
-// command the terminal.
+// visible escapes the characters of a name that would break the line or control
+// the terminal.
 func visible(name string) string {
 	var b []byte
 	for i, r := range name {

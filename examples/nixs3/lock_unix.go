@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// lockFolder makes this process the only one that holds the folder's lock,
-// until it calls the function that is returned or ends.
+// lockFolder takes the folder's exclusive lock, until the process ends or calls
+// the returned function.
 func lockFolder(dir string) (unlock func() error, err error) {
 	f, err := os.OpenFile(filepath.Join(dir, ".lock"), os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {

@@ -18,7 +18,7 @@ type logCommands struct {
 
 type logGet struct {
 	storeFlag
-	Drv string `arg:"" help:"Derivation, or a store path whose deriver is meant."`
+	Drv string `arg:"" help:"Derivation, or a store path, which stands for its deriver."`
 }
 
 func (c *logGet) Run(ctx context.Context, con *console) error {
@@ -42,7 +42,7 @@ func (c *logGet) Run(ctx context.Context, con *console) error {
 	})
 }
 
-// derivation returns the derivation that a path is, or was built by.
+// derivation returns p if it is a derivation, else the derivation that built it.
 func derivation(ctx context.Context, from *opened, p storepath.Path) (storepath.Path, error) {
 	if p.IsDerivation() {
 		return p, nil
@@ -59,7 +59,7 @@ func derivation(ctx context.Context, from *opened, p storepath.Path) (storepath.
 
 type logPut struct {
 	To   string `required:"" placeholder:"URL" help:"Binary cache to store the log in."`
-	Drv  string `arg:"" help:"Derivation that the log is of."`
+	Drv  string `arg:"" help:"Derivation of the log."`
 	File string `arg:"" optional:"" default:"-" help:"File with the log; - is standard input."`
 }
 

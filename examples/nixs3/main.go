@@ -35,12 +35,12 @@ const (
 )
 
 type commands struct {
-	Verbose bool `short:"v" help:"Report on standard error what is done."`
+	Verbose bool `short:"v" help:"Report progress on standard error."`
 	Quiet   bool `short:"q" help:"Print only results and errors."`
 
 	Add      addCommand      `cmd:"" help:"Add files and folders to a cache."`
 	Copy     copyCommand     `cmd:"" help:"Copy closures from a store or cache to a cache."`
-	PathInfo pathInfoCommand `cmd:"" help:"Print what a cache or store knows of store paths."`
+	PathInfo pathInfoCommand `cmd:"" help:"Print a cache's or store's records of store paths."`
 	Ls       lsCommand       `cmd:"" help:"List the files in a store path."`
 	Cat      catCommand      `cmd:"" help:"Print a file in a store path."`
 
@@ -50,7 +50,7 @@ type commands struct {
 	Log         logCommands         `cmd:"" help:"Work with build logs."`
 	Realisation realisationCommands `cmd:"" help:"Work with realisations of content-addressed derivations."`
 	Hook        hookCommand         `cmd:"" help:"Print a post-build hook for nix.conf."`
-	Push        pushCommand         `cmd:"" help:"Upload what post-build hooks have queued."`
+	Push        pushCommand         `cmd:"" help:"Upload the paths that post-build hooks have queued."`
 
 	Serve serveCommand `cmd:"" help:"Serve a cache over HTTP."`
 	Token tokenCommand `cmd:"" help:"Print a new token for nixs3 serve."`
@@ -61,16 +61,16 @@ type commands struct {
 	Root rootCommands `cmd:"" help:"Work with the roots of a cache, which keep paths from being collected."`
 	GC   gcCommands   `cmd:"" name:"gc" help:"Collect the garbage of a cache."`
 
-	Stats  statsCommand  `cmd:"" help:"Print what a cache holds: objects, sizes, ages, closures, faults."`
+	Stats  statsCommand  `cmd:"" help:"Print statistics of a cache: objects, sizes, ages, closures, faults."`
 	Delete deleteCommand `cmd:"" help:"Remove single store paths from a cache."`
 
-	Verify verifyCommand `cmd:"" help:"Compare what a cache holds with what it claims."`
-	Repair repairCommand `cmd:"" help:"Mend a cache from other caches or a local store."`
-	Mirror mirrorCommand `cmd:"" help:"Copy to a cache what another has and it lacks, once or again and again."`
+	Verify verifyCommand `cmd:"" help:"Check the objects of a cache against its metadata."`
+	Repair repairCommand `cmd:"" help:"Repair a cache from other caches or a local store."`
+	Mirror mirrorCommand `cmd:"" help:"Copy missing paths from one cache to another, once or continuously."`
 	Sign   signCommand   `cmd:"" help:"Add signatures to paths of a cache, or drop those of a retired key."`
 
 	URL    urlCommand    `cmd:"" name:"url" help:"Explain an s3:// URL."`
-	Doctor doctorCommand `cmd:"" help:"Try what a reader, writer or collector of a cache needs."`
+	Doctor doctorCommand `cmd:"" help:"Test access to a cache as a reader, writer or collector."`
 	Policy policyCommand `cmd:"" help:"Print the bucket or IAM policy that a cache needs."`
 
 	Completion completionCommand `cmd:"" help:"Print a completion script for a shell."`
@@ -79,7 +79,7 @@ type commands struct {
 	Complete   completeCommand   `cmd:"" hidden:""`
 }
 
-// console is where a command reads and writes.
+// console has the standard streams of a command.
 type console struct {
 	stdin    io.Reader
 	stdout   io.Writer
@@ -124,7 +124,7 @@ func run(ctx context.Context, args []string, con console) (status int) {
 	if err != nil {
 		panic(err) // the tags of commands are wrong
 	}
-	parser.Model.HelpFlag.Short = 0 // -h is of path-info, as in Nix
+	parser.Model.HelpFlag.Short = 0 // -h is a flag of path-info, as in Nix
 	defer func() {
 		switch v := recover().(type) {
 		case nil:
@@ -170,8 +170,8 @@ func level(cmds *commands) slog.Level {
 	return slog.LevelWarn
 }
 
-// customary turns the ways in which people ask for help and the version into
-// the one that the parser knows.
+// customary turns the usual ways to ask for help and the version into those that
+// the parser accepts.
 func customary(args []string) []string {
 	switch {
 	case len(args) == 0:
@@ -184,8 +184,7 @@ func customary(args []string) []string {
 	return args
 }
 
-// exitStatus is wrapped by errors of commands whose exit status tells more
-// than that something failed.
+// exitStatus is wrapped by errors whose exit status differs from exitFailed.
 type exitStatus int
 
 func (s exitStatus) Error() string { return fmt.Sprintf("exit status %d", int(s)) }
@@ -205,8 +204,8 @@ func explained(err error) error {
 	return err
 }
 
-// interruptible returns early when the context ends. f then goes on in the
-// background, so f must leave nothing behind.
+// interruptible returns early when the context ends. f then continues in the
+// background, so f must not need to clean up.
 func interruptible(ctx context.Context, f func() error) error {
 	done := make(chan error, 1)
 	go func() { done <- f() }()
@@ -218,7 +217,8 @@ func interruptible(ctx context.Context, f func() error) error {
 	}
 }
 
-// withoutTime leaves the time out of log lines: a person sees when they come.
+// withoutTime removes the time from log lines, which a person reads as they
+// appear.
 func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	if len(groups) == 0 && a.Key == slog.TimeKey {
 		return slog.Attr{}
@@ -226,11 +226,11 @@ func withoutTime(groups []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// exit is what help panics with.
+// exit is the value with which help panics.
 type exit int
 
-// synonyms are words that people try for a command, which the parser's
-// suggestion by similar letters would miss.
+// synonyms maps words that users try to commands. The parser, which suggests
+// names with similar letters, would miss them.
 var synonyms = map[string]string{
 	"upload": "copy", "download": "fetch", "get": "fetch", "pull": "fetch", "restore": "fetch",
 	"info": "path-info", "show": "path-info", "list": "ls", "find": "ls", "read": "cat",
@@ -251,7 +251,7 @@ func corrected(err error) error {
 	return err
 }
 
-// subcommand names the command whose help tells more about a mistake.
+// subcommand names the command whose help explains a usage error.
 func subcommand(err error) string {
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context.Command() != "" {

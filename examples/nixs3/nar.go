@@ -16,8 +16,8 @@ import (
 
 type narCommands struct {
 	Dump    narDump    `cmd:"" help:"Write a file or folder as a NAR to standard output."`
-	Restore narRestore `cmd:"" help:"Create the file or folder that a NAR holds."`
-	Ls      narLs      `cmd:"" help:"List what is in a NAR."`
+	Restore narRestore `cmd:"" help:"Create the file or folder in a NAR."`
+	Ls      narLs      `cmd:"" help:"List the contents of a NAR."`
 	Cat     narCat     `cmd:"" help:"Print a file in a NAR."`
 }
 
@@ -30,13 +30,13 @@ func (c *narDump) Run(ctx context.Context, con *console) error {
 }
 
 type narRestore struct {
-	Path  string `arg:"" help:"What to create. It must not exist."`
+	Path  string `arg:"" help:"File or folder to create. It must not exist."`
 	Nar   string `arg:"" optional:"" default:"-" help:"File with the NAR, compressed or not; - is standard input."`
-	Store bool   `help:"Give files the modes and times that they have in a Nix store."`
+	Store bool   `help:"Give files the modes and times of a Nix store."`
 }
 
 func (narRestore) Help() string {
-	return "Nothing is written outside of PATH, whatever the NAR holds, and on a failure nothing is left.\n\n" +
+	return "Writes nothing outside of PATH, whatever the NAR holds, and leaves nothing on a failure.\n\n" +
 		"    nixs3 nar dump ./tree | nixs3 nar restore ./copy"
 }
 
@@ -53,8 +53,8 @@ func (c *narRestore) Run(ctx context.Context, con *console) error {
 	return nar.Restore(untilDone{ctx, archive}, c.Path, opts...)
 }
 
-// untilDone is a reader that fails when its context ends, so that what reads it
-// clears up behind itself.
+// untilDone is a reader that fails when its context ends, so that its consumer
+// cleans up.
 type untilDone struct {
 	ctx context.Context
 	io.Reader
@@ -70,7 +70,7 @@ func (r untilDone) Read(p []byte) (int, error) {
 type narLs struct {
 	listFlags
 	Nar  string `arg:"" help:"File with the NAR, compressed or not; - is standard input."`
-	Path string `arg:"" optional:"" help:"What to list; all of the NAR by default."`
+	Path string `arg:"" optional:"" help:"Path in the NAR; the whole NAR by default."`
 }
 
 func (c *narLs) Run(ctx context.Context, con *console) error {
@@ -92,7 +92,7 @@ func (c *narLs) run(con *console) error {
 
 type narCat struct {
 	Nar  string `arg:"" help:"File with the NAR, compressed or not; - is standard input."`
-	Path string `arg:"" optional:"" help:"The file to print; without it, the one that is the whole NAR."`
+	Path string `arg:"" optional:"" help:"File in the NAR; by default the NAR's root, which must be a file."`
 }
 
 func (c *narCat) Run(ctx context.Context, con *console) error {
@@ -108,7 +108,7 @@ func (c *narCat) run(con *console) error {
 	return catMember(con.stdout, archive, cleanMember(c.Path))
 }
 
-// catMember writes the contents of the regular file with a path in a NAR.
+// catMember writes the contents of the regular file at a path in a NAR.
 func catMember(w io.Writer, archive io.Reader, member string) error {
 	r := nar.NewReader(archive)
 	for {
@@ -139,14 +139,14 @@ func checkRegular(member string, typ nar.Type, target string) error {
 	return fmt.Errorf("%q is a %v, expected a regular file", member, typ)
 }
 
-// cleanMember turns the many ways to write a path inside of a NAR into that of
-// nar.Header: "", "/" and "." are the root, "/bin/", "./bin" and "bin" one file.
+// cleanMember returns a path inside of a NAR in the form of nar.Header: "", "/"
+// and "." are the root, "/bin/", "./bin" and "bin" the same file.
 func cleanMember(p string) string {
 	return strings.TrimPrefix(path.Clean("/"+p), "/")
 }
 
-// openNAR opens a file, or standard input for "-", and decompresses it where
-// its first bytes tell how.
+// openNAR opens a file, or standard input for "-", and decompresses it if its
+// first bytes are a signature.
 func openNAR(con *console, name string) (io.ReadCloser, error) {
 	file := io.NopCloser(con.stdin)
 	if name != "-" {
@@ -164,10 +164,10 @@ func openNAR(con *console, name string) (io.ReadCloser, error) {
 	}
 	compression := codec.Detect(prefix)
 	if compression == "" {
-		// nar says best what is wrong with it.
+		// Package nar gives the best error.
 		compression = codec.None
 	}
-	// A plain file can be seeked in, so that large contents are passed over.
+	// A plain file allows seeking, which skips large contents.
 	if f, ok := file.(*os.File); ok && compression == codec.None {
 		if _, err := f.Seek(0, io.SeekStart); err == nil {
 			return f, nil

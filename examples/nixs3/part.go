@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 )
 
-// removePart removes what an interrupted restore has left, whose folders may
+// removePart removes the remains of an interrupted restore, whose folders may
 // not be writable.
 func removePart(part string) error {
 	err := filepath.WalkDir(part, func(name string, d fs.DirEntry, err error) error {
@@ -25,8 +25,8 @@ func removePart(part string) error {
 	return os.RemoveAll(part)
 }
 
-// renamePart gives a restored path its name. macOS renames no folder that its
-// owner may not write.
+// renamePart gives a restored path its name. macOS does not rename a folder that
+// its owner may not write.
 func renamePart(part, name string) error {
 	info, err := os.Lstat(part)
 	if err != nil {

@@ -17,18 +17,18 @@ import (
 type pathInfoCommand struct {
 	storeFlag
 	selection
-	Recursive     bool   `short:"r" help:"Also print what the paths refer to."`
+	Recursive     bool   `short:"r" help:"Also print the closures of the paths."`
 	Size          bool   `short:"s" help:"Print the size of the NAR."`
 	ClosureSize   bool   `short:"S" help:"Print the size of the NARs of the closure."`
 	HumanReadable bool   `short:"h" help:"Print sizes with a unit."`
 	Sigs          bool   `help:"Print the signatures."`
-	JSON          bool   `name:"json" help:"Print all that is known, as JSON."`
-	JSONFormat    string `name:"json-format" enum:"array,1,2,3" default:"1" help:"Version of Nix's JSON: 1, 2, 3, or array for that of Nix up to 2.18 and Lix."`
+	JSON          bool   `name:"json" help:"Print all fields as JSON."`
+	JSONFormat    string `name:"json-format" enum:"array,1,2,3" default:"1" help:"Version of Nix's JSON: 1, 2, 3, or array, the format of Nix up to 2.18 and Lix."`
 }
 
 func (pathInfoCommand) Help() string {
-	return "Prints the full store paths, one a line, or what \"nix path-info --json\" prints of them,\n" +
-		"with that also of full paths that the store does not have."
+	return "Prints the full store paths, one a line, or with --json the output of \"nix path-info --json\",\n" +
+		"which includes full paths that the store does not have."
 }
 
 func (c *pathInfoCommand) Run(ctx context.Context, con *console) (err error) {
@@ -50,8 +50,8 @@ func (c *pathInfoCommand) Run(ctx context.Context, con *console) (err error) {
 	return errors.Join(err, w.Flush())
 }
 
-// infos returns what was asked for, each path once: all in the order of the
-// paths, else in the order of the arguments, with closures after them.
+// infos returns the selected records, each once: with --all sorted by path, else
+// in the order of the arguments, followed by their closures.
 func (c *pathInfoCommand) infos(ctx context.Context, con *console, from *opened) ([]*narinfo.NarInfo, error) {
 	if c.All {
 		infos, err := allInfos(ctx, from)
@@ -73,7 +73,7 @@ func (c *pathInfoCommand) infos(ctx context.Context, con *console, from *opened)
 		seen[p] = true
 		info, err := from.narInfo(ctx, p)
 		if c.JSON && errors.Is(err, store.ErrNotFound) {
-			// As Nix prints it: a path that is not valid.
+			// Nix prints such a path as invalid.
 			info, err = &narinfo.NarInfo{PathInfo: narinfo.PathInfo{StoreDir: from.StoreDir(), Path: p}}, nil
 		}
 		if err != nil {
@@ -111,8 +111,8 @@ func allInfos(ctx context.Context, from *opened) ([]*narinfo.NarInfo, error) {
 	return infos, nil
 }
 
-// narInfo returns what a store knows of a path. A local store knows nothing of
-// archives.
+// narInfo returns a store's record of a path. That of a local store has no
+// fields about an archive.
 func (o *opened) narInfo(ctx context.Context, p storepath.Path) (*narinfo.NarInfo, error) {
 	if o.cache != nil {
 		return o.cache.NarInfo(ctx, p)

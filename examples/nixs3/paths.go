@@ -14,10 +14,10 @@ import (
 // hashFinder finds the store path with a hash part.
 type hashFinder func(ctx context.Context, hashPart string) (storepath.Path, error)
 
-// findPath returns the store path that an argument means, and the path of a
-// file in the store object if the argument goes on. The argument may be a full
-// path, a base name, a hash part, or a file or symbolic link, such as ./result,
-// that leads into the store.
+// findPath returns the store path of an argument, and the path of a file in the
+// store object if the argument names one. The argument may be a full path, a base
+// name, a hash part, or a file or symbolic link, such as ./result, that points
+// into the store.
 func findPath(ctx context.Context, dir storepath.Dir, byHash hashFinder, arg string) (p storepath.Path, member string, err error) {
 	if p, member, err = dir.Split(arg); err == nil {
 		return p, cleanMember(member), nil
@@ -41,7 +41,7 @@ func findPath(ctx context.Context, dir storepath.Dir, byHash hashFinder, arg str
 	return p, cleanMember(member), err
 }
 
-// maxLinks bounds the symbolic links that are followed, as Linux does.
+// maxLinks bounds the symbolic links that are followed; Linux has the same bound.
 const maxLinks = 40
 
 // followLinks follows the symbolic links in a file's name until it is in the
@@ -82,7 +82,7 @@ func followFirst(name string) (string, bool) {
 	return "", false
 }
 
-// findPaths is findPath for arguments that mean whole store objects.
+// findPaths is findPath for arguments that name whole store objects.
 func findPaths(ctx context.Context, dir storepath.Dir, byHash hashFinder, args []string) ([]storepath.Path, error) {
 	var paths []storepath.Path
 	for _, arg := range args {
@@ -98,17 +98,17 @@ func findPaths(ctx context.Context, dir storepath.Dir, byHash hashFinder, args [
 	return paths, nil
 }
 
-// selection is the store paths that a command is about.
+// selection is the store paths that a command works on.
 type selection struct {
 	All   bool     `help:"All paths."`
-	Stdin bool     `help:"Read paths from standard input too, one a line. An empty list is nothing to do."`
+	Stdin bool     `help:"Also read paths from standard input, one a line. The list may be empty."`
 	Paths []string `arg:"" optional:"" name:"path" help:"Store paths: full paths, base names, hash parts, links such as ./result, or PATH.drv^out and PATH.drv^* for outputs; - is --stdin."`
 }
 
 // Validate is called by kong.
 func (s *selection) Validate() error {
 	if s.All && (len(s.Paths) > 0 || s.Stdin) {
-		return fmt.Errorf("--all and other paths exclude each other")
+		return fmt.Errorf("expected either --all or paths")
 	}
 	if !s.All && !s.Stdin && len(s.Paths) == 0 && !emptyHook() {
 		return fmt.Errorf("expected store paths, --stdin or --all")
@@ -116,8 +116,8 @@ func (s *selection) Validate() error {
 	return nil
 }
 
-// emptyHook reports whether this is a post-build hook of Nix that was given no
-// paths: there, $OUT_PATHS unquoted leaves no argument behind.
+// emptyHook reports whether the program runs in a post-build hook of Nix without
+// paths: an empty unquoted $OUT_PATHS is no argument.
 func emptyHook() bool {
 	paths, ok := os.LookupEnv("OUT_PATHS")
 	return ok && strings.TrimSpace(paths) == ""
@@ -154,7 +154,7 @@ func (s *selection) arguments(ctx context.Context, con *console) ([]string, erro
 	return args, nil
 }
 
-// find returns the store paths that are selected, of which there may be none.
+// find returns the selected store paths, possibly none.
 func (s *selection) find(ctx context.Context, con *console, from *opened) ([]storepath.Path, error) {
 	args, err := s.arguments(ctx, con)
 	if err != nil {

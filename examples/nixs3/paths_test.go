@@ -41,7 +41,7 @@ func TestPathsAsPeopleHaveThem(t *testing.T) {
 		{"a dash", info("-", wrapper), hello, wrapper + "\n" + hello + "\n", "", exitOK},
 		{"several in one argument", info(wrapper + " " + hello), "", wrapper + "\n" + hello + "\n", "", exitOK},
 		{"nothing on standard input", info("--stdin"), "", "", "", exitOK},
-		{"all and standard input", info("--all", "--stdin"), "", "", "exclude each other", exitUsage},
+		{"all and standard input", info("--all", "--stdin"), "", "", "expected either --all or paths", exitUsage},
 		{"a folder for a cache", []string{"path-info", "--store", "./testdata/cache", hello}, "", hello + "\n", "", exitOK},
 		{"a folder with parameters", []string{"path-info", "--store", "./testdata/cache?priority=7", hello}, "", hello + "\n", "", exitOK},
 		{"a folder without cache or store", []string{"path-info", "--store", "./testdata", hello}, "", "", "opening local?root=./testdata", exitFailed},

@@ -10,14 +10,15 @@ import (
 
 type policyCommand struct {
 	URL       string `arg:"" name:"url" help:"s3://bucket[/prefix]?parameter=value&…"`
-	Anonymous bool   `required:"" xor:"access" help:"For the bucket: anybody reads."`
-	Read      bool   `required:"" xor:"access" help:"For a user or role: reads and lists."`
-	Write     bool   `required:"" xor:"access" help:"For a user or role: also adds paths."`
-	GC        bool   `required:"" xor:"access" name:"gc" help:"For a user or role: also deletes paths."`
+	Anonymous bool   `required:"" xor:"access" help:"Bucket policy: everybody reads."`
+	Read      bool   `required:"" xor:"access" help:"IAM policy: reads and lists."`
+	Write     bool   `required:"" xor:"access" help:"IAM policy: also adds paths."`
+	GC        bool   `required:"" xor:"access" name:"gc" help:"IAM policy: also deletes paths."`
 }
 
 func (policyCommand) Help() string {
-	return "Prints the bucket policy (--anonymous) or IAM policy that a cache needs, as JSON. Nothing is sent.\n\n" +
+	return "Prints the bucket policy (--anonymous) or the IAM policy of a user or role that a cache needs, as JSON.\n" +
+		"Sends no request.\n\n" +
 		"    nixs3 policy 's3://cache?region=eu-west-1' --anonymous > policy.json\n" +
 		"    aws s3api put-bucket-policy --bucket cache --policy file://policy.json"
 }
@@ -31,7 +32,7 @@ func (c *policyCommand) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	u.Region = region.value // which decides the partition
+	u.Region = region.value // decides the partition
 	policy, err := s3access.NewPolicy(u, c.access())
 	if err != nil {
 		return err

@@ -11,8 +11,8 @@ import (
 	"example.com/nixs3/store/verify"
 )
 
-// progress shows how far a copy has come: with a bar on a terminal, with a
-// line every few seconds elsewhere.
+// progress shows the progress of a copy: a bar on a terminal, a line every few
+// seconds elsewhere.
 type progress struct {
 	show func(store.Progress)
 	end  func()
@@ -46,7 +46,7 @@ func barProgress(w io.Writer) progress {
 	}
 }
 
-// described says what a copy is at.
+// described describes the state of a copy.
 func described(p store.Progress) string {
 	text := fmt.Sprintf("%d/%d paths", p.Paths, p.PathsTotal)
 	if len(p.UnderWay) > 0 {
@@ -82,7 +82,7 @@ func lineProgress(w io.Writer, every time.Duration) progress {
 	}
 }
 
-// checkProgress shows how far a check has come, in the same way.
+// checkProgress shows the progress of a check in the same way.
 type checkProgress struct {
 	show func(verify.Progress)
 	end  func()
@@ -114,7 +114,7 @@ func newCheckProgress(con *console) checkProgress {
 	}
 }
 
-// newCounter returns what shows how many things were done.
+// newCounter returns a function that prints a count every few seconds.
 func newCounter(con *console, what string) func(done int) {
 	last := time.Now()
 	return func(done int) {
@@ -126,7 +126,7 @@ func newCounter(con *console, what string) func(done int) {
 	}
 }
 
-// size is a number of bytes for people.
+// size formats a number of bytes with a binary unit.
 func size(n int64) string {
 	if n < 1024 {
 		return fmt.Sprintf("%d B", n)

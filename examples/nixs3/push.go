@@ -15,19 +15,19 @@ import (
 )
 
 type pushCommand struct {
-	Queue string `required:"" placeholder:"DIR" help:"Folder that the hook of \"nixs3 hook\" writes to."`
-	From  string `default:"auto" placeholder:"URL" help:"Store with the built paths; the Nix store of this machine by default."`
+	Queue string `required:"" placeholder:"DIR" help:"Folder to which the hook of \"nixs3 hook\" writes."`
+	From  string `default:"auto" placeholder:"URL" help:"Store with the built paths; by default the Nix store of this machine."`
 	To    string `required:"" placeholder:"URL" help:"Binary cache to copy to."`
 	signFlag
 	budgetFlags
-	Upstream []string `placeholder:"URL=KEY" sep:"none" help:"Leave out what this cache serves with a signature by the key. May be repeated."`
-	Watch    bool     `help:"Go on waiting for what is built, and repeat what failed. Without it, push ends when it has tried everything once."`
+	Upstream []string `placeholder:"URL=KEY" sep:"none" help:"Skip paths that this cache serves with a signature by the key. May be repeated."`
+	Watch    bool     `help:"Keep waiting for built paths, and retry failed ones. Without this, push ends after it has tried every path once."`
 }
 
 func (pushCommand) Help() string {
-	return "Copies the closures of all noted paths in one go, so that what several builds have in common is sent\n" +
-		"once. A note is removed when its paths are in the cache; what an interruption leaves is done the next\n" +
-		"time. One push at a time works on a queue."
+	return "Copies the closures of all recorded paths together, so that paths common to several builds are sent\n" +
+		"once. The record of a build is removed when the cache has its paths, so the next push continues an\n" +
+		"interrupted one. Only one push at a time can work on a queue."
 }
 
 func (c *pushCommand) Run(ctx context.Context, con *console) (err error) {
@@ -74,7 +74,7 @@ func pushDelay(failures int) time.Duration {
 	return min(time.Second<<min(failures, 10), 5*time.Minute)
 }
 
-// once copies what is noted and removes the notes whose paths are in the cache.
+// once copies the noted paths and removes the notes whose paths the cache has.
 func (c *pushCommand) once(ctx context.Context, con *console, opts store.CopyOptions) (err error) {
 	notes, err := readNotes(c.Queue)
 	if err != nil || len(notes) == 0 {
@@ -114,7 +114,8 @@ func (c *pushCommand) once(ctx context.Context, con *console, opts store.CopyOpt
 	return settle(notes, failed)
 }
 
-// settle removes the notes none of whose paths failed. A failure is an error.
+// settle removes the notes without a failed path, and returns an error for each
+// other note.
 func settle(notes []note, failed map[storepath.Path]bool) error {
 	var errs []error
 	for _, n := range notes {
@@ -127,8 +128,8 @@ func settle(notes []note, failed map[storepath.Path]bool) error {
 	return errors.Join(errs...)
 }
 
-// roots returns the noted paths, each once, and puts them into their notes. One
-// that the store no longer has cannot be pushed any more.
+// roots returns the noted paths, each once, and sets the paths of the notes. It
+// leaves out paths that the store no longer has, with a warning.
 func (c *pushCommand) roots(ctx context.Context, con *console, from *opened, notes []note) ([]storepath.Path, error) {
 	var roots []storepath.Path
 	seen := map[storepath.Path]bool{}
@@ -156,15 +157,15 @@ func (c *pushCommand) roots(ctx context.Context, con *console, from *opened, not
 	return roots, nil
 }
 
-// note is what one build has left to push.
+// note is the record of a build.
 type note struct {
 	file  string
 	lines []string         // store paths, or PATH.drv^*
 	paths []storepath.Path // that the lines mean
 }
 
-// read returns the paths that the lines mean. It leaves out lines that mean
-// nothing, and never will.
+// read returns the paths of the lines. It skips lines that cannot become valid,
+// with a warning.
 func (n note) read(ctx context.Context, con *console, from *opened) (paths []storepath.Path, err error) {
 	for _, line := range n.lines {
 		found, isOutput, err := from.outputs(ctx, line)

@@ -123,5 +123,5 @@ func TestHookThatCannotNote(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	out := built(t, hook(t, filepath.Join(file, "queue")), hello)
-	assert.Contains(t, out, "it will not be uploaded")
+	assert.Contains(t, out, "they will not be uploaded")
 }

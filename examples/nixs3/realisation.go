@@ -14,8 +14,8 @@ import (
 )
 
 type realisationCommands struct {
-	Get  realisationGet  `cmd:"" help:"Print what an output of a content-addressed derivation was realised to."`
-	Put  realisationPut  `cmd:"" help:"Store a realisation, as JSON on standard input."`
+	Get  realisationGet  `cmd:"" help:"Print the realisation of an output of a content-addressed derivation."`
+	Put  realisationPut  `cmd:"" help:"Store a realisation, given as JSON on standard input."`
 	List realisationList `cmd:"" help:"List the realisations of a cache."`
 }
 
@@ -63,7 +63,8 @@ func (realisationPut) Help() string {
 	return "    nix realisation info --json ./result | jq '.[0]' | nixs3 realisation put --to ./cache"
 }
 
-// A realisation has some hundred bytes, or more with many dependencies.
+// maxRealisation bounds a realisation in bytes. One has a few hundred, or more
+// with many dependencies.
 const maxRealisation = 1 << 20
 
 func (c *realisationPut) Run(ctx context.Context, con *console) (err error) {
@@ -107,7 +108,7 @@ func (c *realisationList) Run(ctx context.Context, con *console) (err error) {
 			}
 			id, err := narinfo.ParseRealisationKey(attrs.Key)
 			if err != nil {
-				continue // not one that Nix would read
+				continue // Nix would not read it
 			}
 			if _, err := fmt.Fprintln(con.stdout, id); err != nil {
 				return err

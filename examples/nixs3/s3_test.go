@@ -83,7 +83,7 @@ func TestDoctor(t *testing.T) {
 		assert.Regexp(t, `(?m)^store an object +FAILED `, got.stdout)
 		assert.Contains(t, got.stdout, "fix: ")
 		assert.Contains(t, got.stdout, "s3:PutObject")
-		assert.Regexp(t, `^nixs3: \d+ of \d+ steps do not work\n$`, got.stderr)
+		assert.Regexp(t, `^nixs3: \d+ of \d+ steps failed\n$`, got.stderr)
 	})
 	check(t, []command{
 		{"no bucket", []string{"doctor", "s3://"}, "", "", "the bucket is missing", exitFailed},

@@ -43,8 +43,8 @@ func closeUpstreams(upstreams []store.Upstream) error {
 	return errors.Join(errs...)
 }
 
-// splitUpstream splits URL=KEY,KEY…. Both may have an equals sign of their own,
-// so the first one after which only keys follow counts.
+// splitUpstream splits URL=KEY,KEY… at the first equals sign that only keys
+// follow: URL and keys may contain others.
 func splitUpstream(value string) (url string, keys narinfo.TrustedKeys, err error) {
 	for i, c := range value {
 		if c != '=' {

@@ -18,8 +18,8 @@ type urlCommand struct {
 }
 
 func (urlCommand) Help() string {
-	return "Prints bucket and prefix, the address at which Nix looks for nix-cache-info, and every\n" +
-		"parameter with its value and where that came from. Nothing is sent."
+	return "Prints the bucket, the prefix, the address of nix-cache-info, and every parameter with its value and\n" +
+		"the origin of the value. Sends no request."
 }
 
 func (c *urlCommand) Run(ctx context.Context, con *console) error {
@@ -76,7 +76,7 @@ func checkWritable(settings url.Values) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if c.NewWriter == nil {
-			return fmt.Errorf("%s: %q can be read but not written", name, value)
+			return fmt.Errorf("%s: expected a compression that can be written, got %q", name, value)
 		}
 	}
 	return nil
@@ -94,15 +94,15 @@ func parameterNote(p s3url.Parameter) string {
 	case p.Note != "":
 		return p.Note
 	case p.Extension:
-		return "of nixs3, unknown to Nix"
+		return "extension of nixs3, unknown to Nix"
 	}
 	return ""
 }
 
 type setting struct{ value, origin string }
 
-// effectiveRegion is the region that requests are signed for. Where the URL
-// names none, the environment and the profile have their say.
+// effectiveRegion returns the region for which requests are signed: that of the
+// URL, else of the environment or the profile.
 func effectiveRegion(ctx context.Context, u *s3url.URL) (setting, error) {
 	if u.Region != "" {
 		return setting{u.Region, string(s3url.FromURL)}, nil

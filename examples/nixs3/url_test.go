@@ -84,7 +84,7 @@ func TestURLMistakes(t *testing.T) {
 	check(t, []command{
 		{"an unknown parameter", []string{"url", "s3://cache?regoin=x"}, "", "", "region", exitFailed},
 		{"no bucket", []string{"url", "s3://"}, "", "", "bucket", exitFailed},
-		{"a compression that cannot be written", []string{"url", "s3://cache?compression=bzip2"}, "", "", `"bzip2" can be read but not written`, exitFailed},
+		{"a compression that cannot be written", []string{"url", "s3://cache?compression=bzip2"}, "", "", `expected a compression that can be written, got "bzip2"`, exitFailed},
 		{"another, for listings", []string{"url", "s3://cache?ls-compression=compress"}, "", "", "compress", exitFailed},
 		{"a password", []string{"url", "s3://user:hunter2@cache"}, "", "", "credentials do not belong into the URL", exitFailed},
 		{"another scheme", []string{"url", "https://example.org"}, "", "", "s3://", exitFailed},

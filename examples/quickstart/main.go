@@ -1,4 +1,4 @@
-// Command quickstart shows in one run what nixs3 does, with nothing to set up:
+// Command quickstart demonstrates nixs3 in one run without any setup:
 //
 //	go run ./examples/quickstart [PATH]
 //
@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	case 1:
 		tree = args[0]
 	default:
-		return fmt.Errorf("%d arguments, expected one at most: the file or folder to add", len(args))
+		return fmt.Errorf("expected at most one argument, the file or folder to add, got %d", len(args))
 	}
 	// Anonymous clients may read, as in a public cache.
 	server, err := fakes3.Start(fakes3.Options{Buckets: []string{"demo"}, Anonymous: fakes3.ReadAccess})
@@ -70,12 +70,12 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	return nil
 }
 
-// defaultTree is a folder that every Go installation has: the source code of
-// the compiler.
+// defaultTree returns a folder of every Go installation: the source code of the
+// compiler.
 func defaultTree(ctx context.Context) (string, error) {
 	root, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
 	if err != nil {
-		return "", fmt.Errorf("asking go for its GOROOT, to have something to add: %w; or name a file or folder", err)
+		return "", fmt.Errorf("asking go for its GOROOT, the default tree: %w; name a file or folder instead", err)
 	}
 	return filepath.Join(strings.TrimSpace(string(root)), "src", "cmd", "compile"), nil
 }
@@ -86,7 +86,7 @@ type quickstart struct {
 	key    narinfo.SecretKey
 }
 
-// url is what any program would open this cache with.
+// url returns the store URL of the cache.
 func (q *quickstart) url(params string) string {
 	return "s3://demo?endpoint=" + q.server.Endpoint() + params
 }
@@ -95,8 +95,7 @@ func (q *quickstart) run(ctx context.Context, tree string) error {
 	q.say("S3", "a server in this process at %s", q.server.Endpoint())
 	q.say("Key", "%s", q.key.Public())
 
-	// Credentials come from where the AWS tools have them; here from the
-	// environment.
+	// Credentials come from AWS's default chain; here from the environment.
 	os.Setenv("AWS_ACCESS_KEY_ID", fakes3.DefaultCredentials.AccessKey)
 	os.Setenv("AWS_SECRET_ACCESS_KEY", fakes3.DefaultCredentials.SecretKey)
 	writer, err := store.Open(ctx, q.url(""), store.WithSigners(q.key))
@@ -121,7 +120,7 @@ func (q *quickstart) run(ctx context.Context, tree string) error {
 	return q.copyFromNix(ctx, writer)
 }
 
-// add puts a file or folder into the cache.
+// add adds a file or folder to the cache.
 func (q *quickstart) add(ctx context.Context, cache store.BinaryCacheStore, tree string) (*narinfo.NarInfo, error) {
 	files, total, err := count(tree)
 	if err != nil {
@@ -139,7 +138,7 @@ func (q *quickstart) add(ctx context.Context, cache store.BinaryCacheStore, tree
 	return info, nil
 }
 
-// showBucket prints what is in the bucket, as the server sees it.
+// showBucket prints the objects of the bucket.
 func (q *quickstart) showBucket() {
 	q.say("Bucket", "has now")
 	for _, k := range q.server.Keys("demo") {
@@ -171,11 +170,11 @@ func (q *quickstart) fetch(ctx context.Context, cache store.BinaryCacheStore, p 
 	if err := sameTree(ctx, source, dest); err != nil {
 		return err
 	}
-	q.say("Same", "the source and what was restored, byte by byte, compared in %v", since(start))
+	q.say("Same", "source and restored tree, byte by byte, compared in %v", since(start))
 	return nil
 }
 
-// A binary cache as Nix 2.8 wrote it, and the public key to its signatures.
+// A binary cache written by Nix 2.8, and the public key of its signatures.
 //
 //go:embed testdata/cache
 var nixCache embed.FS
@@ -233,7 +232,8 @@ func (q *quickstart) copyFromNix(ctx context.Context, dst store.BinaryCacheStore
 	return nil
 }
 
-// verify reads a path to its end, which comes only when all is right.
+// verify reads a path to its end, which the reader returns only for verified
+// contents.
 func verify(ctx context.Context, cache store.BinaryCacheStore, p storepath.Path) error {
 	r, err := cache.NAR(ctx, p)
 	if err != nil {

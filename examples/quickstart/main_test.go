@@ -53,7 +53,7 @@ func TestRunRefuses(t *testing.T) {
 		require.ErrorIs(t, run(t.Context(), []string{filepath.Join(t.TempDir(), "absent")}, new(bytes.Buffer)), os.ErrNotExist)
 	})
 	t.Run("two arguments", func(t *testing.T) {
-		require.ErrorContains(t, run(t.Context(), []string{"a", "b"}, new(bytes.Buffer)), "expected one at most")
+		require.ErrorContains(t, run(t.Context(), []string{"a", "b"}, new(bytes.Buffer)), "expected at most one argument")
 	})
 }
 

@@ -10,7 +10,7 @@ func (q *quickstart) say(what, format string, args ...any) {
 	fmt.Fprintf(q.out, "%-9s %s\n", what, fmt.Sprintf(format, args...))
 }
 
-// size prints a number of bytes for people, in decimal units.
+// size formats a number of bytes with a decimal unit.
 func size(n int64) string {
 	switch {
 	case n < 1000:

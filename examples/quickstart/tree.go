@@ -11,7 +11,7 @@ import (
 	"example.com/nixs3/nar"
 )
 
-// count returns how many files are in a tree, and their bytes.
+// count returns the number of files in a tree and their total size.
 func count(tree string) (files int, size int64, err error) {
 	err = filepath.WalkDir(tree, func(_ string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -27,8 +27,8 @@ func count(tree string) (files int, size int64, err error) {
 	return files, size, err
 }
 
-// sameTree compares all that a NAR holds of two trees: names, contents, link
-// targets and which files are executable.
+// sameTree compares the NARs of two trees: names, contents, link targets and
+// execute bits.
 func sameTree(ctx context.Context, a, b string) error {
 	ra, rb := dump(ctx, a), dump(ctx, b)
 	defer ra.Close()
@@ -43,9 +43,9 @@ func sameTree(ctx context.Context, a, b string) error {
 			}
 		}
 		if !bytes.Equal(bufA[:na], bufB[:nb]) {
-			return fmt.Errorf("%s and %s differ, in the %d bytes behind offset %d of their NARs", a, b, max(na, nb), offset)
+			return fmt.Errorf("%s and %s differ in the %d bytes after offset %d of their NARs", a, b, max(na, nb), offset)
 		}
-		if errA != nil { // and so has the other one, as their pieces are equal
+		if errA != nil { // both have ended, since the pieces are equal
 			return nil
 		}
 		offset += int64(na)

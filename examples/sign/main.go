@@ -3,8 +3,8 @@
 //	nix key generate-secret --key-name cache-1 > key.sec
 //	go run ./examples/sign key.sec < old.narinfo > new.narinfo
 //
-// It is for caches whose key is kept on another machine than the one that
-// uploads. Unknown fields and other signatures stay as they are.
+// It is for caches whose key is not on the uploading machine. It keeps unknown
+// fields and other signatures.
 package main
 
 import (
@@ -27,7 +27,7 @@ func main() {
 	}
 }
 
-// maxNarInfo is far more than any narinfo has.
+// maxNarInfo bounds a narinfo in bytes, far above any real one.
 const maxNarInfo = 4 << 20
 
 func sign(ctx context.Context, keyFile string, in io.Reader, out io.Writer) error {
@@ -40,7 +40,7 @@ func sign(ctx context.Context, keyFile string, in io.Reader, out io.Writer) erro
 		return err
 	}
 	if len(data) > maxNarInfo {
-		return fmt.Errorf("narinfo has more than %d bytes", maxNarInfo)
+		return fmt.Errorf("expected a narinfo of at most %d bytes, got a larger one", maxNarInfo)
 	}
 	info, err := narinfo.Parse(data)
 	if err != nil {

@@ -1,10 +1,10 @@
-// Command upload adds a file or folder to a binary cache and prints the store
-// path that it has there:
+// Command upload adds a file or folder to a binary cache and prints its store
+// path:
 //
 //	go run ./examples/upload 's3://bucket?region=eu-west-1&secret-key=key.sec' ./dist
 //
-// The path is the one that "nix store add-path" gives. What the cache has
-// already is not sent again.
+// The path is that of "nix store add-path". A path that the cache has is not sent
+// again.
 package main
 
 import (
