@@ -34,7 +34,7 @@ func (c *Cache) add(ctx context.Context, info *narinfo.PathInfo, archive io.Read
 	defer unlock()
 	if !opts.Repair {
 		if opts.Session.lease.Leased() {
-			c.infos.forget(info.Path.HashPart()) // what was known before the session does not count
+			c.infos.forget(info.Path.HashPart()) // the session covers only what is asked from now on
 		}
 		switch existing, err := c.NarInfo(ctx, info.Path); {
 		case err == nil:
@@ -44,8 +44,8 @@ func (c *Cache) add(ctx context.Context, info *narinfo.PathInfo, archive io.Read
 		}
 	}
 	if !opts.ReferencesPresent {
-		// Asked now, before anything is compressed, and again by Publish: they
-		// may go in between.
+		// Checked before anything is compressed, and again by Publish, since a
+		// collector may remove them in between.
 		if err := c.checkReferences(ctx, info); err != nil {
 			return nil, err
 		}
@@ -75,9 +75,9 @@ func (c *Cache) under(ctx context.Context, info *narinfo.PathInfo, opts AddOptio
 	return add(opts)
 }
 
-// Prepare stores the archive of a path without making the path visible. Where
-// another goroutine was adding the path, and has published it since, nothing is
-// left to do. Prepare reads the archive as Add does.
+// Prepare stores the archive of a path without making the path visible. If
+// another goroutine was adding the path and has published it, Prepare returns
+// its result. Prepare reads the archive as Add does.
 func (c *Cache) Prepare(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (Pending, error) {
 	unlock, waited, err := c.places.paths.lock(ctx, info.Path)
 	if err != nil {
@@ -100,7 +100,7 @@ func (c *Cache) prepare(ctx context.Context, claims *narinfo.PathInfo, archive i
 		return nil, err
 	}
 	if opts.Encoded != nil && claims.NarSize <= 0 {
-		return nil, fmt.Errorf("%s: an encoded archive needs its NarSize, which bounds its decompression", claims.Path)
+		return nil, fmt.Errorf("%s: expected the NarSize of the encoded archive, which bounds its decompression", claims.Path)
 	}
 	if err := c.ensureDescribed(ctx); err != nil {
 		return nil, err
@@ -139,7 +139,7 @@ func (c *Cache) prepare(ctx context.Context, claims *narinfo.PathInfo, archive i
 		return nil, err
 	}
 	if f.listing != nil {
-		// Before the narinfo makes them reachable.
+		// Stored before the narinfo makes them reachable.
 		if err := c.PutSidecars(ctx, info, f.listing); err != nil {
 			return nil, err
 		}
@@ -147,7 +147,7 @@ func (c *Cache) prepare(ctx context.Context, claims *narinfo.PathInfo, archive i
 	return &pending{cache: c, opts: opts, info: info}, nil
 }
 
-// checkClaims looks at what is claimed of a path before any byte is read.
+// checkClaims checks the claims about a path before it reads any byte.
 func (c *Cache) checkClaims(info *narinfo.PathInfo) (*narinfo.PathInfo, error) {
 	info = info.Clone()
 	if info.StoreDir == "" {
@@ -155,7 +155,7 @@ func (c *Cache) checkClaims(info *narinfo.PathInfo) (*narinfo.PathInfo, error) {
 	}
 	switch {
 	case info.Path.IsZero():
-		return nil, errors.New("adding to a cache: the store path is missing")
+		return nil, errors.New("adding to a cache: expected a store path, got none")
 	case info.StoreDir != c.settings.StoreDir:
 		return nil, fmt.Errorf("%s: %w: expected a path of %s, got one of %s", info.Path, ErrStoreDir, c.settings.StoreDir, info.StoreDir)
 	case !info.NarHash.IsZero() && info.NarHash.Algorithm() != nixhash.SHA256:
@@ -196,7 +196,7 @@ func (c *Cache) takeIn(ctx context.Context, claims *narinfo.PathInfo, archive io
 	return f, f.verify(claims)
 }
 
-// addingMemory is what taking in an archive may hold.
+// addingMemory is the memory in bytes that taking in an archive may hold.
 func (c *Cache) addingMemory(claims *narinfo.PathInfo, opts AddOptions) int64 {
 	memory := int64(0)
 	if opts.Encoded != nil {
@@ -213,8 +213,8 @@ func (c *Cache) keeps(name narinfo.Compression) bool {
 	return c.settings.Compression == "" || c.settings.Compression == name
 }
 
-// expectedSize is the size of a path's file if the claims are true, 0 where
-// only compressing shows it.
+// expectedSize is the size of a path's file according to the claims, 0 if it is
+// known only after compression.
 func (c *Cache) expectedSize(info *narinfo.PathInfo, opts AddOptions) int64 {
 	switch {
 	case opts.Encoded != nil && c.keeps(opts.Encoded.Compression):

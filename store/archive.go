@@ -12,26 +12,26 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// askFirst is the size in bytes from which it pays to ask whether an archive is
-// there before it is sent. A smaller one is sent on condition that it is not.
+// askFirst is the size in bytes from which asking whether an archive is there
+// before sending it pays. A smaller one is sent on condition that it is absent.
 const askFirst = 64 << 10
 
 // An archive counts as stored when its bytes are known: this process has sent
-// or read them, or the store vouches for them by a SHA-256 checksum. That an
-// object has the right key and size says nothing: file systems and servers that
-// crash leave zeros of the right size, and uploaders may have been broken.
+// or read them, or the store vouches for them by a SHA-256 checksum. The right
+// key and size prove nothing: file systems and servers that crash leave zeros of
+// the right size, and an uploader may have been broken.
 
-// putArchive gives a staged archive its key. It sends nothing where the cache
-// is known to have the archive. A store that refuses to overwrite it is as good,
-// if it has the right bytes.
+// putArchive gives a staged archive its key. It sends nothing if the cache is
+// known to have the archive. It succeeds if the store refuses to overwrite an
+// archive with the right bytes.
 func (c *Cache) putArchive(ctx context.Context, staged blob.Staged, info *narinfo.NarInfo, add AddOptions) error {
 	digest := [32]byte(info.FileHash.Digest())
 	opts := blob.PutOptions{ContentType: layout.Archive.ContentType(), SHA256: &digest}
 	ask := info.FileSize >= askFirst || c.stored.has(info.URL)
 	switch {
 	case add.Repair || c.stages():
-		// The bytes have to be stored again, or are in the bucket already and
-		// need but a name.
+		// The bytes have to be stored again, or are in the bucket and only need
+		// a name.
 		if err := c.claim(ctx, add.Session, info.URL); err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (c *Cache) stages() bool {
 }
 
 // refusesWrite reports whether an error is a store's refusal to overwrite an
-// object. Stores use several answers for it, the one for missing rights too.
+// object. Stores answer with several codes, including that for missing rights.
 func refusesWrite(err error) bool {
 	if err == nil {
 		return false
@@ -93,9 +93,9 @@ func refusesWrite(err error) bool {
 }
 
 // vouched reports whether the cache has an archive whose bytes are known
-// without reading them. Failures of the bucket count as no: then the archive is
-// sent. An error means that the writer may neither rely on an archive that may
-// be there nor overwrite it.
+// without reading them. After a failure of the bucket it returns false, and the
+// archive is sent. An error means that the writer may neither rely on an existing
+// archive nor overwrite it.
 func (c *Cache) vouched(ctx context.Context, info *narinfo.NarInfo, s *Session) (bool, error) {
 	there, vouched := c.look(ctx, info)
 	if !there {
@@ -125,7 +125,7 @@ func (c *Cache) look(ctx context.Context, info *narinfo.NarInfo) (there, vouched
 	return true, attrs.SHA256 != nil && *attrs.SHA256 == [32]byte(info.FileHash.Digest())
 }
 
-// hasArchive is vouched, but reads the archive where nothing vouches for it.
+// hasArchive is vouched, but reads an archive that nothing vouches for.
 func (c *Cache) hasArchive(ctx context.Context, info *narinfo.NarInfo, s *Session) (bool, error) {
 	if vouched, err := c.vouched(ctx, info, s); vouched || err != nil {
 		return vouched, err
@@ -133,7 +133,7 @@ func (c *Cache) hasArchive(ctx context.Context, info *narinfo.NarInfo, s *Sessio
 	return c.reads(ctx, info), nil
 }
 
-// reads reports whether the archive that the cache has is that of the narinfo.
+// reads reports whether the cache's archive is that of the narinfo.
 func (c *Cache) reads(ctx context.Context, info *narinfo.NarInfo) bool {
 	obj, err := c.bucket.Get(ctx, info.URL, blob.GetOptions{Verified: true})
 	if err != nil {

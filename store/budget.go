@@ -9,14 +9,14 @@ import (
 	"example.com/nixs3/store/internal/flow"
 )
 
-// MinMemory is the least Budget.Memory in bytes.
+// MinMemory is the smallest Budget.Memory in bytes.
 const MinMemory = 1 << 20
 
-// Budget bounds what all that runs through one Cache may use at a time. The
+// Budget bounds the resources that all operations of one Cache use at a time. The
 // zero value of a field is its default.
 //
-// Goroutines: an archive that is read has two, one that is added up to four,
-// besides those of its codec, which compress or decompress on several cores.
+// Goroutines: reading an archive takes two, adding one up to four, besides those
+// of its codec, which compress or decompress on several cores.
 // Checking the references of a path, and reading all narinfos, take as many as
 // Requests. A copy adds at most 256 for its archives, 128 for its lookups and
 // 64 for its narinfos.
@@ -41,9 +41,9 @@ type Budget struct {
 	// listings do not count. Default 64.
 	Requests int
 
-	// Stall is how long the source of an archive that is added may deliver
-	// nothing. After it the addition has failed with ErrStalled, and others
-	// have its place, even where its Read does not return. Default 5 minutes.
+	// Stall is the longest time for which the source of an added archive may
+	// deliver nothing. After it the addition fails with ErrStalled and frees its
+	// place, even if the source's Read does not return. Default 5 minutes.
 	Stall time.Duration
 }
 
@@ -62,7 +62,7 @@ func (b *Budget) setDefaults() {
 	}
 }
 
-// check refuses a budget with which nothing could run, or nothing would be
+// check refuses a budget with which no operation could run, or none would be
 // bounded.
 func (b *Budget) check() error {
 	switch {
@@ -82,8 +82,8 @@ func (b *Budget) adding() int64  { return b.Memory / 32 * 15 }
 func (b *Budget) reading() int64 { return b.Memory / 32 * 12 }
 func (b *Budget) ahead() int64   { return b.Memory / 32 * 5 }
 
-// What the codecs hold while they run, in bytes, as the comment of package
-// codec says. The budget is charged with these before an archive moves.
+// The memory of running codecs in bytes, as in the comment of package codec. The
+// budget is charged with it before an archive moves.
 const (
 	zstdEncoder = 7 << 20
 	zstdPiece   = 4 << 20
@@ -91,15 +91,15 @@ const (
 	xzPiece     = 8 << 20
 	otherCodec  = 4 << 20
 	window      = 8 << 20  // of a decoder, unless a stream asks for more
-	zstdAhead   = 20 << 20 // frames that are decoded beside each other
+	zstdAhead   = 20 << 20 // frames that are decoded at the same time
 )
 
 // pieces is the number of pieces that a parallel writer holds.
 func pieces(workers int64) int64 { return 2*workers + 3 }
 
-// encoderMemory is what compressing an archive may hold, with the buffers
-// between the stations. A small archive needs little of any codec; an unknown
-// size counts as a large one.
+// encoderMemory is the memory in bytes of compressing an archive, with the
+// buffers between the stations. A small archive needs little with any codec; an
+// unknown size counts as a large one.
 func encoderMemory(name narinfo.Compression, o codec.WriterOptions, narSize int64) int64 {
 	if narSize <= 0 {
 		narSize = 1 << 40
@@ -130,8 +130,8 @@ func zstdWorkers(memory int64) int {
 	return int(max((memory-fixed)/each, 1))
 }
 
-// decoderMemory is what decompressing an archive may hold, with the buffers
-// between the stations.
+// decoderMemory is the memory in bytes of decompressing an archive, with the
+// buffers between the stations.
 func decoderMemory(name narinfo.Compression, narSize int64) int64 {
 	full := int64(window)
 	if name == codec.None {
@@ -140,8 +140,8 @@ func decoderMemory(name narinfo.Compression, narSize int64) int64 {
 	return min(full, narSize) + min(narSize, flow.FanMemory) + flow.ChunkSize
 }
 
-// aheadMemory is what decompressing an archive on several cores may hold in
-// addition, 0 where that is not done.
+// aheadMemory is the additional memory in bytes of decompressing an archive on
+// several cores, 0 for codecs that use one.
 func aheadMemory(name narinfo.Compression, narSize int64) int64 {
 	if name != narinfo.CompressionZstd {
 		return 0
@@ -149,8 +149,8 @@ func aheadMemory(name narinfo.Compression, narSize int64) int64 {
 	return min(zstdAhead, 5*min(narSize, zstdAhead)) // two frames in, three out
 }
 
-// passMemory is what passing on an archive may hold that is decompressed to
-// verify it.
+// passMemory is the memory in bytes of passing on an archive and decompressing it
+// to verify it.
 func passMemory(name narinfo.Compression, narSize int64) int64 {
 	return decoderMemory(name, narSize) + min(narSize, flow.FanMemory)
 }

@@ -22,7 +22,7 @@ type Cache struct {
 	description *description
 }
 
-// description is what the bucket's nix-cache-info says.
+// description has the contents of the bucket's nix-cache-info.
 type description struct {
 	info    narinfo.CacheInfo
 	present bool
@@ -54,15 +54,15 @@ func (c *Cache) String() string { return c.bucket.String() }
 // StoreDir is the store directory of the cache's paths.
 func (c *Cache) StoreDir() storepath.Dir { return c.settings.StoreDir }
 
-// Bucket returns the cache's bucket. The budget and Stats do not cover what is
-// done with it directly.
+// Bucket returns the cache's bucket. The budget and Stats do not cover direct
+// use of it.
 func (c *Cache) Bucket() blob.Bucket { return c.bucket.Unwrap() }
 
-// Settings returns the settings of the cache, with the defaults put in. Another
-// cache over the same bucket can be made of them.
+// Settings returns the settings of the cache, with the defaults filled in. They
+// can be used for another cache over the same bucket.
 func (c *Cache) Settings() Settings { return c.settings }
 
-// Stats returns what was asked of the bucket so far.
+// Stats returns the counts of the requests to the bucket so far.
 func (c *Cache) Stats() Stats { return c.bucket.stats() }
 
 // Close closes the bucket.

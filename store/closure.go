@@ -14,14 +14,14 @@ import (
 	"example.com/nixs3/store/internal/graph"
 )
 
-// lookups is the number of paths that the source is asked for at a time. The
-// budget of the source may allow less.
+// lookups is the number of concurrent lookups in the source, whose budget may
+// allow fewer.
 const lookups = 128
 
-// Closure returns the descriptions of the roots and of all that they refer to,
-// directly or through others, each after its references. It fails with
-// ErrCycle where paths refer to each other in a circle, and with ErrTooLarge
-// where the closure grows over the default Limits.
+// Closure returns the descriptions of the roots and of all paths that they refer
+// to, directly or through others, each after its references. It fails with
+// ErrCycle if paths refer to each other in a circle, and with ErrTooLarge if the
+// closure exceeds the default Limits.
 func Closure(ctx context.Context, src Source, roots []storepath.Path) ([]*narinfo.PathInfo, error) {
 	g, _, err := newCopySource(src, CopyOptions{}).closure(ctx, roots)
 	if err != nil {
@@ -60,7 +60,7 @@ func (n *node) Info() *narinfo.PathInfo {
 	return n.info
 }
 
-// fileSize is the size of what is read from the source, as far as known.
+// fileSize is the number of bytes to read from the source, as far as known.
 func (n *node) fileSize() int64 {
 	if n.file != nil && n.file.FileSize > 0 {
 		return n.file.FileSize
@@ -68,10 +68,10 @@ func (n *node) fileSize() int64 {
 	return n.info.NarSize
 }
 
-// closure is the graph of what is copied.
+// closure is the graph of the paths to copy.
 type closure map[storepath.Path]*node
 
-// below returns the nodes and all that they refer to.
+// below returns the nodes and their closures.
 func (g closure) below(nodes []*node) []*node {
 	seen := map[*node]bool{}
 	for _, n := range nodes {
@@ -88,7 +88,7 @@ func (g closure) below(nodes []*node) []*node {
 	return nodes
 }
 
-// copySource is a Source and what else it can do, looked up once.
+// copySource is a Source with its optional interfaces, looked up once.
 type copySource struct {
 	Source
 	opts       CopyOptions
@@ -96,8 +96,8 @@ type copySource struct {
 	unverified UnverifiedSource // or nil
 	trusting   TrustingSource   // or nil
 
-	// has, if it is not nil, reports whether the destination has a path, below
-	// which nothing is looked at.
+	// has, if it is not nil, reports whether the destination has a path. The
+	// references of such a path are not read.
 	has func(context.Context, storepath.Path) (bool, error)
 }
 
@@ -109,8 +109,8 @@ func newCopySource(src Source, opts CopyOptions) *copySource {
 	return s
 }
 
-// closure reads all that is to be copied. Without KeepGoing the first failure
-// ends it, but for a path that is not trusted: it may be at the destination.
+// closure reads the graph of the paths to copy. Without KeepGoing it ends at the
+// first failure except an untrusted path, which the destination may have.
 // unreadable are the paths of All whose description cannot be read.
 func (s *copySource) closure(ctx context.Context, roots []storepath.Path) (g closure, unreadable []*CopyError, err error) {
 	g = closure{}
@@ -118,8 +118,8 @@ func (s *copySource) closure(ctx context.Context, roots []storepath.Path) (g clo
 		if unreadable, err = s.everything(ctx, g); err != nil {
 			return nil, nil, err
 		}
-		// A reference that is not among them is missing at the source, and
-		// found so like any other reference.
+		// A reference outside of them is missing at the source; the lookup
+		// reports it like any other.
 		roots = g.outside()
 	}
 	for n, err := range graph.Walk(ctx, roots, lookups, s.opts.Limits, s.lookup) {
@@ -148,8 +148,8 @@ func (g closure) outside() []storepath.Path {
 	return slices.Collect(maps.Keys(missing))
 }
 
-// everything reads all paths of the source. It leaves out those that go while
-// it does.
+// everything reads all paths of the source. It leaves out paths that disappear
+// meanwhile.
 func (s *copySource) everything(ctx context.Context, g closure) (unreadable []*CopyError, err error) {
 	used := graph.NewTally(s.opts.Limits)
 	for n, err := range s.nodes(ctx) {
@@ -197,8 +197,7 @@ func (s *copySource) nodes(ctx context.Context) iter.Seq2[*node, error] {
 }
 
 // lookup asks the source for a path. user is the path that refers to it, zero
-// for a root. Whether the path is trusted is known before its references are
-// followed.
+// for a root. lookup checks the trust before the references are followed.
 func (s *copySource) lookup(ctx context.Context, p, user storepath.Path) (*node, error) {
 	if s.has != nil {
 		switch there, err := s.has(ctx, p); {
@@ -249,7 +248,7 @@ func newNode(p storepath.Path, info *narinfo.PathInfo, file *narinfo.NarInfo) (*
 		return nil, fmt.Errorf("%w: expected the description of %s, got that of %s", ErrMismatch, p, info.Path)
 	}
 	if info.NarHash.IsZero() || info.NarSize <= 0 {
-		return nil, errors.New("the source does not tell NarHash and NarSize, which verify and bound the archive")
+		return nil, errors.New("expected a NarHash and a NarSize from the source, which verify and bound the archive")
 	}
 	return &node{info: info, file: file}, nil
 }

@@ -47,12 +47,12 @@ type SigningDestination interface {
 	AddSignatures(ctx context.Context, p storepath.Path, signers ...narinfo.Signer) (*narinfo.NarInfo, error)
 }
 
-// companionWorkers is how many companions of paths are copied at a time. The
-// budgets of the stores may allow less.
+// companionWorkers is the number of companions that are copied at a time. The
+// budgets of the stores may allow fewer.
 const companionWorkers = 16
 
-// companions copies what goes along with paths, after these are visible: an
-// object that points to a path must not come before it.
+// companions copies the objects that belong to paths, after the paths are
+// visible: an object that points to a path must not precede it.
 func (c *copier) companions(ctx context.Context, g closure) error {
 	for _, step := range []func(context.Context, closure) error{c.signPresent, c.realisations, c.logs} {
 		if err := step(ctx, g); err != nil {
@@ -72,8 +72,8 @@ func (c *copier) signPresent(ctx context.Context, g closure) error {
 		return nil
 	}
 	signed := flow.Map(ctx, companionWorkers, flow.Values(presentNodes(g)), func(ctx context.Context, n *node) (bool, error) {
-		// What the destination has may differ from what the source describes.
-		// A signature vouches for what was seen to agree, or to be verified.
+		// The destination's path may differ from the source's description. Sign
+		// only contents that were seen to agree or verified.
 		there, err := dst.AddSignatures(ctx, n.info.Path, sameOnly(n.info, c.opts.Signers)...)
 		if err != nil {
 			return false, fmt.Errorf("signing %s in %s: %w", n.info.Path, c.dst, err)
@@ -103,8 +103,8 @@ func presentNodes(g closure) []*node {
 	return nodes
 }
 
-// sameOnly returns signers that refuse to sign anything but what the source
-// describes, since a destination may have other contents under the path.
+// sameOnly returns signers that sign only the source's description, since a
+// destination may have other contents under the path.
 func sameOnly(info *narinfo.PathInfo, signers []narinfo.Signer) []narinfo.Signer {
 	same := make([]narinfo.Signer, len(signers))
 	for i, s := range signers {
@@ -259,7 +259,7 @@ func (c *Cache) Realisations(ctx context.Context) iter.Seq2[*narinfo.Realisation
 				}
 				id, err := narinfo.ParseRealisationKey(attrs.Key)
 				if err != nil {
-					continue // no Nix reads it
+					continue // Nix would not read it
 				}
 				if !yield(id, nil) {
 					return

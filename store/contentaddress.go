@@ -13,8 +13,8 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// checkContentAddress fails unless a path that claims a content address has the
-// name that follows from it.
+// checkContentAddress fails if the name of a path does not follow from the
+// content address that it claims.
 func checkContentAddress(info *narinfo.PathInfo) error {
 	if info.CA.IsZero() {
 		return nil
@@ -61,7 +61,7 @@ func (c *contentSum) verify(info *narinfo.PathInfo, narHash nixhash.Hash, key st
 		return nil
 	case withoutOffsets:
 		if c.strict {
-			return fmt.Errorf("%s: %w: %w: its content address leaves out the offsets of its self-references, as that of Nix 2.17 to 2.34 and Lix does, and needs a signature by a trusted key",
+			return fmt.Errorf("%s: %w: %w: expected a signature by a trusted key, since its content address omits the offsets of its self-references, as in Nix 2.17 to 2.34 and Lix",
 				subject(info.Path, key), ErrUntrusted, ErrMismatch)
 		}
 		return nil
@@ -106,7 +106,8 @@ func newFlatSum(info *narinfo.PathInfo) *contentSum {
 		}
 		return nil
 	})
-	// The validator comes first: it finds the section before its bytes are hashed.
+	// The validator comes first, so that it finds the section before its bytes are
+	// hashed.
 	return &contentSum{Writer: io.MultiWriter(v, s), finish: func() (strict, withoutOffsets nixhash.Hash, err error) {
 		if root.Type != nar.TypeRegular {
 			return strict, withoutOffsets, fmt.Errorf("%s: %w: content address %s: expected a regular file, got a %s", info.Path, ErrMismatch, info.CA, root.Type)
@@ -136,8 +137,8 @@ func (s *section) Write(p []byte) (int, error) {
 // newModuloSum computes the "hash modulo" by which Nix names objects that
 // mention their own path: that of the archive with every occurrence of its own
 // hash part replaced by zero bytes, followed by the offset of each, after a bar.
-// Without the offsets it is the form of Nix 2.17 to 2.34 and of Lix, which lets
-// a forger put zero bytes in the place of a self-reference.
+// The form without the offsets is that of Nix 2.17 to 2.34 and of Lix; it lets a
+// forger replace a self-reference by zero bytes.
 func newModuloSum(info *narinfo.PathInfo, strict bool) *contentSum {
 	h := nixhash.New(info.CA.Hash.Algorithm())
 	m := &modulo{w: h, info: info, self: []byte(info.Path.HashPart())}
@@ -173,7 +174,7 @@ func (m *modulo) Write(p []byte) (int, error) {
 			break
 		}
 		if len(m.found) == maxSelfReferences {
-			return 0, fmt.Errorf("%s: mentions itself more than %d times, and its content address is checked for no more", m.info.Path, maxSelfReferences)
+			return 0, fmt.Errorf("%s: expected at most %d self-references in contents with a content address, got more", m.info.Path, maxSelfReferences)
 		}
 		m.found = append(m.found, m.pos+int64(len(m.tail)-len(buf)+i))
 		clear(buf[i : i+len(m.self)])

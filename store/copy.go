@@ -12,23 +12,22 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// maxRounds bounds how often Copy sends again what another process takes away
-// from under it.
+// maxRounds bounds how often Copy sends paths again that another process has
+// removed meanwhile.
 const maxRounds = 3
 
-// Copy copies the closure of the roots from one store to another. Archives go
-// in parallel, the largest first. A path becomes visible after all its
+// Copy copies the closure of the roots from one store to another. It sends
+// archives in parallel, the largest first. A path becomes visible after all its
 // references. So whenever Copy fails, every visible path of the destination is
-// whole and has its references, and running Copy again finishes the work and
-// sends only what is missing.
+// whole and has its references; running Copy again sends only what is missing.
 //
 // An archive that the source has compressed is stored byte for byte, unless the
-// destination's settings ask for another compression. References that were
-// found at the destination are looked for once more at the end; those that have
-// gone meanwhile are copied.
+// destination's settings name another compression. At the end Copy looks again
+// for the references that it had found at the destination, and copies those that
+// have disappeared.
 //
 // Without KeepGoing the error is that of the first path that failed; with it,
-// the error says how many did. The report is valid in every case. Copy reads
+// the error has the number of failures. The report is always valid. Copy reads
 // the source from several goroutines, and cannot interrupt a Read of the source
 // that ignores its context.
 func Copy(ctx context.Context, dst Destination, src Source, roots []storepath.Path, opts CopyOptions) (CopyReport, error) {
@@ -63,7 +62,7 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 		return err
 	}
 	defer func() { c.session.End(ctx, err) }()
-	// A collector may have taken what was seen before the session began.
+	// A collector may have taken paths that were seen before the session began.
 	p := &planner{dst: c.dst, opts: c.opts, asked: c.src.has != nil && !c.session.leased()}
 	todo, err := p.plan(ctx, g, &c.report)
 	if err != nil {
@@ -136,7 +135,7 @@ func (c *copier) transfer(ctx context.Context, todo []*node) error {
 }
 
 // gone returns the nodes that were found at the destination, to which a
-// published one refers, and that are there no more.
+// published one refers, and that have disappeared.
 func (c *copier) gone(ctx context.Context, g closure, published []*node) ([]*node, error) {
 	relied := map[storepath.Path]*node{}
 	for _, n := range published {
@@ -163,7 +162,7 @@ func (c *copier) gone(ctx context.Context, g closure, published []*node) ([]*nod
 			return nil, &MissingReferenceError{StoreDir: c.dst.StoreDir(), Path: n.user, References: []storepath.Path{n.info.Path}}
 		}
 	}
-	// Whatever takes a path away takes its references too, unless others need
-	// them: look at all that it needs.
+	// A collector that removes a path removes its references too, unless others
+	// need them: check its closure.
 	return absent(ctx, c.dst, g.below(gone))
 }

@@ -12,7 +12,7 @@ import (
 	"example.com/nixs3/store/internal/graph"
 )
 
-// CopyOptions say how Copy works. The zero value copies the closure of the
+// CopyOptions are the options of Copy. The zero value copies the closure of the
 // roots, verifies every byte and stops at the first failure.
 type CopyOptions struct {
 	// All copies every path of the source, and ignores the roots.
@@ -31,11 +31,11 @@ type CopyOptions struct {
 	// compare everything in any case.
 	TrustDestination bool
 
-	// DryRun plans only. The report says what would be done.
+	// DryRun only plans: the report has what Copy would do.
 	DryRun bool
 
-	// KeepGoing goes on after the failure of a path. A path whose reference
-	// failed is not published, and counts as failed too.
+	// KeepGoing continues after the failure of a path. A path whose reference
+	// failed is not published and counts as failed too.
 	KeepGoing bool
 
 	// Repair also copies the paths that the destination has.
@@ -46,7 +46,7 @@ type CopyOptions struct {
 	// followed. Content-addressed paths need no signature.
 	TrustedKeys narinfo.TrustedKeys
 
-	// Limits bound the closure, whose description is the source's word.
+	// Limits bound the closure, which the source describes.
 	Limits Limits
 
 	// Signers sign every path that is copied, besides those of the
@@ -65,13 +65,13 @@ type CopyOptions struct {
 
 	Verify Verification
 
-	// Keep, where set, is called when everything is at the destination, and
-	// before a collector of garbage may take it: the moment to set a root. Its
-	// error is that of Copy.
+	// Keep, if set, is called when everything is at the destination, before a
+	// garbage collector may take it: the moment to set a root. Copy returns its
+	// error.
 	Keep func(ctx context.Context) error
 
-	// Progress is called ten times a second while something moves, and once
-	// at the end, from one goroutine at a time.
+	// Progress is called ten times a second during the transfer, and once at
+	// the end, from one goroutine at a time.
 	Progress func(Progress)
 }
 
@@ -81,18 +81,19 @@ type Upstream struct {
 	Keys  narinfo.TrustedKeys // one of which must have signed the path
 }
 
-// UpstreamStore is what Copy asks of an upstream. Every Source is one.
+// UpstreamStore is the interface that Copy requires of an upstream. Every Source
+// implements it.
 type UpstreamStore interface {
 	String() string
 
-	// PathInfo returns what is known of a path, or an error that is
+	// PathInfo returns the description of a path, or an error that is
 	// ErrNotFound.
 	PathInfo(ctx context.Context, p storepath.Path) (*narinfo.PathInfo, error)
 }
 
-// Destination is what Copy asks of the store that it copies to. Every
-// BinaryCacheStore is one. What only some destinations can do, they offer by
-// further interfaces: ServiceCopier and Metered.
+// Destination is the interface that Copy requires of the store that it copies to.
+// Every BinaryCacheStore implements it. Some destinations also implement the
+// optional interfaces ServiceCopier and Metered.
 type Destination interface {
 	String() string
 	StoreDir() storepath.Dir
@@ -126,37 +127,37 @@ type CompressedSource interface {
 type TrustingSource interface {
 	// Trust fails with ErrUntrusted unless the archive of the path may be
 	// read. strict reports whether only the path's content address vouches for
-	// it, which then has to hold in its strict form.
+	// it; the address must then hold in its strict form.
 	Trust(info *narinfo.PathInfo) (strict bool, err error)
 }
 
-// Limits bound a closure. The zero value of a field is its default, which no
-// real closure comes near.
+// Limits bound a closure. The zero value of a field is its default, far above any
+// real closure.
 type Limits = graph.Limits
 
-// Verification says how much of a compressed archive is checked when it passes
-// from one cache to another without being compressed anew.
+// Verification is the check of a compressed archive that passes from one cache to
+// another without being compressed anew.
 type Verification uint8
 
 const (
 	// VerifyContents decompresses each archive while it is copied, and checks
-	// NarHash, NarSize and structure. So a source that lies or is broken gets
-	// nothing published.
+	// NarHash, NarSize and structure. So nothing of a lying or broken source is
+	// published.
 	VerifyContents Verification = iota
 
-	// VerifyFiles checks only the FileHash, and believes the source that the
-	// file has the NAR that its narinfo claims. Paths that have a content
+	// VerifyFiles checks only the FileHash, and trusts the source that the file
+	// contains the NAR that its narinfo claims. Paths that have a content
 	// address and no signature by one of TrustedKeys are verified in any case:
 	// only their contents vouch for them.
 	VerifyFiles
 
-	// VerifyNothing believes the source. Where both caches are with one
-	// service, archives are copied there without passing through this process.
-	// Elsewhere it is VerifyFiles.
+	// VerifyNothing trusts the source. If both caches are with one service, it
+	// copies archives there without passing them through this process; otherwise
+	// it is VerifyFiles.
 	VerifyNothing
 )
 
-// PathSize is a path that is to be copied.
+// PathSize is a path to copy, with its sizes.
 type PathSize struct {
 	Path     storepath.Path
 	NarSize  int64
@@ -179,14 +180,14 @@ func (e *CopyError) Error() string {
 // Unwrap returns the reason.
 func (e *CopyError) Unwrap() error { return e.Err }
 
-// CopyReport is what a copy did, or with DryRun would do.
+// CopyReport describes what a copy did, or with DryRun would do.
 type CopyReport struct {
 	Paths    int // of the closure, and those that could not be read
 	Present  int // at the destination already
 	Upstream int // left out because an upstream has them
 	Todo     []PathSize
-	// Requests is how many requests to the destination the plan takes at
-	// least; an archive in parts takes one for each part.
+	// Requests is the smallest number of requests to the destination that the
+	// plan takes; an archive in parts takes one more for each part.
 	Requests int
 
 	Copied       int // paths that were published
@@ -197,7 +198,7 @@ type CopyReport struct {
 	Logs         int   // that were copied
 	Signed       int   // paths that were at the destination, and carry the signatures of Signers now
 
-	// Untrusted counts the realisations that were left out, since none of
+	// Untrusted counts the realisations that were left out because none of
 	// TrustedKeys has signed them.
 	Untrusted int
 

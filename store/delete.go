@@ -11,12 +11,12 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// Delete makes paths invisible, those first to which no other refers, so that an
+// Delete makes paths invisible, referrers before their references, so that an
 // interruption leaves no path without its references. It reads every narinfo of
-// the cache to find what refers to the paths, and fails with ErrReferenced where
-// that is not among the paths themselves. A path that is published meanwhile
-// may go unnoticed; package gc collects while others write. Paths that the cache
-// does not have are ignored.
+// the cache to find the referrers of the paths, and fails with ErrReferenced if
+// there are others than the paths themselves. It may miss a path that is
+// published meanwhile; package gc collects while others write. Delete ignores
+// paths that the cache does not have.
 func (c *Cache) Delete(ctx context.Context, paths ...storepath.Path) error {
 	if len(paths) == 0 {
 		return nil
@@ -28,7 +28,7 @@ func (c *Cache) Delete(ctx context.Context, paths ...storepath.Path) error {
 	users := map[storepath.Path][]storepath.Path{}
 	for info, err := range c.NarInfos(ctx) {
 		if errors.Is(err, ErrNotFound) {
-			continue // it went meanwhile
+			continue // deleted meanwhile
 		}
 		if err != nil {
 			return err

@@ -68,7 +68,7 @@ func (c *Cache) readDescription(ctx context.Context) (*description, error) {
 		return nil, fmt.Errorf("%s in %s: %w", layout.CacheInfoKey, c, err)
 	}
 	if info.StoreDir != "" && info.StoreDir != c.settings.StoreDir {
-		return nil, fmt.Errorf("%w: %s: expected %s, got %s; ask for it with the parameter store=%s",
+		return nil, fmt.Errorf("%w: %s: expected %s, got %s; to open it, set the parameter store=%s",
 			ErrStoreDir, c, c.settings.StoreDir, info.StoreDir, info.StoreDir)
 	}
 	return &description{info: *info, present: true}, nil
@@ -80,8 +80,8 @@ func (c *Cache) makesBucket() bool {
 	return ok
 }
 
-// ensureDescribed writes nix-cache-info where it is missing, so that Nix takes
-// the bucket for a cache.
+// ensureDescribed writes nix-cache-info if it is missing, so that Nix accepts the
+// bucket as a cache.
 func (c *Cache) ensureDescribed(ctx context.Context) error {
 	d, err := c.describe(ctx)
 	if err != nil || d.present {
@@ -104,7 +104,7 @@ func (c *Cache) ensureDescribed(ctx context.Context) error {
 	_, err = c.bucket.Put(ctx, layout.CacheInfoKey, bytes.NewReader(text),
 		blob.PutOptions{ContentType: layout.CacheInfo.ContentType(), IfNoneMatch: true})
 	if errors.Is(err, blob.ErrPrecondition) {
-		// Another writer was first. Its description counts.
+		// Another writer was first; use its description.
 		d, err = c.readDescription(ctx)
 		if err == nil {
 			c.description = d
@@ -119,7 +119,7 @@ func (c *Cache) ensureDescribed(ctx context.Context) error {
 }
 
 // missing reports whether an error of reading a narinfo or a listing means
-// that there is none. S3 answers 403 for a missing key in a bucket that the
+// that the object is missing. S3 answers 403 for a missing key in a bucket that the
 // caller may not list. Such an answer counts as missing only where
 // nix-cache-info could be read.
 func (c *Cache) missing(ctx context.Context, err error) bool {

@@ -17,7 +17,7 @@ import (
 	"example.com/nixs3/store/internal/flow"
 )
 
-// AddPathOptions say how AddPath names and reads what it adds.
+// AddPathOptions are the options of AddPath.
 type AddPathOptions struct {
 	// Name of the store object; "" means the last element of the path.
 	Name string
@@ -43,17 +43,17 @@ type AddPathOptions struct {
 	AddOptions
 }
 
-// Adder is what AddPath asks of the store that it adds to. Every
-// BinaryCacheStore is one.
+// Adder is the interface that AddPath requires of the store that it adds to.
+// Every BinaryCacheStore implements it.
 type Adder interface {
 	StoreDir() storepath.Dir
 	Add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (*narinfo.NarInfo, error)
 }
 
 // AddPath adds a file or a tree of the disk under the content-addressed store
-// path that Nix gives it. It reads the tree once for its hash, and once more to
-// store it when the store does not have it. A change in between is an error and
-// publishes nothing.
+// path that Nix gives it. It reads the tree once for its hash, and again to store
+// it if the store does not have it. If the tree changes in between, AddPath fails
+// and publishes nothing.
 func AddPath(ctx context.Context, dst Adder, path string, opts AddPathOptions) (*narinfo.NarInfo, error) {
 	if opts.Name == "" {
 		abs, err := filepath.Abs(path)
@@ -65,7 +65,7 @@ func AddPath(ctx context.Context, dst Adder, path string, opts AddPathOptions) (
 	switch opts.Method {
 	case 0, storepath.MethodNAR, storepath.MethodFlat:
 	default:
-		return nil, fmt.Errorf("adding %s: method is %v, expected nar or flat", path, opts.Method)
+		return nil, fmt.Errorf("adding %s: expected the method nar or flat, got %v", path, opts.Method)
 	}
 	archive, err := newDisk(path, opts.Method == storepath.MethodFlat, opts.Filter)
 	if err != nil {
@@ -162,16 +162,16 @@ func (d *disk) pathInfo(ctx context.Context, dir storepath.Dir, opts AddPathOpti
 	return info, err
 }
 
-// Restore fetches a path from a source and makes it on disk at dest, which must
-// not exist. It verifies the archive, and removes what it has made when the
-// archive turns out to be wrong or anything else fails.
+// Restore fetches a path from a source and creates it on disk at dest, which must
+// not exist. It verifies the archive, and removes everything it has created if
+// the archive is wrong or anything else fails.
 func Restore(ctx context.Context, src Source, p storepath.Path, dest string, opts ...nar.RestoreOption) error {
 	r, err := src.NAR(ctx, p)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	// The verdict on the hash comes after the last byte.
+	// The result of the verification comes after the last byte.
 	if err := nar.Restore(r, dest, append(slices.Clone(opts), nar.WithWholeReader())...); err != nil {
 		return fmt.Errorf("restoring %s: %w", p, err)
 	}

@@ -19,16 +19,17 @@
 // After any failure, at any time, a path is visible in a cache only when its
 // archive is stored whole, NarHash and NarSize were computed from the bytes that
 // were sent, and all its references are visible too. A failure leaves at most
-// objects that nothing refers to. An archive is verified while it is read: the
-// reader sees an error before it could see the end of a wrong archive.
+// unreferenced objects. An archive is verified while it is read: reading a wrong
+// archive returns an error, never io.EOF.
 //
 // # Bounds
 //
-// Memory, goroutines and requests do not depend on the size of archives, on the
-// number of paths or on what the other side sends; [Budget] states the bounds.
+// Memory, goroutines and requests at a time depend neither on the size of
+// archives nor on the number of paths nor on the data received; [Budget] states
+// the bounds.
 // Cancelling a context ends everything that was begun with it. No goroutine
 // outlives its call; those of an open archive end with its Close.
 //
-// A caller's reader or writer is called from the calling goroutine alone. It
-// cannot be interrupted while it blocks, unless it is an [Interrupter].
+// Only the calling goroutine calls a caller's reader or writer. A blocked call
+// cannot be interrupted, unless the reader is an [Interrupter].
 package store

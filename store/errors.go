@@ -20,9 +20,8 @@ var (
 	ErrNoCredentials = blob.ErrNoCredentials
 	ErrReadOnly      = blob.ErrReadOnly
 
-	// ErrStalled is a transfer that stood still: with the bucket for
-	// blob.Retry.Stall, or an archive whose source delivered nothing for
-	// Budget.Stall.
+	// ErrStalled is a transfer without progress: with the bucket for
+	// blob.Retry.Stall, or from the source of an archive for Budget.Stall.
 	ErrStalled = blob.ErrStalled
 
 	// ErrUntrusted is a store object without a signature by a trusted key.
@@ -42,7 +41,7 @@ var (
 	// ErrCycle is a set of paths that refer to each other in a circle.
 	ErrCycle = graph.ErrCycle
 
-	// ErrTooLarge is a closure that grows over its Limits.
+	// ErrTooLarge is a closure that exceeds its Limits.
 	ErrTooLarge = graph.ErrTooLarge
 
 	// ErrReferenced is a path that cannot be deleted because others refer to it.
@@ -148,8 +147,8 @@ func subject(p storepath.Path, key string) string {
 	return p.String() + " (" + key + ")"
 }
 
-// isAbsent reports whether an error says that a path is not there, or that
-// there is no bucket yet.
+// isAbsent reports whether an error means that a path is missing, or the bucket
+// does not exist yet.
 func isAbsent(err error) bool {
 	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoSuchBucket)
 }

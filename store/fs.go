@@ -33,7 +33,7 @@ type ArchiveFS struct {
 // are open fail from then on.
 func (a *ArchiveFS) Close() error { return a.close() }
 
-// discard closes a temporary file and removes it where its name is left.
+// discard closes a temporary file and removes its name if it still has one.
 func discard(f *os.File) error {
 	err := f.Close()
 	if rerr := os.Remove(f.Name()); !errors.Is(rerr, os.ErrNotExist) {
@@ -43,9 +43,9 @@ func discard(f *os.File) error {
 }
 
 // FS opens a path's archive as a file system. It reads and verifies the whole
-// archive first: the copy in Settings.LocalNARCache, else a fetched one, which
-// stays there. Without that setting the archive is in a temporary file that has
-// no name.
+// archive first: the copy in Settings.LocalNARCache, else a fetched one, which it
+// keeps there. Without that setting the archive is in a temporary file without a
+// name.
 func (c *Cache) FS(ctx context.Context, p storepath.Path) (*ArchiveFS, error) {
 	info, err := c.NarInfo(ctx, p)
 	if err != nil {
@@ -111,9 +111,8 @@ func openRegular(name string) (*os.File, error) {
 	return f, nil
 }
 
-// fetchFS fetches an archive into a file in dir. With a name, the file gets it
-// when it is whole; without one, the file has none and is gone when it is
-// closed.
+// fetchFS fetches an archive into a file in dir. The file gets the name when it
+// is complete; without a name, closing the file removes it.
 func (c *Cache) fetchFS(ctx context.Context, info *narinfo.NarInfo, dir, name string) (*ArchiveFS, error) {
 	r, err := c.OpenNAR(ctx, info)
 	if err != nil {

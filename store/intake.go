@@ -16,8 +16,8 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// intake is how an archive comes in: what is claimed of it, and where it goes.
-// Each of its methods moves it there in one pass, and returns what was found.
+// intake has the claims about an archive and its destination. Each of its methods
+// moves the archive there in one pass, and returns what was found.
 //
 //	plain:    archive ─┬─ NAR hash, size
 //	                   └─ structure, contents; codec ── file hash ── staged
@@ -43,7 +43,7 @@ type found struct {
 	fileSize, narSize int64
 	listing           *nar.Listing // where it was needed
 	contents          *contentSum  // nil where the content address needs no hash of its own
-	verified          bool         // the NAR was looked at, and not only its file
+	verified          bool         // the NAR was checked, not only its file
 }
 
 // plain takes in the archive that produce writes, and compresses it.
@@ -80,12 +80,12 @@ func (in *intake) plain(ctx context.Context, produce func(io.Writer) error) (*fo
 	return f, nil
 }
 
-// encoded takes in an archive that is compressed and stays so. With trust it
-// looks at nothing but the file.
+// encoded takes in a compressed archive and keeps its compression. With trust it
+// checks only the file.
 func (in *intake) encoded(ctx context.Context, archive io.Reader, file *narinfo.NarInfo, trust bool) (*found, error) {
 	br := bufio.NewReaderSize(archive, codec.DetectLen)
 	prefix, _ := br.Peek(codec.DetectLen) // a failing reader fails again below
-	// The claimed name may lie. What is published must not.
+	// The claimed name may be wrong; the published one must not.
 	claims := *file
 	if name := codec.Detect(prefix); name != "" {
 		claims.Compression = narinfo.Compression(name)
@@ -107,7 +107,7 @@ func (in *intake) encoded(ctx context.Context, archive io.Reader, file *narinfo.
 		},
 	}
 	look := in.inspect(nil)
-	// Trust needs a file hash to check and a NAR hash to write down.
+	// Trust needs a file hash to check and a NAR hash to publish.
 	trust = trust && claims.FileHash.Algorithm() == nixhash.SHA256 && !in.claims.NarHash.IsZero()
 	if !trust {
 		consumers = append(consumers, func(r io.Reader) error {
@@ -131,7 +131,7 @@ func (in *intake) encoded(ctx context.Context, archive io.Reader, file *narinfo.
 	return f, checkFile(&claims, f)
 }
 
-// recoded takes in an archive that is compressed, and compresses it anew.
+// recoded takes in a compressed archive and compresses it anew.
 func (in *intake) recoded(ctx context.Context, archive io.Reader, file *narinfo.NarInfo) (*found, error) {
 	var f *found
 	err := flow.Spread(ctx, copyOf(archive), func(r io.Reader) (err error) {
@@ -154,7 +154,7 @@ func copyOf(r io.Reader) func(io.Writer) error {
 	}
 }
 
-// checkFile compares what is claimed of a compressed archive with what was found.
+// checkFile compares the claims about a compressed archive with what was found.
 func checkFile(claims *narinfo.NarInfo, f *found) error {
 	if claims.FileSize > 0 && claims.FileSize != f.fileSize {
 		return &SizeMismatchError{Path: claims.Path, Key: claims.URL, Field: "FileSize", Wanted: claims.FileSize, Got: f.fileSize}
@@ -165,7 +165,7 @@ func checkFile(claims *narinfo.NarInfo, f *found) error {
 	return nil
 }
 
-// verify compares what is claimed of a path with what was found of its archive.
+// verify compares the claims about a path with what was found of its archive.
 func (f *found) verify(claims *narinfo.PathInfo) error {
 	if claims.NarSize > 0 && claims.NarSize != f.narSize {
 		return &SizeMismatchError{Path: claims.Path, Field: "NarSize", Wanted: claims.NarSize, Got: f.narSize}
@@ -182,14 +182,14 @@ func (f *found) verify(claims *narinfo.PathInfo) error {
 	return f.contents.verify(claims, f.narHash, "")
 }
 
-// pathInfo is what is known of a path after its archive was found good.
+// pathInfo is the description of a path after its archive was verified.
 func (f *found) pathInfo(claims *narinfo.PathInfo) *narinfo.PathInfo {
 	info := *claims
 	info.NarHash, info.NarSize = f.narHash, f.narSize
 	return &info
 }
 
-// narInfo is the narinfo of a path whose archive was found good.
+// narInfo is the narinfo of a path whose archive was verified.
 func (f *found) narInfo(claims *narinfo.PathInfo) *narinfo.NarInfo {
 	return &narinfo.NarInfo{
 		PathInfo:    *f.pathInfo(claims),
@@ -200,8 +200,8 @@ func (f *found) narInfo(claims *narinfo.PathInfo) *narinfo.NarInfo {
 	}
 }
 
-// inspection looks at a NAR: one reader hashes it, another looks at its
-// structure and at the contents that its content address describes.
+// inspection checks a NAR: one reader hashes it, another checks its structure and
+// the contents that its content address describes.
 type inspection struct {
 	claims   *narinfo.PathInfo
 	nar      narSum

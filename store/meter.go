@@ -10,8 +10,8 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// Stats count what a Cache has asked of its bucket since it was opened. The
-// parts and repetitions that a driver makes of one call count as one.
+// Stats count the requests of a Cache to its bucket since it was opened. The
+// parts and retries of one call count as one.
 type Stats struct {
 	Gets, Heads, Puts, Deletes, Lists int64 // requests; Lists counts listings begun
 	BytesRead, BytesWritten           int64 // of objects, as stored
@@ -20,9 +20,8 @@ type Stats struct {
 // Requests is the sum of all requests.
 func (s Stats) Requests() int64 { return s.Gets + s.Heads + s.Puts + s.Deletes + s.Lists }
 
-// meter is a bucket whose requests are counted, and bounded in how many are
-// under way at a time. A body that is being read holds no place: transfers have
-// their own.
+// meter is a bucket that counts its requests and bounds those under way at a
+// time. A body that is being read does not count: transfers have their own bound.
 type meter struct {
 	blob.Wrapper
 	requests *gate
@@ -95,8 +94,8 @@ func (m *meter) around(ctx context.Context, call *blob.Call, do func(context.Con
 	return err
 }
 
-// countedContent counts the bytes of an object while they are sent, each once:
-// a driver may read some again.
+// countedContent counts the bytes of an object while they are sent, each once,
+// although a driver may read some again.
 type countedContent struct {
 	blob.Content
 	sum     *atomic.Int64
@@ -120,7 +119,7 @@ func (c *countedContent) settle(err error) {
 	}
 }
 
-// GetRef opens what the URL of a narinfo refers to.
+// GetRef opens the object to which the URL of a narinfo refers.
 func (m *meter) GetRef(ctx context.Context, ref string, opts blob.GetOptions) (*blob.Object, error) {
 	if r, ok := blob.As[blob.Referrer](m.Wrapper); ok {
 		return r.GetRef(ctx, ref, opts)

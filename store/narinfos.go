@@ -13,7 +13,7 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// PathInfo returns what the path's narinfo says of the path itself.
+// PathInfo returns the description of the path in its narinfo.
 func (c *Cache) PathInfo(ctx context.Context, p storepath.Path) (*narinfo.PathInfo, error) {
 	info, err := c.NarInfo(ctx, p)
 	if err != nil {
@@ -90,7 +90,7 @@ func (c *Cache) readNarInfo(ctx context.Context, hashPart string) (*narinfo.NarI
 		return nil, attrs, fmt.Errorf("%s in %s: %w: expected %s, got %s", key, c, ErrStoreDir, c.settings.StoreDir, info.StoreDir)
 	}
 	if info.Path.HashPart() != hashPart {
-		return nil, attrs, fmt.Errorf("%s in %s: %w: it is the narinfo of %s", key, c, ErrMismatch, info.Path)
+		return nil, attrs, fmt.Errorf("%s in %s: %w: got the narinfo of %s", key, c, ErrMismatch, info.Path)
 	}
 	return info, attrs, nil
 }
@@ -131,7 +131,7 @@ func (c *Cache) HashParts(ctx context.Context) iter.Seq2[string, error] {
 }
 
 // NarInfos yields every narinfo, in no particular order. It reads as many at a
-// time as the budget has requests.
+// time as the budget allows requests.
 func (c *Cache) NarInfos(ctx context.Context) iter.Seq2[*narinfo.NarInfo, error] {
 	return flow.Map(ctx, c.settings.Budget.Requests, c.HashParts(ctx), c.listedNarInfo)
 }

@@ -26,8 +26,8 @@ func (c *Cache) ReadObject(ctx context.Context, key string) ([]byte, blob.Attrs,
 	return nil, attrs, &blob.Error{Op: "Get", Bucket: c.String(), Key: key, Err: ErrNotFound}
 }
 
-// Stage opens a place for bytes whose key is not yet known, of about size
-// bytes, 0 where that is not known. The caller closes it.
+// Stage opens a place for bytes whose key is not yet known. size is their
+// expected number, 0 if unknown. The caller closes it.
 func (c *Cache) Stage(ctx context.Context, size int64) (blob.Staged, error) {
 	if err := c.ensureDescribed(ctx); err != nil {
 		return nil, err
@@ -38,8 +38,8 @@ func (c *Cache) Stage(ctx context.Context, size int64) (blob.Staged, error) {
 // PublishStored signs a path and makes it visible. The caller vouches that the
 // archive is stored under the narinfo's URL and is what the narinfo claims.
 // Publishing fails with ErrMissingReference as [Pending] does, unless
-// opts.ReferencesPresent. Where the path is visible already, the result is what
-// the cache has.
+// opts.ReferencesPresent. If the path is already visible, the result is the
+// cache's narinfo.
 func (c *Cache) PublishStored(ctx context.Context, info *narinfo.NarInfo, opts AddOptions) (*narinfo.NarInfo, error) {
 	if err := c.ensureDescribed(ctx); err != nil {
 		return nil, err

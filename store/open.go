@@ -12,7 +12,7 @@ import (
 	"example.com/nixs3/store/blob/s3blob"
 )
 
-// Option changes what Open makes of a URL.
+// Option is an option of Open.
 type Option func(*opening)
 
 type opening struct {
@@ -21,21 +21,20 @@ type opening struct {
 	drivers  driverOptions
 }
 
-// WithSettings changes the settings that the URL gives, before the cache is
-// made of them.
+// WithSettings changes the settings of the URL before the cache is opened.
 func WithSettings(change func(*Settings)) Option {
 	return func(o *opening) { o.settings = append(o.settings, change) }
 }
 
 // WithTrustedKeys refuses to read archives of paths that none of the keys has
-// signed, unless their content address gives their name. Without keys, nothing
-// is refused. See Settings.TrustedKeys.
+// signed, unless their content address gives their name. Without keys, the cache
+// refuses nothing. See Settings.TrustedKeys.
 func WithTrustedKeys(keys ...narinfo.PublicKey) Option {
 	return WithSettings(func(s *Settings) { s.TrustedKeys = append(s.TrustedKeys, keys...) })
 }
 
 // WithSigners signs every path that is added, in addition to the URL's
-// secret-key. A path that is in the cache already stays as it is; see
+// secret-key. It does not change paths that are already in the cache; see
 // [Cache.AddSignatures].
 func WithSigners(signers ...narinfo.Signer) Option {
 	return WithSettings(func(s *Settings) { s.Signers = append(s.Signers, signers...) })

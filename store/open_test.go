@@ -43,7 +43,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"a bucket that is not there", "s3://elsewhere?endpoint=" + s3.Endpoint(), []string{"elsewhere"}, store.ErrNoSuchBucket},
 		{"another store directory", "file://" + other, []string{"/other/store", "/nix/store", "store=/other/store"}, store.ErrStoreDir},
 		{"a broken nix-cache-info", "file://" + broken, []string{"nix-cache-info", "Priority", "2"}, nil},
-		{"a host in a file URL", "file://dir/cache", []string{"three slashes"}, nil},
+		{"a host in a file URL", "file://dir/cache", []string{"without a host"}, nil},
 		{"a password in the URL", "http://user:secret@127.0.0.1:1/?retry-attempts=1", []string{"127.0.0.1"}, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

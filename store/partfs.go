@@ -21,12 +21,12 @@ const (
 	// fetching all of it costs less than finding parts.
 	fetchWhole = 256 << 10
 
-	// leastRange and mostRange bound what is read of an archive in one
-	// request. Reading on doubles it.
+	// leastRange and mostRange bound the bytes of an archive that one request
+	// reads. Sequential reading doubles them.
 	leastRange = 256 << 10
 	mostRange  = 8 << 20
 
-	// partMemory is what an archive that is read in parts holds: a range, and
+	// partMemory is the memory of an archive that is read in parts: a range, and
 	// pieces of the compression.
 	partMemory = 2*mostRange + leastRange
 )
@@ -38,10 +38,10 @@ const (
 // archives, and small ones, are fetched whole and verified, as [Cache.FS] does;
 // ArchiveFS.Verified reports which.
 //
-// A part proves nothing of the whole: NarHash is not checked, and the listing is
-// the cache's word. What is checked are offsets and sizes, the checksums that
-// compressed pieces carry, and that the archive does not change meanwhile.
-// Signatures are checked as for every read.
+// Reading parts cannot verify the archive: NarHash is not checked, and the
+// listing is an unverified claim of the cache. UnverifiedFS does check offsets
+// and sizes, the checksums of compressed pieces, that the archive does not change
+// meanwhile, and signatures, as for every read.
 func (c *Cache) UnverifiedFS(ctx context.Context, p storepath.Path) (*ArchiveFS, error) {
 	info, err := c.NarInfo(ctx, p)
 	if err != nil {
@@ -121,10 +121,10 @@ func (c *Cache) storedIndex(ctx context.Context, info *narinfo.NarInfo) (*codec.
 	return codec.ParseIndex(text, info.FileSize)
 }
 
-// PutIndex stores the index of a path's archive, by which UnverifiedFS reads
-// parts of it, unless the archive carries one. It reads the whole archive once,
-// and decompresses nothing. It fails with [codec.ErrNoIndex] where the
-// compression has no pieces that decode by themselves.
+// PutIndex stores the index of a path's archive, with which UnverifiedFS reads
+// parts of it, unless the archive contains one. It reads the whole archive once,
+// and decompresses nothing. It fails with [codec.ErrNoIndex] if the compression
+// has no independent pieces.
 func (c *Cache) PutIndex(ctx context.Context, p storepath.Path) error {
 	info, err := c.NarInfo(ctx, p)
 	if err != nil {
@@ -134,7 +134,7 @@ func (c *Cache) PutIndex(ctx context.Context, p storepath.Path) error {
 		return nil
 	}
 	if info.FileSize <= 0 || info.FileHash.Algorithm() != nixhash.SHA256 {
-		return fmt.Errorf("%s: %w: its narinfo has no FileSize or no FileHash", p, codec.ErrNoIndex)
+		return fmt.Errorf("%s: %w: expected a narinfo with FileSize and FileHash", p, codec.ErrNoIndex)
 	}
 	archive := &rangeReader{ctx: ctx, cache: c, info: info, size: info.FileSize}
 	switch _, err := codec.FindIndex(string(info.Compression), archive, info.FileSize); {
@@ -164,8 +164,8 @@ func (c *Cache) PutIndex(ctx context.Context, p storepath.Path) error {
 }
 
 // rangeReader reads a stored archive in ranges. It keeps the last one, and reads
-// farther ahead the longer a caller reads on. It is safe for concurrent use,
-// one request at a time.
+// farther ahead the longer a caller reads sequentially. It is safe for concurrent
+// use, and sends one request at a time.
 type rangeReader struct {
 	ctx   context.Context
 	cache *Cache

@@ -7,9 +7,9 @@ import (
 	"example.com/nixs3/store/codec"
 )
 
-// largeFile is the size from which on a file begins a piece of the compression,
-// so that it can be read without what comes before it, and equal files become
-// equal bytes.
+// largeFile is the size from which a file begins a piece of the compression, so
+// that it can be read without the bytes before it, and equal files become equal
+// bytes.
 const largeFile = 1 << 20
 
 // pieceWriter passes a NAR on to a codec's writer and begins a piece at the

@@ -10,8 +10,9 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// places are what the work on a cache takes before it begins. Everything is
-// taken in this order, also by one goroutine from several caches:
+// places are the shares of the budget that an operation acquires before it
+// begins. Everything is acquired in this order, also by one goroutine from
+// several caches:
 //
 //	reads     an archive that is open for reading
 //	reading   bytes to decompress it
@@ -22,12 +23,11 @@ import (
 //	requests  a request that is under way
 //
 // An archive of one cache is open for reading while it is added to another. So
-// whatever is taken for reading comes before whatever is taken for adding, and
-// nothing of the former is taken while something of the latter is held. Hence
-// two users never wait for each other, as two copies in opposite directions
-// would.
+// all places for reading come before all places for adding, and no place for
+// reading is acquired while one for adding is held. Otherwise two copies in
+// opposite directions could wait for each other forever.
 //
-// ahead, the bytes of decoders that use several cores, is taken only where it is
+// ahead, the bytes of decoders that use several cores, is acquired only if it is
 // free.
 type places struct {
 	reads, reading *gate
@@ -50,14 +50,14 @@ func newPlaces(b *Budget) *places {
 	}
 }
 
-// readingPlace is what an archive holds while it is decompressed for a reader.
+// readingPlace is the place of an archive that is decompressed for a reader.
 type readingPlace struct {
 	parallel bool // there is memory for several cores
 	leave    func()
 }
 
-// read takes what decompressing an archive needs. Several cores are used only
-// where memory for it is free: many archives keep the cores busy anyway.
+// read acquires the place for decompressing an archive. It uses several cores
+// only if memory for them is free: many archives keep the cores busy anyway.
 func (p *places) read(ctx context.Context, info *narinfo.NarInfo) (readingPlace, error) {
 	leave, err := p.reading.enter(ctx, decoderMemory(info.Compression, info.NarSize))
 	if err != nil {
@@ -67,13 +67,13 @@ func (p *places) read(ctx context.Context, info *narinfo.NarInfo) (readingPlace,
 	return readingPlace{parallel: ok, leave: func() { leaveAhead(); leave() }}, nil
 }
 
-// addingPlace is what an archive holds while it is added.
+// addingPlace is the place of an archive that is added.
 type addingPlace struct {
-	leaveMemory func() // when all is computed, and the archive only sent
-	leave       func() // both
+	leaveMemory func() // frees the memory, once the archive is only sent
+	leave       func() // frees everything
 }
 
-// add takes what adding an archive needs.
+// add acquires the place for adding an archive.
 func (p *places) add(ctx context.Context, memory int64) (addingPlace, error) {
 	leaveWrites, err := p.writes.enter(ctx, 1)
 	if err != nil {
@@ -87,8 +87,8 @@ func (p *places) add(ctx context.Context, memory int64) (addingPlace, error) {
 	return addingPlace{leaveMemory: leaveMemory, leave: func() { leaveMemory(); leaveWrites() }}, nil
 }
 
-// gate is a semaphore whose weights are cut to its size, so that what is larger
-// than all of it runs alone.
+// gate is a semaphore that cuts weights to its size, so that a larger one runs
+// alone.
 type gate struct {
 	sem  *semaphore.Weighted
 	size int64
@@ -96,8 +96,8 @@ type gate struct {
 
 func newGate(size int64) *gate { return &gate{semaphore.NewWeighted(size), size} }
 
-// enter waits for its turn. The function that it returns gives the place back;
-// it may be called more than once and by any goroutine.
+// enter waits for a place. The returned function frees it, and may be called more
+// than once and by any goroutine.
 func (g *gate) enter(ctx context.Context, weight int64) (leave func(), err error) {
 	weight = min(max(weight, 0), g.size)
 	if err := g.sem.Acquire(ctx, weight); err != nil {

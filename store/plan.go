@@ -18,12 +18,12 @@ const (
 	listingFrom = 64
 
 	// listingFactor bounds the listing: Copy ends it after this many paths for
-	// each that it looks for. Up to there a listing takes fewer requests than
+	// each path in question. Up to there a listing takes fewer requests than
 	// asking, and less time than asking for 64 at once.
 	listingFactor = 16
 )
 
-// planner finds out what has to be sent.
+// planner determines the paths to send.
 type planner struct {
 	dst   Destination
 	opts  CopyOptions
@@ -44,7 +44,7 @@ func (p *planner) plan(ctx context.Context, g closure, report *CopyReport) ([]*n
 		markPresent(g, todo)
 		for _, n := range todo {
 			if n.unread {
-				return nil, fmt.Errorf("%s: %w: it was in %s when the copy began, and is gone; run the copy again", n.info.Path, ErrMissingReference, p.dst)
+				return nil, fmt.Errorf("%s: %w: %s had it when the copy began, but no longer does; run the copy again", n.info.Path, ErrMissingReference, p.dst)
 			}
 		}
 		report.Present = len(g) - len(todo)
@@ -116,8 +116,7 @@ func absent(ctx context.Context, dst Destination, nodes []*node) ([]*node, error
 }
 
 // listed lists the destination and returns which of the nodes are there. rest
-// are the nodes of which the listing says nothing, since it was not read to its
-// end.
+// are the nodes beyond the end of an incomplete listing.
 func listed(ctx context.Context, dst Destination, nodes []*node) (present map[string]bool, rest []*node, err error) {
 	present = map[string]bool{}
 	wanted := make(map[string]*node, len(nodes))
@@ -157,7 +156,7 @@ func listed(ctx context.Context, dst Destination, nodes []*node) (present map[st
 	return present, rest, nil
 }
 
-// notUpstream leaves out the nodes that an upstream serves with a good
+// notUpstream filters out the nodes that an upstream serves with a valid
 // signature.
 func (p *planner) notUpstream(ctx context.Context, nodes []*node) ([]*node, error) {
 	for _, up := range p.opts.Upstreams {
@@ -176,7 +175,8 @@ func (p *planner) notUpstream(ctx context.Context, nodes []*node) ([]*node, erro
 	return nodes, nil
 }
 
-// filterNodes asks of each node in parallel whether something holds.
+// filterNodes returns the paths of the nodes for which holds, called in parallel,
+// returns true.
 func filterNodes(ctx context.Context, nodes []*node, holds func(context.Context, *node) (bool, error)) (map[storepath.Path]bool, error) {
 	yes := map[storepath.Path]bool{}
 	each := flow.Map(ctx, lookups, flow.Values(nodes), func(ctx context.Context, n *node) (*node, error) {

@@ -12,7 +12,7 @@ import (
 	"example.com/nixs3/store/internal/flow"
 )
 
-// Progress is how far a copy has come.
+// Progress is the progress of a copy.
 type Progress struct {
 	Paths, PathsTotal int // published, of all that are to be copied
 	Present, Upstream int // left out: at the destination already, or served by an upstream
@@ -33,7 +33,7 @@ type Progress struct {
 	UnderWay []storepath.Path // whose archives are moving, the largest first
 }
 
-// progressCounters are what a transfer has done so far.
+// progressCounters count what a transfer has done so far.
 type progressCounters struct {
 	dst   Destination
 	began Stats    // of the destination
@@ -60,8 +60,7 @@ func (c *progressCounters) stats() Stats {
 	return Stats{}
 }
 
-// moving counts what is read of a node's archive until the function that it
-// returns is called.
+// moving counts the bytes read of a node's archive until end is called.
 func (c *progressCounters) moving(n *node, archive io.Reader) (counted io.Reader, end func()) {
 	read := new(atomic.Int64)
 	c.mu.Lock()
@@ -101,7 +100,7 @@ func (c *progressCounters) progress() Progress {
 	return now
 }
 
-// watch reports progress until the function that it returns is called.
+// watch reports progress until stop is called.
 func (c *progressCounters) watch(report func(Progress)) (stop func()) {
 	if report == nil {
 		return func() {}

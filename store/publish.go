@@ -47,8 +47,8 @@ func (p *pending) publish(ctx context.Context, s *Session) error {
 	if p.opts.Repair || !errors.Is(err, blob.ErrPrecondition) {
 		return err
 	}
-	// Another writer has published the path. Its narinfo is as good, and
-	// replacing it could take signatures away.
+	// Another writer has published the path. Its narinfo is equivalent, and
+	// replacing it could remove signatures.
 	existing, err := p.cache.NarInfo(ctx, p.info.Path)
 	if err != nil {
 		return err
@@ -57,9 +57,8 @@ func (p *pending) publish(ctx context.Context, s *Session) error {
 	return nil
 }
 
-// publishLate publishes a path that was prepared under no session, or under one
-// that may have ended. What was found while it was prepared has to be looked at
-// again.
+// publishLate publishes a path that was prepared without a session, or under one
+// that may have ended. It repeats the checks of the preparation.
 func (c *Cache) publishLate(ctx context.Context, p *pending) (err error) {
 	refs := append([]storepath.Path{p.info.Path}, p.info.References...)
 	s, err := c.begin(ctx, refs, []string{p.info.URL})
@@ -116,28 +115,28 @@ func (c *Cache) checkReferences(ctx context.Context, info *narinfo.PathInfo) err
 	return nil
 }
 
-// StoredNarInfo is a narinfo as one version of its object has it.
+// StoredNarInfo is a narinfo with the version of its object.
 type StoredNarInfo struct {
 	*narinfo.NarInfo
 	Attrs blob.Attrs // of the object
 }
 
-// ReadNarInfo reads the narinfo with a hash part from the bucket, even where
-// it is remembered, for [Cache.ReplaceNarInfo].
+// ReadNarInfo reads the narinfo with a hash part from the bucket, even if it is
+// remembered, for [Cache.ReplaceNarInfo].
 func (c *Cache) ReadNarInfo(ctx context.Context, hashPart string) (StoredNarInfo, error) {
 	info, attrs, err := c.readNarInfo(ctx, hashPart)
 	return StoredNarInfo{info, attrs}, c.deniedIsMissing(ctx, hashPart, err)
 }
 
-// ReplaceNarInfo stores a narinfo in place of the version that was read. Where
-// another writer has changed it since, the error is blob.ErrPrecondition and
-// nothing changes, if the bucket honours IfMatch; some servers ignore it.
-// An empty Attrs.ETag replaces any version.
+// ReplaceNarInfo stores a narinfo in place of the version that was read. If
+// another writer has changed it since, ReplaceNarInfo fails with
+// blob.ErrPrecondition and changes nothing, provided that the bucket honours
+// IfMatch; some servers ignore it. An empty Attrs.ETag replaces any version.
 func (c *Cache) ReplaceNarInfo(ctx context.Context, info StoredNarInfo) error {
 	return c.putNarInfo(ctx, info.NarInfo, blob.PutOptions{IfMatch: info.Attrs.ETag})
 }
 
-// putNarInfo makes a narinfo visible. Nothing else does.
+// putNarInfo makes a narinfo visible. No other function does.
 func (c *Cache) putNarInfo(ctx context.Context, info *narinfo.NarInfo, opts blob.PutOptions) error {
 	text, err := info.MarshalText()
 	if err != nil {
@@ -152,8 +151,8 @@ func (c *Cache) putNarInfo(ctx context.Context, info *narinfo.NarInfo, opts blob
 	return err
 }
 
-// checkReadable refuses a narinfo that readers would refuse, because it could not
-// be replaced either.
+// checkReadable refuses a narinfo that readers would refuse, because no writer
+// could replace it.
 func checkReadable(info *narinfo.NarInfo, text []byte) error {
 	if int64(len(text)) > layout.NarInfo.Limit() {
 		return fmt.Errorf("narinfo of %s: expected at most %d bytes, got %d", info.Path, layout.NarInfo.Limit(), len(text))
@@ -164,8 +163,8 @@ func checkReadable(info *narinfo.NarInfo, text []byte) error {
 	return nil
 }
 
-// signAttempts is how often AddSignatures begins anew when another writer changes
-// the narinfo in between.
+// signAttempts bounds how often AddSignatures starts over when another writer
+// changes the narinfo in between.
 const signAttempts = 8
 
 // AddSignatures adds the signers' signatures to those that a path has. Concurrent

@@ -25,7 +25,7 @@ func (c *Cache) NAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error
 
 // OpenNAR opens the archive of a narinfo, decompressed and verified while it is
 // read: NarHash and NarSize, and FileHash and FileSize where they are given.
-// Until it is closed, it holds memory of the budget, and a place among the
+// It holds memory of the budget until it is closed, and a place among the
 // archives that are read until it is read to its end. A caller that holds many
 // at once needs a budget for them.
 func (c *Cache) OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error) {
@@ -68,10 +68,10 @@ func (a *openArchive) Close() error {
 func (a *openArchive) Interrupt(err error) { a.fan.Fail(err) }
 
 // OpenCompressed opens the archive of a narinfo as it is stored: compressed,
-// and not verified; a Content-Encoding of its object is decoded. The caller has
-// to verify it: a download that breaks off is resumed even where nothing proves
-// that the archive is still the same. It holds a place among the archives that
-// are read until it is read to its end or closed.
+// and not verified; a Content-Encoding of its object is decoded. The caller must
+// verify it: an interrupted download is resumed even if nothing proves that the
+// archive is still the same. It holds a place among the archives that are read
+// until it is read to its end or closed.
 func (c *Cache) OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error) {
 	if err := c.trust(&info.PathInfo); err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func (c *Cache) OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.R
 	return &transferBody{file, leave}, nil
 }
 
-// openFile returns the archive that an object holds.
+// openFile returns the archive in an object.
 func (c *Cache) openFile(info *narinfo.NarInfo, obj *blob.Object) (io.ReadCloser, error) {
 	fits := info.FileSize <= 0 || obj.Length < 0 || obj.Length == info.FileSize
 	if !codec.HasEncoding(obj.ContentEncoding) {
@@ -139,8 +139,8 @@ func (e *encodedFile) Read(p []byte) (int, error) {
 
 func (e *encodedFile) Close() error { return errors.Join(e.r.Close(), e.body.Close()) }
 
-// fileClaims is info without the claims that are about an encoded object, which
-// has verified them itself.
+// fileClaims is info without the claims about an encoded object, whose reader
+// verifies them itself.
 func fileClaims(info *narinfo.NarInfo, file io.Reader) *narinfo.NarInfo {
 	if t, ok := file.(*transferBody); ok {
 		file = t.ReadCloser
@@ -153,8 +153,8 @@ func fileClaims(info *narinfo.NarInfo, file io.Reader) *narinfo.NarInfo {
 	return &bare
 }
 
-// transferBody gives its place back when it has been read to its end or is
-// closed, so that others have it while a copy still sends.
+// transferBody frees its place when it has been read to its end or is closed, so
+// that others can use it while a copy still sends.
 type transferBody struct {
 	io.ReadCloser
 	leave func()

@@ -8,12 +8,12 @@ import (
 	"example.com/nixs3/narinfo"
 )
 
-// PathInfoCacheTTL is how long a narinfo is remembered where
-// Settings.PathInfoCacheSize asks for it.
+// PathInfoCacheTTL is the time for which a narinfo is remembered if
+// Settings.PathInfoCacheSize is set.
 const PathInfoCacheTTL = time.Hour
 
-// infoCache remembers the narinfos that were read last. That a path is absent
-// is never remembered. A nil infoCache remembers nothing.
+// infoCache remembers the narinfos that were read last, but not the absence of a
+// path. A nil infoCache remembers nothing.
 type infoCache struct {
 	mu     sync.Mutex
 	size   int
@@ -87,8 +87,8 @@ func (c *infoCache) remove(e *list.Element) {
 // maxStoredKeys bounds the keys that a cache remembers, about 100 bytes each.
 const maxStoredKeys = 1 << 16
 
-// storedKeys remembers the archives whose bytes this process has stored. That
-// they are still there is asked anew each time.
+// storedKeys remembers the archives whose bytes this process has stored. Users
+// check each time that the archives still exist.
 type storedKeys struct {
 	mu   sync.Mutex
 	keys map[string]struct{}

@@ -20,17 +20,17 @@ import (
 	"example.com/nixs3/store/codec"
 )
 
-// location is what a store URL says.
+// location is a parsed store URL.
 type location struct {
 	settings url.Values // of the cache
-	requests int        // at a time; 0 where the URL does not say
+	requests int        // at a time; 0 if the URL does not set it
 	warnings []string   // about the URL, for the log
 
 	// connect opens the bucket for so many requests at a time.
 	connect func(ctx context.Context, o driverOptions, requests int) (blob.Bucket, error)
 }
 
-// driverOptions are what no URL can say.
+// driverOptions are the options that a URL cannot express.
 type driverOptions struct {
 	logger *slog.Logger
 	s3     s3blob.Options
@@ -56,7 +56,7 @@ func locate(rawURL string) (*location, error) {
 	// The errors quote nothing of the URL, which may have a password.
 	u, err := url.Parse(rawURL)
 	if err != nil {
-		return nil, errors.New("malformed URL; special characters are written as %XX")
+		return nil, errors.New("malformed URL; expected special characters as %XX")
 	}
 	query, err := s3url.ParseQuery(u.RawQuery)
 	if err != nil {
@@ -91,7 +91,7 @@ func locateS3(rawURL string) (*location, error) {
 // locateFile reads file:///directory, file:/directory and file:directory.
 func locateFile(u *url.URL, query url.Values) (*location, error) {
 	if u.User != nil || u.Host != "" && u.Host != "localhost" {
-		return nil, errors.New("a file URL has no host but three slashes before its path, as in file:///directory")
+		return nil, errors.New("expected a file URL without a host, such as file:///directory")
 	}
 	dir := u.Path
 	if u.Opaque != "" {
@@ -102,7 +102,7 @@ func locateFile(u *url.URL, query url.Values) (*location, error) {
 		dir = unescaped
 	}
 	if dir == "" {
-		return nil, errors.New("the directory is missing, expected file:///directory")
+		return nil, errors.New("expected a directory, as in file:///directory, got none")
 	}
 	file, settings, err := s3url.ParseFile(query)
 	if err != nil {
@@ -165,14 +165,13 @@ func locateMemory(u *url.URL, query url.Values) *location {
 	return &location{settings: query, connect: connect}
 }
 
-// keptOpen is a bucket that others use too, so that closing it does nothing.
+// keptOpen is a bucket that others use too, so closing it does nothing.
 type keptOpen struct{ *memblob.Bucket }
 
 func (keptOpen) Close() error { return nil }
 
-// folderURL returns the file:// URL of a folder that is named as files are: by
-// an absolute name, or one that begins with a dot. It may carry the parameters
-// of a store URL.
+// folderURL returns the file:// URL of a folder with an absolute name, or with
+// one that begins with a dot. The name may carry the parameters of a store URL.
 func folderURL(name string) (string, error) {
 	dir, query, _ := strings.Cut(name, "?")
 	dir, err := filepath.Abs(dir)

@@ -13,9 +13,9 @@ import (
 )
 
 // PrepareCopy is Prepare for an archive of another cache, which the service of
-// both buckets copies. It believes the narinfo that the archive has its NarHash.
-// It fails with errors.ErrUnsupported where the service cannot copy the archive
-// or the archive would have to be looked at.
+// both buckets copies. It trusts the narinfo that the archive has its NarHash. It
+// fails with errors.ErrUnsupported if the service cannot copy the archive, or if
+// this process would have to read it.
 func (c *Cache) PrepareCopy(ctx context.Context, src Source, file *narinfo.NarInfo, opts AddOptions) (Pending, error) {
 	from, ok := src.(interface{ Bucket() blob.Bucket })
 	copier, ok2 := blob.As[blob.Copier](c.bucket)

@@ -20,10 +20,10 @@ type Sessions interface {
 }
 
 // Begin announces a writer of the paths, and of all that they refer to if that
-// is among them, and waits for the end of a sweep that is under way. Only what
-// the writer asks the cache after that may be relied on. Where the cache is not
-// under collection, Begin costs one request. The caller ends the session, and
-// passes it on by AddOptions.Session. Additions without one begin their own.
+// is among them, and waits for the end of a running sweep. The writer may rely
+// only on answers of the cache that it gets after that. If the cache is not under
+// collection, Begin costs one request. The caller ends the session, and passes it
+// on in AddOptions.Session. Additions without a session begin their own.
 func (c *Cache) Begin(ctx context.Context, paths ...storepath.Path) (*Session, error) {
 	return c.begin(ctx, paths, nil)
 }
@@ -52,8 +52,8 @@ func (s *Session) End(ctx context.Context, failure error) {
 func (s *Session) leased() bool { return s != nil && s.lease.Leased() }
 
 // keeps reports whether the writer may rely on an archive that it has found, or
-// overwrite it. If not, it may after the announcement that keeps makes, when it
-// has asked again.
+// overwrite it. If not, keeps announces the archive; the writer may use it after
+// it has asked for it again.
 func (s *Session) keeps(ctx context.Context, archive string) (bool, error) {
 	if s == nil || s.lease.Covers(archive) {
 		return true, nil

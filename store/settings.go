@@ -11,15 +11,15 @@ import (
 	"example.com/nixs3/store/codec"
 )
 
-// Settings say how a cache is read and written: the parameters that every
-// binary cache URL of Nix has, and the bounds of this library. The zero value of
-// a field is Nix's default where Nix has one, except for Compression.
+// Settings are the settings of a cache: the parameters that every binary cache
+// URL of Nix has, and the bounds of this library. The zero value of a field is
+// Nix's default if Nix has one, except for Compression.
 type Settings struct {
 	// StoreDir is the store directory of the paths; "" means /nix/store.
 	StoreDir storepath.Dir
 
-	// Compression of archives that are added. "" means zstd for what Add
-	// compresses, and lets Copy keep the compression of the source.
+	// Compression of added archives. "" makes Add compress with zstd, and lets
+	// Copy keep the compression of the source.
 	Compression narinfo.Compression
 
 	// CompressionLevel is the level in the codec's own numbers; 0 and -1 mean
@@ -61,22 +61,23 @@ type Settings struct {
 	WantMassQuery *bool
 
 	// PathInfoCacheSize is the number of narinfos that are remembered for
-	// PathInfoCacheTTL. 0 means none: every question goes to the bucket.
+	// PathInfoCacheTTL. 0 means none: every read goes to the bucket.
 	PathInfoCacheSize int
 
 	Budget Budget
 
-	// TrustSizes takes an archive for stored when an object of its size has its
-	// key. Without it, such an object counts only if the store vouches for its
-	// bytes by a SHA-256 checksum. Otherwise the archive is sent again, since a
-	// crash may leave objects of the right size with other bytes.
+	// TrustSizes accepts an object with the key and size of an archive as the
+	// archive. Without it, such an object counts only if the store vouches for
+	// its bytes by a SHA-256 checksum. Otherwise the archive is sent again, since
+	// a crash may leave objects of the right size with other bytes.
 	TrustSizes bool
 
 	// SpoolDir is the directory for archives that are too large for memory; ""
 	// means os.TempDir.
 	SpoolDir string
 
-	// Logger gets warnings and, at debug level, what is done. nil is silent.
+	// Logger gets warnings and, at debug level, a record of each operation. nil
+	// is silent.
 	Logger *slog.Logger
 }
 
@@ -103,7 +104,7 @@ func (s *Settings) setDefaults() error {
 			return err
 		}
 		if c.NewWriter == nil {
-			return fmt.Errorf("compression %q can be read but not written; choose another, or register a codec that writes it", name)
+			return fmt.Errorf("compression %q cannot be written; choose another, or register a codec that compresses", name)
 		}
 	}
 	return nil

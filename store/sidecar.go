@@ -17,8 +17,8 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// PutSidecars stores the objects that are made from the listing of a path's
-// archive and that the settings ask for: the listing, and links to debug files.
+// PutSidecars stores the objects that are derived from the listing of a path's
+// archive and enabled in the settings: the listing, and links to debug files.
 func (c *Cache) PutSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.Listing) error {
 	if c.settings.WriteListing {
 		if err := c.putListing(ctx, info.Path, l); err != nil {
@@ -47,7 +47,8 @@ func (c *Cache) PutSidecars(ctx context.Context, info *narinfo.NarInfo, l *nar.L
 func (c *Cache) putListing(ctx context.Context, p storepath.Path, l *nar.Listing) error {
 	text, err := l.MarshalJSON() // json.Marshal would escape characters that Nix does not
 	if errors.Is(err, nar.ErrNotUTF8) {
-		// JSON has no such names. Like Lix, publish the path without a listing.
+		// JSON cannot express such names. Like Lix, publish the path without a
+		// listing.
 		c.settings.Logger.WarnContext(ctx, "no listing written", "path", p.String(), "reason", err)
 		return nil
 	}
@@ -64,9 +65,9 @@ var (
 	buildIDFile = regexp.MustCompile(`^([0-9a-f]{38})\.debug$`)
 )
 
-// DebugFiles returns the separate debug files in a listing, to which a cache has
-// links where Settings.IndexDebugInfo asks for them: member to build ID, in
-// lower-case hexadecimal.
+// DebugFiles returns the separate debug files in a listing, to which a cache with
+// Settings.IndexDebugInfo has links: member to build ID, in lower-case
+// hexadecimal.
 func DebugFiles(l *nar.Listing) map[string]string {
 	const root = "lib/debug/.build-id"
 	files := map[string]string{}
@@ -83,10 +84,10 @@ func DebugFiles(l *nar.Listing) map[string]string {
 	return files
 }
 
-// Listing returns the listing of a path's archive: the stored one, or where no
-// stored one can be read, one made from the archive, which is fetched and
-// verified for it. No signature covers a stored listing. It is an unverified
-// claim of the cache until the files that it describes are read.
+// Listing returns the listing of a path's archive: the stored one, or if that
+// cannot be read, one made from the fetched and verified archive. No signature
+// covers a stored listing. It is an unverified claim of the cache until the files
+// that it describes are read.
 func (c *Cache) Listing(ctx context.Context, p storepath.Path) (*nar.Listing, error) {
 	info, err := c.NarInfo(ctx, p)
 	if err != nil {
@@ -137,7 +138,7 @@ func (c *Cache) storedListing(ctx context.Context, p storepath.Path) (*nar.Listi
 	return &l, nil
 }
 
-// drain reads to the end, where a source reports whether all was well.
+// drain reads to the end, where a source reports whether its contents are right.
 func drain(r io.Reader) error {
 	_, err := io.Copy(io.Discard, r)
 	return err

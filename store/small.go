@@ -15,8 +15,8 @@ import (
 )
 
 // Narinfos, listings, realisations and logs may be stored with a
-// Content-Encoding. Readers believe the header first. Where a server has lost
-// it, the magic bytes of the codec show it.
+// Content-Encoding. If a server has lost the header, readers recognise the codec
+// by its signature.
 
 // getSmall reads an object of at most limit bytes, decoded.
 func (c *Cache) getSmall(ctx context.Context, key string, limit int64) ([]byte, blob.Attrs, error) {
@@ -51,7 +51,7 @@ func (c *Cache) decodeObject(key string, attrs blob.Attrs, body io.Reader, o cod
 	return r, nil
 }
 
-// putSmall stores an object, encoded as the setting of its kind says.
+// putSmall stores an object with the encoding that the settings name for its kind.
 func (c *Cache) putSmall(ctx context.Context, key string, data []byte, encoding string, opts blob.PutOptions) (blob.Attrs, error) {
 	leave, err := c.places.small.enter(ctx, 1)
 	if err != nil {
@@ -98,7 +98,7 @@ type decodedBody struct {
 func (d *decodedBody) Close() error { return errors.Join(d.ReadCloser.Close(), d.body.Close()) }
 
 // PutLog stores the build log of a derivation. It reads the log to its end
-// first, so that a log of any size is stored whole or not at all.
+// first, so that it stores a log of any size completely or not at all.
 func (c *Cache) PutLog(ctx context.Context, drv storepath.Path, log io.Reader) error {
 	if err := c.ensureDescribed(ctx); err != nil {
 		return err
@@ -122,7 +122,7 @@ func (c *Cache) PutLog(ctx context.Context, drv storepath.Path, log io.Reader) e
 	return err
 }
 
-// Realisation returns what a derivation's output was realised to.
+// Realisation returns the realisation of a derivation's output.
 func (c *Cache) Realisation(ctx context.Context, id narinfo.DrvOutput) (*narinfo.Realisation, error) {
 	if _, err := c.describe(ctx); err != nil {
 		return nil, err

@@ -14,9 +14,9 @@ import (
 // spoolMemory is the size in bytes up to which a compressed NAR stays in memory.
 const spoolMemory = 512 << 10
 
-// stage opens a place for bytes whose key is not known yet: in the bucket where
-// it is a blob.Stager, else in a spool. size is the expected number of bytes, 0
-// where it is not known.
+// stage opens a place for bytes whose key is not known yet: in the bucket if it
+// is a blob.Stager, else in a spool. size is the expected number of bytes, 0 if
+// unknown.
 func (c *Cache) stage(ctx context.Context, size int64) (blob.Staged, error) {
 	if st, ok := blob.As[blob.Stager](c.bucket); ok {
 		return st.Stage(ctx)

@@ -8,13 +8,13 @@ import (
 // Interrupter is implemented by readers whose blocking Read or WriteTo another
 // goroutine can end.
 type Interrupter interface {
-	// Interrupt makes a blocked call, and all that follow, return the error.
+	// Interrupt makes a blocked call and all later ones return the error.
 	Interrupt(err error)
 }
 
-// watchSource returns a reader that calls stalled, in a goroutine of its own,
-// when r has delivered nothing for the time. The time that the destination
-// takes does not count. It keeps the WriteTo of a reader that has one.
+// watchSource returns a reader that calls stalled, in a separate goroutine, when
+// r has delivered nothing for the limit. Time spent in the destination does not
+// count. The reader has a WriteTo if r has one.
 func watchSource(r io.Reader, limit time.Duration, stalled func()) io.Reader {
 	timer := time.AfterFunc(limit, stalled)
 	timer.Stop()
@@ -48,7 +48,7 @@ func (s *watchedWriterTo) WriteTo(w io.Writer) (int64, error) {
 	return s.wt.WriteTo(&watchedWriter{w, &s.watchedSource})
 }
 
-// watchedWriter stops the clock while the destination takes what came.
+// watchedWriter stops the clock while the destination writes.
 type watchedWriter struct {
 	w io.Writer
 	s *watchedSource

@@ -10,14 +10,14 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// Source is what store paths are copied from: any BinaryCacheStore, a local
-// Nix store (package localstore), or something of the caller's own. It is safe
-// for concurrent use.
+// Source is a store to copy paths from: any BinaryCacheStore, a local Nix store
+// (package localstore), or an implementation of the caller. It is safe for
+// concurrent use.
 type Source interface {
 	// String describes the source for messages, without secrets.
 	String() string
 
-	// StoreDir is the store directory that its paths are in.
+	// StoreDir is the store directory of its paths.
 	StoreDir() storepath.Dir
 
 	// PathInfo returns the description of a path, or an error that is
@@ -41,8 +41,8 @@ type UnverifiedSource interface {
 	UnverifiedNAR(ctx context.Context, p storepath.Path) (io.ReadCloser, error)
 }
 
-// BinaryCacheStore is Nix's binary cache store, whole. *Cache implements it.
-// It is safe for concurrent use.
+// BinaryCacheStore has all operations of Nix's binary cache store. *Cache
+// implements it. It is safe for concurrent use.
 type BinaryCacheStore interface {
 	Source
 
@@ -53,8 +53,8 @@ type BinaryCacheStore interface {
 	// Has reports whether the path is in the cache.
 	Has(ctx context.Context, p storepath.Path) (bool, error)
 
-	// NarInfo returns the narinfo of a path. A narinfo of another path under
-	// its key is an error.
+	// NarInfo returns the narinfo of a path. It fails if the path's key has the
+	// narinfo of another path.
 	NarInfo(ctx context.Context, p storepath.Path) (*narinfo.NarInfo, error)
 
 	// NarInfoByHash returns the narinfo with a hash part, the first 32
@@ -67,26 +67,25 @@ type BinaryCacheStore interface {
 	NarInfos(ctx context.Context) iter.Seq2[*narinfo.NarInfo, error]
 
 	// HashParts yields the hash part of every path in byte order. It lists the
-	// bucket and reads no narinfo: a thousand paths a request.
+	// bucket, a thousand paths per request, and reads no narinfo.
 	HashParts(ctx context.Context) iter.Seq2[string, error]
 
-	// OpenNAR is NAR for a narinfo that was read before. Where the store has
-	// trusted keys, it fails with ErrUntrusted before anything is fetched.
+	// OpenNAR is NAR for a narinfo that was read before. If the store has
+	// trusted keys, it may fail with ErrUntrusted, before it fetches anything.
 	OpenNAR(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error)
 
 	// OpenCompressed opens the archive of a narinfo as it is stored:
-	// compressed, and not verified. ErrUntrusted comes as from OpenNAR.
+	// compressed, and not verified. It fails with ErrUntrusted as OpenNAR does.
 	OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.ReadCloser, error)
 
 	// Add publishes a path: Prepare and Publish in one. Without opts.Repair it
-	// leaves a path that the cache already has as it is, and does not read the
+	// does not change a path that the cache already has, and does not read the
 	// archive.
 	Add(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (*narinfo.NarInfo, error)
 
 	// Prepare stores a path's archive without making the path visible. Every
-	// claim of info is checked against the bytes; a claim that does not hold
-	// is an error. A zero NarHash or NarSize claims nothing. The cache does not
-	// keep info.
+	// claim of info is checked against the bytes; Prepare fails if one is false.
+	// A zero NarHash or NarSize is not a claim. The cache does not keep info.
 	Prepare(ctx context.Context, info *narinfo.PathInfo, archive io.Reader, opts AddOptions) (Pending, error)
 
 	// AddSignatures signs a path that is in the cache, in place.
@@ -96,42 +95,41 @@ type BinaryCacheStore interface {
 	// one that is made from the archive.
 	Listing(ctx context.Context, p storepath.Path) (*nar.Listing, error)
 
-	// FS opens a path's archive as a file system. The whole of it is fetched
-	// and verified first.
+	// FS opens a path's archive as a file system, after it has fetched and
+	// verified the whole archive.
 	FS(ctx context.Context, p storepath.Path) (*ArchiveFS, error)
 
 	// Log opens the build log of a derivation; PutLog stores one.
 	Log(ctx context.Context, drv storepath.Path) (io.ReadCloser, error)
 	PutLog(ctx context.Context, drv storepath.Path, log io.Reader) error
 
-	// Realisation returns what a derivation's output was realised to;
-	// PutRealisation stores it under the key that its generation uses.
+	// Realisation returns the realisation of a derivation's output;
+	// PutRealisation stores one under the key of its generation.
 	Realisation(ctx context.Context, id narinfo.DrvOutput) (*narinfo.Realisation, error)
 	PutRealisation(ctx context.Context, r *narinfo.Realisation) error
 
-	// Delete makes paths invisible: their narinfos and listings go. Their
-	// archives stay, because other paths may share them. It fails with
-	// ErrReferenced, and deletes nothing, where other paths refer to one of
-	// them.
+	// Delete makes paths invisible: it deletes their narinfos and listings, but
+	// not their archives, which other paths may share. It fails with
+	// ErrReferenced, and deletes nothing, if other paths refer to one of them.
 	Delete(ctx context.Context, paths ...storepath.Path) error
 
-	// Close releases the connections. No call may follow it.
+	// Close releases the connections. No other method may be called after it.
 	Close() error
 }
 
-// Pending is a path whose archive is stored and verified, and which is not
+// Pending is a path whose archive is stored and verified, and that is not
 // visible yet. If it is never published, its archive stays unreferenced.
 type Pending interface {
-	// NarInfo returns what Publish makes visible.
+	// NarInfo returns the narinfo that Publish makes visible.
 	NarInfo() *narinfo.NarInfo
 
-	// Publish makes the path visible. Its references must be in the cache,
-	// else it fails with ErrMissingReference and nothing changes.
+	// Publish makes the path visible. If the cache lacks a reference, Publish
+	// fails with ErrMissingReference and changes nothing.
 	Publish(ctx context.Context) error
 }
 
-// AddOptions say how a path is added. The zero value compresses as the cache's
-// settings say.
+// AddOptions are the options of Add. The zero value compresses according to the
+// cache's settings.
 type AddOptions struct {
 	// Repair stores the archive and the narinfo even where they exist.
 	Repair bool
@@ -145,7 +143,7 @@ type AddOptions struct {
 	// verify it. A zero FileHash or FileSize claims nothing.
 	Encoded *narinfo.NarInfo
 
-	// TrustNarHash believes that an Encoded archive with the FileHash has the
+	// TrustNarHash trusts that an Encoded archive with the FileHash has the
 	// NarHash and NarSize of info, and saves its decompression.
 	TrustNarHash bool
 
@@ -160,12 +158,12 @@ type AddOptions struct {
 	// added under a session of its own.
 	Session *Session
 
-	// ReferencesPresent promises that all references are in the cache, and
-	// saves the requests that would check it.
+	// ReferencesPresent asserts that all references are in the cache, and saves
+	// the requests that would check it.
 	ReferencesPresent bool
 
-	// Keep, where set, is called by Add when the path is in the cache, and
-	// before a collector of garbage may take it: the moment to set a root. Its
-	// error is that of Add.
+	// Keep, if set, is called by Add when the path is in the cache, before a
+	// garbage collector may take it: the moment to set a root. Add returns its
+	// error.
 	Keep func(ctx context.Context, info *narinfo.NarInfo) error
 }

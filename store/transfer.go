@@ -15,17 +15,17 @@ import (
 
 const (
 	// transferWorkers bounds the goroutines that move archives. The budgets of
-	// source and destination say how many do so at a time.
+	// source and destination bound those that do so at a time.
 	transferWorkers = 256
 
 	// publishWorkers bounds the goroutines that publish paths.
 	publishWorkers = 64
 )
 
-// transfer moves archives and publishes paths. Workers take the archives off
-// the plan in its order. A path whose archive is stored and whose references are
-// published waits in a queue for workers of their own: publishing is one small
-// request, and the workers for archives go on.
+// transfer moves archives and publishes paths. Workers take the archives in the
+// order of the plan. A path whose archive is stored and whose references are
+// published waits in a queue for separate workers: publishing is one small
+// request, and does not delay the workers for archives.
 type transfer struct {
 	dst     Destination
 	there   ServiceCopier // or nil
@@ -151,8 +151,8 @@ func (t *transfer) isOver(n *transferNode) bool {
 	return n.over
 }
 
-// enqueue queues a node for publishing if it waits for nothing more. The lock
-// is held.
+// enqueue queues a node for publishing if nothing else delays it. The lock is
+// held.
 func (t *transfer) enqueue(n *transferNode) {
 	if n.pending == nil || n.queued || n.over || !t.links.Ready(n.info.Path) {
 		return
@@ -205,11 +205,11 @@ func (t *transfer) published(n *transferNode) {
 	}
 }
 
-// fail gives up a path and all that need it. The lock is held, or no other
-// goroutine is at work.
+// fail gives up a path and all its referrers. The lock is held, or no other
+// goroutine is running.
 func (t *transfer) fail(p storepath.Path, err error) {
 	if t.ctx.Err() != nil {
-		return // what fails after the end was called does so because of it
+		return // failures after the end was called are its consequences
 	}
 	type failure struct {
 		path storepath.Path

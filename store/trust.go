@@ -19,22 +19,22 @@ func (c *Cache) trust(info *narinfo.PathInfo) error {
 	return checkTrust(c.settings.TrustedKeys, info)
 }
 
-// requiresStrict reports whether the path's content address has to hold in the
+// requiresStrict reports whether the path's content address must hold in the
 // strict form.
 func (c *Cache) requiresStrict(info *narinfo.PathInfo) bool {
 	return !c.settings.Trusted && requiresStrict(c.settings.TrustedKeys, info)
 }
 
-// contentSum returns what verifies a path's content address when its archive is
-// read.
+// contentSum returns the verifier of a path's content address, used while its
+// archive is read.
 func (c *Cache) contentSum(info *narinfo.PathInfo) *contentSum {
 	return newContentSum(info, c.requiresStrict(info))
 }
 
 // checkTrust fails with ErrUntrusted unless one of the keys has signed the path
 // or its content address vouches for it. The contents are compared with the
-// content address when they are read. A Git one vouches for nothing, since this
-// library does not compute such hashes.
+// content address when they are read. A Git address does not vouch for them,
+// since this library does not compute such hashes.
 func checkTrust(keys narinfo.TrustedKeys, info *narinfo.PathInfo) error {
 	if info.CA.Method == storepath.MethodGit {
 		info = withoutAddress(info)

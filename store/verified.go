@@ -16,8 +16,8 @@ import (
 )
 
 // verifiedReader is an archive that is decompressed in one goroutine and hashed
-// in another. io.EOF follows the last bytes only after everything that the
-// narinfo claims was found true.
+// in another. It returns io.EOF only after it has verified every claim of the
+// narinfo.
 type verifiedReader struct {
 	info     *narinfo.NarInfo
 	contents *contentSum
@@ -99,7 +99,7 @@ func (v *verifiedReader) decode(file io.Reader, parallel bool, hashed <-chan nix
 
 func (v *verifiedReader) Read(p []byte) (int, error) { return v.out.Read(p) }
 
-// WriteTo hands on the buffers without copying them.
+// WriteTo writes the buffers without copying them.
 func (v *verifiedReader) WriteTo(w io.Writer) (int64, error) { return v.out.WriteTo(w) }
 
 // stop ends the reading, early or not.
@@ -136,8 +136,8 @@ func decodeInto(w io.Writer, info *narinfo.NarInfo, file io.Reader, parallel boo
 	return nil
 }
 
-// fileLimit bounds how many compressed bytes are read for an archive, whatever
-// size is claimed: data that cannot be compressed grows by less than this.
+// fileLimit bounds the compressed bytes of an archive, whatever size is claimed:
+// incompressible data grows by less than this.
 func fileLimit(info *narinfo.NarInfo) int64 {
 	limit := info.NarSize + info.NarSize/8 + 1<<20
 	if limit < 0 {
@@ -149,8 +149,7 @@ func fileLimit(info *narinfo.NarInfo) int64 {
 	return limit
 }
 
-// fileCheck passes on a compressed archive and checks what the narinfo says of
-// it.
+// fileCheck passes on a compressed archive and checks it against its narinfo.
 type fileCheck struct {
 	info *narinfo.NarInfo
 	r    io.Reader
@@ -192,7 +191,8 @@ func (f *fileCheck) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// finish reads what the decoder left, and compares.
+// finish reads the bytes that the decoder left, and compares the file with the
+// claims.
 func (f *fileCheck) finish() error {
 	if _, err := io.Copy(io.Discard, f); err != nil {
 		return err

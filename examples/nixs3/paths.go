@@ -117,7 +117,7 @@ func (s *selection) Validate() error {
 }
 
 // emptyHook reports whether the program runs in a post-build hook of Nix without
-// paths: an empty unquoted $OUT_PATHS is no argument.
+// paths: an empty unquoted $OUT_PATHS gives no argument.
 func emptyHook() bool {
 	paths, ok := os.LookupEnv("OUT_PATHS")
 	return ok && strings.TrimSpace(paths) == ""

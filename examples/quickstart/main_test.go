@@ -38,7 +38,7 @@ func TestRun(t *testing.T) {
 		"ratio",
 		".narinfo\n", ".nar.zst\n", "nix-cache-info\n",
 		"Fetched   by a client with the public key alone",
-		"Same      the source and what was restored",
+		"Same      source and restored tree",
 		"Copied    28 paths from a binary cache that Nix wrote",
 		"Verified  signature by lab-cache-1 and contents of all 28",
 		"Done",

@@ -43,7 +43,7 @@ func TestSign(t *testing.T) {
 	for _, tt := range []struct{ name, keyFile, in, wantErr string }{
 		{"no key", keyFile + ".absent", unsigned, "secret key file"},
 		{"no narinfo", keyFile, "hello\n", "line 1"},
-		{"too much", keyFile, strings.Repeat("x", maxNarInfo+1), "more than"},
+		{"too much", keyFile, strings.Repeat("x", maxNarInfo+1), "expected a narinfo of at most"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out bytes.Buffer

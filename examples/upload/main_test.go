@@ -26,5 +26,5 @@ func TestUpload(t *testing.T) {
 	assert.Len(t, narinfos, 1)
 
 	require.ErrorIs(t, upload(t.Context(), &out, cache, filepath.Join(dir, "absent")), os.ErrNotExist)
-	require.ErrorContains(t, upload(t.Context(), &out, "ftp://host", file), "unknown scheme")
+	require.ErrorContains(t, upload(t.Context(), &out, "ftp://host", file), "expected the scheme")
 }
