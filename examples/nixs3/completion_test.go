@@ -13,8 +13,8 @@ func TestComplete(t *testing.T) {
 		"co":             "completion copy",
 		"nar ":           "cat dump ls restore",
 		"nar d":          "dump",
-		"copy --tr":      "--trusted-public-keys",
-		"copy --to x --": "--all --dry-run",
+		"copy --trusted": "--trusted-public-keys",
+		"copy --to x --": "--all --derivation",
 		"copy ":          "",
 		"complet":        "completion",
 	} {
