@@ -153,7 +153,7 @@ func (k SecretKey) Format(f fmt.State, verb rune) {
 }
 
 // PublicKey is a named Ed25519 key that verifies. It compares with ==. The
-// zero value is no key.
+// zero value is not a key.
 type PublicKey struct {
 	name string
 	key  [ed25519.PublicKeySize]byte

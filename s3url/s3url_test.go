@@ -32,7 +32,7 @@ func TestParse(t *testing.T) {
 		{"first value wins", "s3://bucket/key?region=us-west-2&profile=prod&endpoint=custom.s3.com&scheme=https&region=us-east-1", s3url.URL{
 			Bucket: "bucket", Prefix: "key", Region: "us-west-2", Profile: "prod", Endpoint: "custom.s3.com", Scheme: "https",
 		}},
-		{"empty value is no value", "s3://bucket?region=&compression=&profile=dev", s3url.URL{Bucket: "bucket", Profile: "dev"}},
+		{"an empty value counts as absent", "s3://bucket?region=&compression=&profile=dev", s3url.URL{Bucket: "bucket", Profile: "dev"}},
 		{"empty pairs", "s3://bucket?&&region=eu-west-1&", s3url.URL{Bucket: "bucket", Region: "eu-west-1"}},
 		{"host and port are not a scheme", "s3://bucket/key?endpoint=localhost:9000", s3url.URL{Bucket: "bucket", Prefix: "key", Endpoint: "localhost:9000"}},
 		{"version", "s3://my-bucket/my-key.txt?versionId=abc123xyz", s3url.URL{Bucket: "my-bucket", Prefix: "my-key.txt", VersionID: "abc123xyz"}},

@@ -95,8 +95,8 @@ func tokenOf(r *http.Request) (string, bool) {
 }
 
 // allow reports whether a request may do something, and answers it otherwise.
-// Whoever may as everybody may does not need a good token: netrc files send
-// tokens that are of other services.
+// Access that every client has needs no valid token: netrc files also send tokens
+// of other services.
 func (s *Server) allow(w *response, r *http.Request, want Access) bool {
 	id, err := s.auth.identify(r)
 	w.user = id.Name

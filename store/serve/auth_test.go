@@ -35,7 +35,7 @@ func basic(user, password string) string {
 	return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
-// TestAccess is a table of who asks for what under which rules.
+// TestAccess is a table of clients, requests and rules.
 func TestAccess(t *testing.T) {
 	reader, readerHash := serve.NewToken()
 	pusher, pusherHash := serve.NewToken()
@@ -81,7 +81,7 @@ func TestAccess(t *testing.T) {
 					assert.Equal(t, tt.anonymous != 0, strings.HasPrefix(got.header.Get("Cache-Control"), "public"))
 				}
 			}
-			assert.Equal(t, tt.get, g.get(t, "/unknown", tt.header).status+map[bool]int{true: -204}[tt.get == 200], "what is there is told only to readers")
+			assert.Equal(t, tt.get, g.get(t, "/unknown", tt.header).status+map[bool]int{true: -204}[tt.get == 200], "only readers learn what exists")
 			assert.Equal(t, 200, g.get(t, "/healthz").status)
 		})
 	}

@@ -127,5 +127,5 @@ func anyNarInfo(t testing.TB, c *store.Cache) *narinfo.NarInfo {
 	return nil
 }
 
-// quiet is a log that nobody reads.
+// quiet is a log that discards its lines.
 var quiet = log.New(io.Discard, "", 0)

@@ -12,7 +12,7 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// metrics count what the Server does. Without a Registerer nobody sees them.
+// metrics count the Server's work. Without a Registerer they are not exposed.
 type metrics struct {
 	requests  *prometheus.CounterVec
 	bytes     *prometheus.CounterVec

@@ -71,7 +71,7 @@ func (s *Server) pull(ctx context.Context, key string, o *small) (*pull, error) 
 	return p, nil
 }
 
-// runPull fetches an archive. It goes on when those who asked are gone.
+// runPull fetches an archive. It continues after its clients have disconnected.
 func (s *Server) runPull(p *pull, key string, o *small) {
 	err := s.fetchPull(p, o)
 	if err == nil && o.from.PullThrough {
