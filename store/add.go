@@ -128,7 +128,7 @@ func (c *Cache) prepare(ctx context.Context, claims *narinfo.PathInfo, archive i
 	})
 	f, err := c.takeIn(reading, claims, source, staged, opts)
 	if err != nil {
-		return nil, fmt.Errorf("adding %s: %w", claims.Path, err)
+		return nil, &archiveError{what: "adding " + claims.Path.String(), err: err}
 	}
 	place.leaveMemory() // for others, while this one is sent
 	info := f.narInfo(claims)

@@ -58,7 +58,11 @@ type HashMismatchError struct {
 }
 
 func (e *HashMismatchError) Error() string {
-	return fmt.Sprintf("%s: %s mismatch: expected %s, got %s", subject(e.Path, e.Key), e.Field, e.Wanted, e.Got)
+	return subject(e.Path, e.Key) + ": " + e.reason()
+}
+
+func (e *HashMismatchError) reason() string {
+	return fmt.Sprintf("%s mismatch: expected %s, got %s", e.Field, e.Wanted, e.Got)
 }
 
 // Is reports whether target is ErrMismatch.
@@ -73,11 +77,15 @@ type SizeMismatchError struct {
 }
 
 func (e *SizeMismatchError) Error() string {
+	return subject(e.Path, e.Key) + ": " + e.reason()
+}
+
+func (e *SizeMismatchError) reason() string {
 	more := ""
 	if e.Got > e.Wanted {
 		more = "at least "
 	}
-	return fmt.Sprintf("%s: %s mismatch: expected %d bytes, got %s%d", subject(e.Path, e.Key), e.Field, e.Wanted, more, e.Got)
+	return fmt.Sprintf("%s mismatch: expected %d bytes, got %s%d", e.Field, e.Wanted, more, e.Got)
 }
 
 // Is reports whether target is ErrMismatch.

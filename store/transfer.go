@@ -277,7 +277,7 @@ func (t *transfer) prepare(n *node) (Pending, error) {
 func (t *transfer) prepareFrom(ctx context.Context, cancel context.CancelCauseFunc, n *node, opts AddOptions, open func() (io.ReadCloser, error)) (Pending, error) {
 	r, err := open()
 	if err != nil {
-		return nil, err
+		return nil, (&archiveError{err: err}).from(t.src, n)
 	}
 	defer r.Close()
 	if opts.Encoded != nil {
@@ -285,7 +285,11 @@ func (t *transfer) prepareFrom(ctx context.Context, cancel context.CancelCauseFu
 	}
 	counted, end := t.done.moving(n, r)
 	defer end()
-	return t.dst.Prepare(ctx, n.info, interruptible(counted, cancel), opts)
+	pending, err := t.dst.Prepare(ctx, n.info, interruptible(counted, cancel), opts)
+	if e, ok := errors.AsType[*archiveError](err); ok {
+		err = e.from(t.src, n)
+	}
+	return pending, err
 }
 
 // interruptible returns an archive of the source as an Interrupter: it ends the
