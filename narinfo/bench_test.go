@@ -89,8 +89,8 @@ func BenchmarkSign(b *testing.B) {
 	}
 }
 
-// BenchmarkVerify is a narinfo's way from text to trust, on all cores, beside
-// the verification of its signature alone.
+// BenchmarkVerify measures reading and verifying a narinfo on all cores, and the
+// verification of its signature alone.
 func BenchmarkVerify(b *testing.B) {
 	key, err := narinfo.GenerateKey("bench-1", nil)
 	require.NoError(b, err)
@@ -130,7 +130,7 @@ func BenchmarkVerify(b *testing.B) {
 	})
 }
 
-// TestConcurrentUse has something to say under the race detector.
+// TestConcurrentUse is for the race detector.
 func TestConcurrentUse(t *testing.T) {
 	text := []byte(fromCorpus(t, wrapperBase))
 	n := parse(t, string(text))

@@ -58,7 +58,7 @@ func TestParseCacheInfoRefuses(t *testing.T) {
 		{"empty Priority", "Priority:\n", "is not a number"},
 		{"Priority beyond all bounds", "Priority: 99999999999999999999\n", "is not a number"},
 		{"empty StoreDir", "StoreDir:\n", "line 1: StoreDir: store directory is empty"},
-		{"StoreDir with a slash behind", "StoreDir: /nix/store/\n", "line 1: StoreDir: store directory \"/nix/store/\" is not in its shortest form"},
+		{"StoreDir with a slash at the end", "StoreDir: /nix/store/\n", "line 1: StoreDir: store directory \"/nix/store/\" is not in its shortest form"},
 		{"more unknown fields than the bound", strings.Repeat("X: y\n", 257), "line 257: X: more than 256 unknown fields"},
 		{"more bytes than the bound", strings.Repeat("x\n", 1<<15+1), "65538 bytes, at most 65536 are read"},
 		{"a web page", "<html>\n<body style=\"color: red\">\nStoreDir: no\n", "line 3: StoreDir"},
@@ -100,7 +100,7 @@ func TestCacheInfoMarshalRefuses(t *testing.T) {
 	}
 }
 
-// TestCacheInfoAtItsBounds writes behind other text, which does not count.
+// TestCacheInfoAtItsBounds appends to other text, which does not count.
 func TestCacheInfoAtItsBounds(t *testing.T) {
 	many := narinfo.CacheInfo{Extra: make([]narinfo.Field, 256)}
 	large := narinfo.CacheInfo{Extra: []narinfo.Field{{Name: "a", Value: strings.Repeat("b", 1<<16-4)}}}

@@ -14,7 +14,7 @@ import (
 )
 
 // corpus returns the narinfos that Nix 2.8 wrote, by the name of their cache.
-// The files have them with an empty line between.
+// Empty lines separate them in the files.
 func corpus(t testing.TB) map[string][]string {
 	t.Helper()
 	files, err := filepath.Glob("testdata/caches/*.txt")
@@ -86,7 +86,8 @@ func storePath(t testing.TB, base string) storepath.Path {
 	return p
 }
 
-// TestCorpus holds every narinfo of six real caches against what Nix did.
+// TestCorpus compares the results for every narinfo of six real caches with those
+// of Nix.
 func TestCorpus(t *testing.T) {
 	keys := trusted(t, "lab-cache-1")
 	sec := secret(t, "lab-cache-1")

@@ -35,9 +35,9 @@ Deriver: 5m7l05jwzz3klia26wvnh8q8m2rmcq98-hello-1.0.drv
 	// narinfo: line 2: NarSize: "many" is not a number of bytes below 2^63
 }
 
-// Sign a store object, and verify it with nothing but the public key.
+// Sign a store object, and verify it with only the public key.
 func ExamplePathInfo_Sign() {
-	// A key for the example; others leave the second argument nil.
+	// A fixed key for the example; programs pass nil as the second argument.
 	key, err := narinfo.GenerateKey("cache.example.org-1", bytes.NewReader(make([]byte, 32)))
 	if err != nil {
 		panic(err)

@@ -94,23 +94,23 @@ func TestSecretKeyRefuses(t *testing.T) {
 	}
 }
 
-// mistaken are texts that have a secret key, which stands for SECRET, in a wrong
-// place or form.
+// mistaken are texts with a secret key, in place of SECRET, in a wrong place or
+// form.
 var mistaken = []string{
 	"SECRET", "SECRET:name", "SECRET\nname:x", "name SECRET:x", "name\nSECRET:x", "name=SECRET", "name SECRET",
 	"SECRET:", ":SECRET", "name:SECRET!", "name: SECRET", "na me:SECRET", "SECRET:SECRET!", "name:x:SECRET", "\xff SECRET:x",
 	"name:SECRET SECRET:name", "SECRETSECRETSECRETSECRET:x",
 }
 
-// keyParsers are all that read keys.
+// keyParsers are all functions that read keys.
 var keyParsers = map[string]func(text string) error{
 	"ParseSecretKey":   func(text string) error { _, err := narinfo.ParseSecretKey(text); return err },
 	"ParsePublicKey":   func(text string) error { _, err := narinfo.ParsePublicKey(text); return err },
 	"ParseTrustedKeys": func(text string) error { _, err := narinfo.ParseTrustedKeys(text); return err },
 }
 
-// requireNoSecret fails where the message has any part of the secret that is
-// too long for chance.
+// requireNoSecret fails if the message contains a part of the secret that is too
+// long to occur by chance.
 func requireNoSecret(t *testing.T, message, secret string) {
 	t.Helper()
 	const part = 8
@@ -198,8 +198,9 @@ func TestLoadSecretKey(t *testing.T) {
 	require.ErrorContains(t, err, "more than 4096 bytes")
 }
 
-// TestSecretKeyNeverPrintsItself looks for the key in all that prints values,
-// also where it hides in an unexported field, which no method of it can reach.
+// TestSecretKeyNeverPrintsItself looks for the key in the output of packages that
+// print values, even if it is in an unexported field, where its methods are not
+// called.
 func TestSecretKeyNeverPrintsItself(t *testing.T) {
 	key := secret(t, "lab-cache-1")
 	_, data, _ := strings.Cut(key.Reveal(), ":")

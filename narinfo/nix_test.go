@@ -14,7 +14,7 @@ import (
 	"example.com/nixs3/narinfo"
 )
 
-// nix runs a real Nix with no state but a temporary folder.
+// nix runs a real Nix with all its state in a temporary folder.
 func nix(t *testing.T, stdin string, args ...string) (stdout string, err error) {
 	t.Helper()
 	program, err := exec.LookPath("nix")

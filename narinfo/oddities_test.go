@@ -13,8 +13,8 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// differences are where Parse decides otherwise than all three versions of Nix
-// do, as its comment lists.
+// differences are the texts for which Parse differs from all three versions of
+// Nix, as its comment lists.
 var differences = map[string]string{
 	"URL without a space":                            "refuse",
 	"URL without a value or a space":                 "refuse",
@@ -45,9 +45,9 @@ var differences = map[string]string{
 	"good Sig, then one of 32 bytes by the same key": "signed",
 }
 
-// TestOddNarInfos holds Parse and Verify against three versions of real Nix.
-// Where these agree, this package does too, or the difference is in the table
-// above. Where they do not, it may side with any.
+// TestOddNarInfos compares Parse and Verify with three versions of real Nix. If
+// these agree, this package does too, or the difference is in the table above.
+// If they do not, it may agree with any.
 func TestOddNarInfos(t *testing.T) {
 	base := strings.Join(slicesWithout(strings.SplitAfter(fromCorpus(t, helloBase), "\n"), "Sig: other-2"), "")
 	keys := trusted(t, "lab-cache-1")

@@ -15,7 +15,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// minimal has the fields that must be there and no other.
+// minimal has only the required fields.
 const minimal = `StorePath: /nix/store/jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0
 URL: nar/x.nar
 NarHash: sha256:1qg2sq2vdipzhwsqljsyk3npvd62jx2bc2627j7nq50xb7lcsas5

@@ -12,8 +12,8 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// changes are one change to every field of a narinfo with two references and
-// an extra field.
+// changes has one change of every field of a narinfo with two references and an
+// extra field.
 var changes = map[string]func(n *narinfo.NarInfo){
 	"StoreDir":    func(n *narinfo.NarInfo) { n.StoreDir = "/other" },
 	"Path":        func(n *narinfo.NarInfo) { n.Path = n.References[1] },

@@ -55,8 +55,8 @@ func TestReferencesComeOutAsASet(t *testing.T) {
 	assert.Equal(t, []storepath.Path{b, a, b}, n.References, "not sorted in place")
 }
 
-// Whether paths are in order is found out while they are written, in one way
-// for short ones that differ early and in another for the rest.
+// TestReferencesOfAnyKindComeOutAsASet uses references that differ early or late,
+// short ones and long ones.
 func TestReferencesOfAnyKindComeOutAsASet(t *testing.T) {
 	var paths []storepath.Path
 	for _, hash := range []string{strings.Repeat("0", 32), "00000000" + strings.Repeat("1", 24), strings.Repeat("1", 32)} {
@@ -127,7 +127,8 @@ func TestSignaturesComeOutSorted(t *testing.T) {
 	}
 }
 
-// assertSignatures prints a narinfo with some signatures and reads others.
+// assertSignatures prints a narinfo with one list of signatures and expects to
+// read another.
 func assertSignatures(t *testing.T, in, want []narinfo.Signature) {
 	t.Helper()
 	n := parse(t, minimal)
@@ -159,7 +160,7 @@ func TestRepeatedSignaturesComeOutOnce(t *testing.T) {
 	}
 }
 
-// TestFileSizeOfZero has what Nix writes: a FileSize behind every FileHash.
+// TestFileSizeOfZero expects a FileSize after every FileHash, as Nix writes it.
 func TestFileSizeOfZero(t *testing.T) {
 	const sized = "FileSize: 348\n"
 	text := fromCorpus(t, wrapperBase)

@@ -27,8 +27,8 @@ func drvOutput(t testing.TB, key string) narinfo.DrvOutput {
 	return id
 }
 
-// TestRealisationsAreNix holds realisations that Nix 2.8 wrote, key and object
-// on each line.
+// TestRealisationsAreNix reads and writes the realisations that Nix 2.8 wrote. A
+// line of the files has a key and an object.
 func TestRealisationsAreNix(t *testing.T) {
 	for _, file := range []string{"realisations.txt", "realisations-signed.txt"} {
 		for line := range strings.Lines(readFile(t, "testdata/"+file)) {

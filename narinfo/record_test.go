@@ -150,7 +150,7 @@ func TestParseRecordsRefuses(t *testing.T) {
 		{"null", `null`, "null is neither an array nor an object"},
 		{"text", `"x"`, "cannot unmarshal"},
 		{"cut off", `[{`, "unexpected EOF"},
-		{"cut off behind an entry", `[{"path":"/nix/store/jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0","valid":false}`, "EOF"},
+		{"cut off after an entry", `[{"path":"/nix/store/jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0","valid":false}`, "EOF"},
 		{"two arrays", `[] []`, "something follows the array"},
 		{"the first of many entries", `[{}` + strings.Repeat(",{}", 1<<20) + `]`, "path"},
 		{"path missing", `[{` + hash + `}]`, `"" has no store directory`},

@@ -11,8 +11,8 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// remoteKey is a signer whose service may hold another key than the public
-// one says.
+// remoteKey is a signer whose service may have another key than its public key
+// says.
 type remoteKey struct {
 	narinfo.SecretKey
 	public narinfo.PublicKey

@@ -11,9 +11,9 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// TestNixVerdicts holds this package against what Nix 2.8 did with broken
-// narinfos: testdata/nix28-narinfo-verdicts.txt has on each line whether it
-// substituted hello-1.0, what was changed, and its message.
+// TestNixVerdicts compares this package with the behaviour of Nix 2.8 for broken
+// narinfos. A line of testdata/nix28-narinfo-verdicts.txt says whether Nix
+// substituted hello-1.0, what was changed, and the message of Nix.
 func TestNixVerdicts(t *testing.T) {
 	base := strings.Join(slicesWithout(strings.SplitAfter(fromCorpus(t, helloBase), "\n"), "Sig: other-2"), "")
 	require.Contains(t, base, "Sig: lab-cache-1:")
@@ -93,7 +93,7 @@ func TestNixVerdicts(t *testing.T) {
 		"nix-cache-info Priority not a number":           "StoreDir: /nix/store\nPriority: abc\n",
 		"nix-cache-info StoreDir trailing slash":         "StoreDir: /nix/store/\n",
 	}
-	// What shows only when the archive is read, or has no text to read.
+	// These depend on the archive, or have no text to read.
 	elsewhere := []string{
 		"Compression: empty, body plain", "Compression: none, body xz (lie)", "NarSize wrong, no sig required",
 		"NarHash wrong, no sig required", "NAR truncated", "NAR xz + trailing garbage", "NAR plain + trailing zero bytes",

@@ -12,7 +12,7 @@ import (
 
 func TestObjectURL(t *testing.T) {
 	tests := []struct{ name, url, key, want string }{
-		// As Nix's table has them.
+		// The cases of Nix's own tests.
 		{"default region", "s3://my-bucket", "my-key.txt", "https://my-bucket.s3.us-east-1.amazonaws.com/my-key.txt"},
 		{"region", "s3://prod-cache?region=eu-west-1", "nix/store/abc123.nar.xz", "https://prod-cache.s3.eu-west-1.amazonaws.com/nix/store/abc123.nar.xz"},
 		{"endpoint without scheme", "s3://bucket?endpoint=custom.s3.com&scheme=http", "key", "http://custom.s3.com/bucket/key"},

@@ -84,7 +84,7 @@ func TestNoPasswordShows(t *testing.T) {
 	}
 }
 
-// requireHidden fails where the text or an error about it has the word.
+// requireHidden fails if the redacted text or an error contains the word.
 func requireHidden(t *testing.T, rawURL, word string) {
 	t.Helper()
 	require.NotContains(t, s3url.RedactURL(rawURL), word, rawURL)
@@ -121,8 +121,8 @@ func FuzzNoPasswordShows(f *testing.F) {
 	})
 }
 
-// TestURLsAsNixSendsThem holds the object that is asked for against the request
-// that Nix 2.34.8 sent to a server at the endpoint.
+// TestURLsAsNixSendsThem compares ObjectURL with the request that Nix 2.34.8 sent
+// to a server at the endpoint.
 func TestURLsAsNixSendsThem(t *testing.T) {
 	for location, want := range map[string]string{
 		"bucket": "/bucket/", "My_Bucket": "/My_Bucket/", "ab": "/ab/", "a": "/a/", "xn--b": "/xn--b/", "my..b": "/my..b/", "-b": "/-b/",

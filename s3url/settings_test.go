@@ -13,7 +13,7 @@ import (
 	"example.com/nixs3/s3url"
 )
 
-// TestParametersAreComplete holds the table against the lists of the Nix manual
+// TestParametersAreComplete compares the table with the lists of the Nix manual
 // and of nixs3's extensions.
 func TestParametersAreComplete(t *testing.T) {
 	extensions := []string{
@@ -48,7 +48,7 @@ func TestParameters(t *testing.T) {
 }
 
 // TestDefaultsAgree compares the defaults in the texts of Parameters with the
-// constants and with the defaults of package blob.
+// constants and with the values in the comments of Transport.
 func TestDefaultsAgree(t *testing.T) {
 	values := map[string]string{}
 	for _, p := range (&s3url.URL{}).Parameters() {

@@ -92,12 +92,12 @@ func TestParseRefuses(t *testing.T) {
 		{"nix32 with bits beyond the end", "sha256:" + "z" + nix32[1:], "bits set beyond"},
 		{"base16 with g", "sha256:" + strings.Repeat("g", 64), "base16"},
 		{"base64 in an alphabet for URLs", "sha256-" + strings.ReplaceAll(vectors[2].base64, "/", "_"), "base64"},
-		{"base64 without padding behind a colon", "sha256:" + strings.TrimRight(vectors[2].base64, "="), "43 characters"},
+		{"base64 without padding after a colon", "sha256:" + strings.TrimRight(vectors[2].base64, "="), "43 characters"},
 		{"base64 of one byte more", "sha256-" + strings.Repeat("A", 44), "base64 digest has 44 characters, sha256 has 43"},
 		{"base64 with a line end", "sha256-" + strings.Repeat("A", 42) + "\r=", "digest has 31 bytes"},
 		{"SRI with nix32", "sha256-" + nix32, "base64 digest has 52 characters"},
 		{"space before", " sha256:" + nix32, "unknown hash algorithm"},
-		{"space behind", "sha256:" + nix32 + " ", "53 characters"},
+		{"space at the end", "sha256:" + nix32 + " ", "53 characters"},
 		{"very long", strings.Repeat("x", 1<<20) + ":", "…"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

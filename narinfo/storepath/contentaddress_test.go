@@ -55,8 +55,8 @@ func TestFromContentAddressIsNix(t *testing.T) {
 	}
 }
 
-// TestFromContentAddressInOtherDir has what "nix-store --print-fixed-path"
-// prints for the hashes of the bytes "nixs3" when NIX_STORE_DIR is set.
+// TestFromContentAddressInOtherDir expects the output of "nix-store
+// --print-fixed-path" for the hashes of the bytes "nixs3" with NIX_STORE_DIR set.
 func TestFromContentAddressInOtherDir(t *testing.T) {
 	const dir storepath.Dir = "/custom/nix/store"
 	const name = "some-name_1.0+x?y=z"
@@ -82,7 +82,7 @@ func TestFromContentAddressInOtherDir(t *testing.T) {
 }
 
 // TestFromContentAddressNewerMethods follows the chapter "Complete Store Path
-// Calculation" step by step for what Nix 2.8 does not have.
+// Calculation" step by step for methods that Nix 2.8 does not have.
 func TestFromContentAddressNewerMethods(t *testing.T) {
 	for _, test := range []struct {
 		algorithm nixhash.Algorithm
@@ -167,7 +167,7 @@ func TestParseContentAddress(t *testing.T) {
 		require.NoError(t, err)
 		assert.Equal(t, want, method)
 	}
-	// Nix reads any base, and writes nix32.
+	// Nix reads any encoding, and writes nix32.
 	ca, err := storepath.ParseContentAddress("fixed:r:sha256:6f066438779bae180ffc91cdc8923d8266aadb9b8409e454e398e6e12b927f2d")
 	require.NoError(t, err)
 	assert.Equal(t, "fixed:r:sha256:"+sha256Nix32, ca.String())

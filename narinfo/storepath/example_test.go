@@ -22,8 +22,8 @@ func ExampleDir_Parse() {
 	// hello-1.0
 }
 
-// The path that "nix store add-path" gives a tree needs the hash of its NAR
-// and its name.
+// Compute the path that "nix store add-path" gives a tree from its name and the
+// hash of its NAR.
 func ExampleDir_FromContentAddress() {
 	narHash, err := nixhash.Parse("sha256-0Fwsqs+5lTQFIYVdVevJhqVqUSsZmRog1+E1Bp33bAc=")
 	if err != nil {

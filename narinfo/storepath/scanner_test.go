@@ -35,9 +35,9 @@ func TestScanner(t *testing.T) {
 		{"in another store directory", "/other/" + b.String(), []storepath.Path{b}},
 		{"both, sorted", a.String() + " " + b.String(), []storepath.Path{b, a}},
 		{"twice", a.String() + a.String(), []storepath.Path{a}},
-		{"behind other nix32 characters", run + "z" + a.HashPart() + run, []storepath.Path{a}},
+		{"after other nix32 characters", run + "z" + a.HashPart() + run, []storepath.Path{a}},
 		{"two without a gap", a.HashPart() + b.HashPart(), []storepath.Path{b, a}},
-		{"behind all but its last character", b.HashPart()[:31] + b.HashPart(), []storepath.Path{b}},
+		{"after all but its last character", b.HashPart()[:31] + b.HashPart(), []storepath.Path{b}},
 		{"interrupted", a.HashPart()[:16] + "-" + a.HashPart()[16:], nil},
 		{"in capitals", strings.ToUpper(a.HashPart()), nil},
 		{"in binary data", "\x00\xff" + a.HashPart() + "\x00", []storepath.Path{a}},
@@ -95,8 +95,8 @@ func FuzzScanner(f *testing.F) {
 	f.Add([]byte("0"+paths[2].HashPart()), 1)
 	f.Add([]byte(paths[2].HashPart()[:20]+paths[2].HashPart()), 40)
 	f.Fuzz(func(t *testing.T, data []byte, size int) {
-		// The whole stream is one hash part more, so that the fuzzer need
-		// not find one.
+		// A hash part is appended, so that the fuzzer
+		// does not have to find one.
 		data = append(data, paths[0].HashPart()...)
 		var want []storepath.Path
 		for _, p := range paths {

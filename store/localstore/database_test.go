@@ -71,7 +71,7 @@ func TestNothingIsWritten(t *testing.T) {
 }
 
 // moveAway moves the fixture to another root with copies of some of its files,
-// as if no process had ever had them open.
+// as if they had never been opened by a process.
 func (f *fixture) moveAway(names ...string) {
 	f.t.Helper()
 	old := filepath.Dir(f.file)
@@ -129,9 +129,9 @@ func TestWhatWritersCommitIsSeen(t *testing.T) {
 	})
 }
 
-// TestReadWhileWritten has a writer that opens, adds a path with references to
-// all before it, and closes, again and again. A reader that saw half of a
-// transaction or a page of another age would miss references.
+// TestReadWhileWritten runs a writer that repeatedly opens the database, adds a
+// path with references to all earlier paths, and closes it. A reader that saw a
+// part of a transaction or an outdated page would miss references.
 func TestReadWhileWritten(t *testing.T) {
 	f := newFixture(t)
 	f.write(insert, full(0), someHash, 1)

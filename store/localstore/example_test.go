@@ -11,7 +11,7 @@ import (
 	"example.com/nixs3/store/localstore"
 )
 
-// Copy what is installed, with all that it needs, into an S3 bucket.
+// Copy the installed paths, with their closures, into an S3 bucket.
 func Example() {
 	ctx := context.Background()
 	key, err := narinfo.LoadSecretKey("/etc/nix/cache-key")

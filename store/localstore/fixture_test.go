@@ -17,7 +17,8 @@ import (
 	"example.com/nixs3/store/localstore"
 )
 
-// The tables of schema 10 that matter here, as Nix 2.8 makes them.
+// tables are the tables of schema 10 that this package reads, as Nix 2.8 creates
+// them.
 const tables = `
 CREATE TABLE ValidPaths (
     id               integer primary key autoincrement not null,
@@ -40,8 +41,8 @@ CREATE TABLE Refs (
 CREATE INDEX IndexReferrer on Refs(referrer);
 CREATE INDEX IndexReference on Refs(reference);`
 
-// fixture is a local store made by SQL, without Nix. Nobody writes to it
-// until writer is called.
+// fixture is a local store made by SQL, without Nix. No connection is open until
+// writer is called.
 type fixture struct {
 	t    testing.TB
 	root string
@@ -83,9 +84,9 @@ const (
 	writerQuery = "NIXS3_TEST_WRITER_QUERY"
 )
 
-// writeElsewhere is write in a process of its own, as Nix is one. Within one
-// process SQLite has one handle for "-shm", and where a reader, which may not
-// write, was the first to open it, no writer can.
+// writeElsewhere is write in another process, as Nix is. Within a process SQLite
+// shares one handle for "-shm". If a reader opened it first, the handle is
+// read-only, and writers fail.
 func (f *fixture) writeElsewhere(query string) {
 	f.t.Helper()
 	cmd := exec.CommandContext(f.t.Context(), os.Args[0], "-test.run=^TestWriterProcess$")
@@ -94,7 +95,8 @@ func (f *fixture) writeElsewhere(query string) {
 	require.NoError(f.t, err, "%s", out)
 }
 
-// TestWriterProcess is the other process of writeElsewhere, and nothing else.
+// TestWriterProcess is the other process of writeElsewhere. Otherwise it does
+// nothing.
 func TestWriterProcess(t *testing.T) {
 	if file := os.Getenv(writerFile); file != "" {
 		f := &fixture{t: t, file: file}
@@ -102,7 +104,7 @@ func TestWriterProcess(t *testing.T) {
 	}
 }
 
-// path is the n-th of the paths of the fixtures.
+// path returns the n-th path of the fixtures.
 func path(n int) storepath.Path {
 	digest := nixhash.Sum(nixhash.SHA256, fmt.Append(nil, n)).Digest()
 	p, err := storepath.ParseBase(nixhash.EncodeNix32(digest[:20]) + fmt.Sprintf("-path-%d", n))
@@ -126,7 +128,7 @@ func (f *fixture) addFile(n int, contents string) {
 
 const insert = `INSERT INTO ValidPaths (path, hash, registrationTime, narSize) VALUES (?, 'sha256:' || ?, 1700000000, ?)`
 
-// someHash is what is inserted where no contents are.
+// someHash is the hash of paths without contents.
 const someHash = "878832cd22b5e038e117b701378558f8a9b6cad7381a0e6d57a9e865d34f85a6"
 
 func (f *fixture) open() *localstore.Store {

@@ -17,8 +17,8 @@ import (
 	"example.com/nixs3/store/localstore"
 )
 
-// TestStoreOfNix reads a store that a real Nix made: paths that were added,
-// that were built, that refer to others and to themselves, and a derivation.
+// TestStoreOfNix reads a store that a real Nix made. It has added and built
+// paths, references to other paths and to the path itself, and a derivation.
 func TestStoreOfNix(t *testing.T) {
 	n := lab.NewNix(t)
 	tree := filepath.Join(n.Dir, "tree")

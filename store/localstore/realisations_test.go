@@ -150,9 +150,9 @@ func TestWrongRealisations(t *testing.T) {
 	})
 }
 
-// TestRealisationsOfNix lists what a real Nix has recorded of a derivation that
-// uses another one, both content-addressed. It verifies the signatures, which
-// cover all of a realisation, and copies them.
+// TestRealisationsOfNix lists the realisations that a real Nix has recorded of a
+// derivation that uses another one, both content-addressed. It verifies the
+// signatures, which cover all of a realisation, and copies them.
 func TestRealisationsOfNix(t *testing.T) {
 	n := lab.NewNix(t)
 	secret, public := n.GenerateKey("lab-1")

@@ -10,7 +10,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// FuzzRow gives the columns anything that a database may hold.
+// FuzzRow reads rows with any values that a database may have.
 func FuzzRow(f *testing.F) {
 	const hash = "sha256:878832cd22b5e038e117b701378558f8a9b6cad7381a0e6d57a9e865d34f85a6"
 	const full = "/nix/store/z9ziz7ipnh5x6xdw46pb1wdlw0ss1m78-t"
