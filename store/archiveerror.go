@@ -14,16 +14,10 @@ type archiveError struct {
 }
 
 func (e *archiveError) Error() string {
-	if m, ok := errors.AsType[mismatch](e.err); ok { // which names the path too
+	if m, ok := errors.AsType[reasoned](e.err); ok { // which names the path too
 		return e.what + ": " + m.reason()
 	}
 	return e.what + ": " + e.err.Error()
-}
-
-// mismatch is a *HashMismatchError or a *SizeMismatchError.
-type mismatch interface {
-	error
-	reason() string // without the path
 }
 
 func (e *archiveError) Unwrap() error { return e.err }
@@ -39,4 +33,20 @@ func (e *archiveError) from(src *copySource, n *node) error {
 		what = "archive " + n.file.URL + " in " + src.String()
 	}
 	return &archiveError{what: what, err: e.err}
+}
+
+// objectError is an error about an object that was read.
+type objectError struct {
+	subject string // names the path and the object
+	err     error
+}
+
+func (e *objectError) Error() string  { return e.subject + ": " + e.err.Error() }
+func (e *objectError) Unwrap() error  { return e.err }
+func (e *objectError) reason() string { return e.err.Error() }
+
+// reasoned is a *HashMismatchError, a *SizeMismatchError or an *objectError.
+type reasoned interface {
+	error
+	reason() string // without the path
 }

@@ -115,7 +115,7 @@ func (c *Cache) openFile(info *narinfo.NarInfo, obj *blob.Object) (io.ReadCloser
 	}
 	r, err := codec.NewContentReader(obj.ContentEncoding, raw, codec.ReaderOptions{MaxSize: fileLimit(&narinfo.NarInfo{PathInfo: info.PathInfo})})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", subject(info.Path, info.URL), err)
+		return nil, &objectError{subject(info.Path, info.URL), err}
 	}
 	return &encodedFile{r: r, body: obj.Body, check: check}, nil
 }

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"crypto/sha256"
-	"fmt"
 	"hash"
 	"io"
 	"math"
@@ -123,12 +122,12 @@ func decodeInto(w io.Writer, info *narinfo.NarInfo, file io.Reader, parallel boo
 		Parallel:        parallel,
 	})
 	if err != nil {
-		return fmt.Errorf("%s: %w", subject(info.Path, info.URL), err)
+		return &objectError{subject(info.Path, info.URL), err}
 	}
 	defer r.Close()
 	n, err := io.Copy(w, io.LimitReader(r, info.NarSize+1))
 	if err != nil {
-		return fmt.Errorf("%s: %w", subject(info.Path, info.URL), err)
+		return &objectError{subject(info.Path, info.URL), err}
 	}
 	if n != info.NarSize {
 		return &SizeMismatchError{Path: info.Path, Key: info.URL, Field: "NarSize", Wanted: info.NarSize, Got: n}
