@@ -176,7 +176,7 @@ func TestPowerLoss(t *testing.T) {
 	}
 	paths := copyCache(t, b)
 	require.Empty(t, failed)
-	require.Greater(t, steps, uint64(100))
+	require.Greater(t, steps, uint64(40))
 	report := d.requireSound("the copy", d.afterLoss(none))
 	require.EqualValues(t, paths, report.Paths, "what was copied lasts")
 
