@@ -63,7 +63,7 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 	}
 	defer func() { c.session.End(ctx, err) }()
 	// A collector may have taken paths that were seen before the session began.
-	p := &planner{dst: c.dst, opts: c.opts, asked: c.src.has != nil && !c.session.leased()}
+	p := &planner{dst: c.dst, opts: c.opts, asked: c.src.has != nil && !c.session.Leased()}
 	todo, err := p.plan(ctx, g, &c.report)
 	if err != nil {
 		return err

@@ -60,8 +60,7 @@ func (p *pending) publish(ctx context.Context, s *Session) error {
 // publishLate publishes a path that was prepared without a session, or under one
 // that may have ended. It repeats the checks of the preparation.
 func (c *Cache) publishLate(ctx context.Context, p *pending) (err error) {
-	refs := append([]storepath.Path{p.info.Path}, p.info.References...)
-	s, err := c.begin(ctx, refs, []string{p.info.URL})
+	s, err := c.BeginStored(ctx, p.info)
 	if err != nil {
 		return err
 	}

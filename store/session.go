@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/internal/lease"
 )
@@ -28,6 +29,12 @@ func (c *Cache) Begin(ctx context.Context, paths ...storepath.Path) (*Session, e
 	return c.begin(ctx, paths, nil)
 }
 
+// BeginStored is Begin for a writer that relies on the archive and the
+// references of a narinfo. After it, the writer asks whether they are there.
+func (c *Cache) BeginStored(ctx context.Context, info *narinfo.NarInfo) (*Session, error) {
+	return c.begin(ctx, append([]storepath.Path{info.Path}, info.References...), []string{info.URL})
+}
+
 func (c *Cache) begin(ctx context.Context, paths []storepath.Path, archives []string) (*Session, error) {
 	hashParts := make([]string, len(paths))
 	for i, p := range paths {
@@ -48,8 +55,9 @@ func (s *Session) End(ctx context.Context, failure error) {
 	}
 }
 
-// leased reports whether the cache is under collection.
-func (s *Session) leased() bool { return s != nil && s.lease.Leased() }
+// Leased reports whether the cache is under collection, so that what was found
+// before the session began may be gone. It is false for a nil Session.
+func (s *Session) Leased() bool { return s != nil && s.lease.Leased() }
 
 // keeps reports whether the writer may rely on an archive that it has found, or
 // overwrite it. If not, keeps announces the archive; the writer may use it after

@@ -96,6 +96,7 @@ func (c *serveCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	opts.Registerer = registry
+	opts.Restore = newReviver(cache).restore
 	closeUpstreams, err := c.upstreams(ctx, con, &opts)
 	defer closeUpstreams()
 	if err != nil {

@@ -2,6 +2,7 @@ package serve_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,6 +21,7 @@ import (
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/internal/lab"
+	"example.com/nixs3/store/internal/lease"
 	"example.com/nixs3/store/layout"
 	"example.com/nixs3/store/serve"
 	"example.com/nixs3/store/storetest"
@@ -295,4 +298,56 @@ func TestPreconditions(t *testing.T) {
 	require.Equal(t, 412, g.put(t, s.key(), []byte(s.text(t)), "If-None-Match: *").status)
 	etag := g.get(t, "/"+s.key()).header.Get("ETag")
 	require.Equal(t, 201, g.put(t, s.key(), []byte(s.text(t)), "If-Match: "+etag).status)
+}
+
+// TestPushDuringSweep waits for the end of a sweep before it asks for the
+// archive and the references, and believes nothing that it remembers.
+func TestPushDuringSweep(t *testing.T) {
+	leaf := newSample(t, "leaf", "leaf", "zstd")
+	user := newSample(t, "user", "user", "zstd", leaf.info.Path)
+	for _, tt := range []struct {
+		name   string
+		sweeps string // key that the sweep deletes
+		status int
+		says   string
+	}{
+		{"spared", "", 201, ""},
+		{"archive swept", user.info.URL, 409, user.info.URL},
+		{"reference swept", leaf.key(), 409, leaf.info.Path.String()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g, fault := newPushGateway(t, serve.Options{})
+			require.Equal(t, 201, g.push(t, leaf).status)
+			require.Equal(t, 200, g.get(t, "/"+leaf.key()).status)
+			require.Equal(t, 201, g.put(t, user.info.URL, user.file).status)
+			phase := func(p lease.Phase) {
+				data, err := json.Marshal(lease.State{Phase: p, TTL: int64(lease.LockTTL.Seconds())})
+				require.NoError(t, err)
+				_, err = fault.Put(t.Context(), lease.StateKey, bytes.NewReader(data), blob.PutOptions{})
+				require.NoError(t, err)
+			}
+			time.Sleep(600 * time.Millisecond) // until the last look at the state no longer counts
+			phase(lease.Sweeping)
+			answered := make(chan answer, 1)
+			go func() { answered <- g.put(t, user.key(), []byte(user.text(t))) }()
+			require.Eventually(t, func() bool {
+				for _, err := range fault.List(t.Context(), blob.ListOptions{Prefix: lease.Prefix}) {
+					return err == nil
+				}
+				return false
+			}, 20*time.Second, 5*time.Millisecond, "a lease")
+			require.Empty(t, answered)
+			if tt.sweeps != "" {
+				require.NoError(t, fault.Delete(t.Context(), tt.sweeps))
+			}
+			phase(lease.Idle)
+			got := <-answered
+			require.NoError(t, got.err)
+			assert.Equal(t, tt.status, got.status, got.body)
+			assert.Contains(t, got.body, tt.says)
+			for attrs := range fault.List(t.Context(), blob.ListOptions{Prefix: lease.Prefix}) {
+				assert.Fail(t, "a lease stays", attrs.Key)
+			}
+		})
+	}
 }

@@ -34,6 +34,18 @@ func (p *receiver) receiveNarInfo(ctx context.Context, key string, text []byte) 
 			return false, refusef(http.StatusForbidden, "%v", err)
 		}
 	}
+	session, err := p.intake.BeginStored(ctx, info)
+	if err != nil {
+		return false, failure{err}
+	}
+	defer func() {
+		var no *refusal
+		if errors.As(err, &no) {
+			session.End(ctx, nil) // nothing is on its way
+			return
+		}
+		session.End(ctx, err)
+	}()
 	f, err := p.factOf(ctx, info.URL)
 	if err != nil {
 		return false, err
@@ -41,7 +53,7 @@ func (p *receiver) receiveNarInfo(ctx context.Context, key string, text []byte) 
 	if err := p.checkArchive(ctx, info, f); err != nil {
 		return false, err
 	}
-	if err := p.checkReferences(ctx, info); err != nil {
+	if err := p.checkReferences(ctx, info, session.Leased()); err != nil {
 		return false, err
 	}
 	hashPart := info.Path.HashPart()
@@ -50,7 +62,7 @@ func (p *receiver) receiveNarInfo(ctx context.Context, key string, text []byte) 
 			return false, err
 		}
 	}
-	return p.publish(ctx, key, info)
+	return p.publish(ctx, key, info, session)
 }
 
 // checkForm checks what needs no request.
@@ -117,8 +129,8 @@ func (p *receiver) checkArchive(ctx context.Context, info *narinfo.NarInfo, f *f
 const referencesAtOnce = 16
 
 // checkReferences refuses a path whose references clients of the gateway do not
-// see.
-func (p *receiver) checkReferences(ctx context.Context, info *narinfo.NarInfo) error {
+// see. Under a lease nothing that was remembered counts.
+func (p *receiver) checkReferences(ctx context.Context, info *narinfo.NarInfo, leased bool) error {
 	var mu sync.Mutex
 	var absent []string
 	g, ctx := errgroup.WithContext(ctx)
@@ -128,6 +140,9 @@ func (p *receiver) checkReferences(ctx context.Context, info *narinfo.NarInfo) e
 			continue
 		}
 		g.Go(func() error {
+			if leased {
+				p.forget(layout.NarInfoKey(ref.HashPart()))
+			}
 			seen, err := p.visible(ctx, ref)
 			if err == nil && !seen {
 				mu.Lock()
@@ -161,8 +176,8 @@ func (p *receiver) visible(ctx context.Context, path storepath.Path) (bool, erro
 
 // publish makes a checked path visible. Of several pushes of one path the first
 // stays, and gains the signatures of the others over the same contents.
-func (p *receiver) publish(ctx context.Context, key string, info *narinfo.NarInfo) (created bool, err error) {
-	got, err := p.intake.PublishStored(ctx, info, store.AddOptions{ReferencesPresent: true})
+func (p *receiver) publish(ctx context.Context, key string, info *narinfo.NarInfo, session *store.Session) (created bool, err error) {
+	got, err := p.intake.PublishStored(ctx, info, store.AddOptions{ReferencesPresent: true, Session: session})
 	if err != nil {
 		return false, failure{err}
 	}
