@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"example.com/nixs3/narinfo/storepath"
@@ -46,7 +47,8 @@ func (k *kept) publish(ctx context.Context, p store.Pending, log *slog.Logger) {
 }
 
 func (k *kept) wait(ref storepath.Path, p store.Pending) {
-	if k.n >= maxKept {
+	waits := func(other store.Pending) bool { return other.NarInfo().Path == p.NarInfo().Path }
+	if k.n >= maxKept || slices.ContainsFunc(k.waiting[ref], waits) {
 		return
 	}
 	if k.waiting == nil {

@@ -153,35 +153,15 @@ func (s *Server) keepPull(p *pull, info *narinfo.NarInfo) error {
 	if err != nil {
 		return err
 	}
-	stored := pending.NarInfo()
-	s.keptFiles.put(s.keptFiles.now(), archiveKeyOf(info), stored, overhead, originTTL)
+	key := archiveKeyOf(info)
+	s.keptFiles.put(s.keptFiles.now(), key, pending.NarInfo(), overhead, originTTL)
 	s.kept.publish(s.ctx, pending, s.log)
-	return nil
-}
-
-// keepTwin publishes a path of an upstream whose archive was kept for another
-// path with the same contents.
-func (s *Server) keepTwin(o *small) {
-	stored, ok := s.keptFiles.get(archiveKeyOf(o.info))
-	if !ok || stored.NarHash != o.info.NarHash || stored.NarSize != o.info.NarSize || stored.Path == o.info.Path || !o.info.CA.IsZero() {
-		return
+	// Narinfos that come from now on find the archive kept.
+	twins, _ := s.origins.get(key)
+	for _, o := range twins {
+		s.keepTwin(o)
 	}
-	info := stored.Clone()
-	info.PathInfo = *o.info.PathInfo.Clone()
-	s.background.Go(func() { s.kept.publish(s.ctx, &twin{s.cache, info}, s.log) })
-}
-
-// twin is a path whose archive is stored.
-type twin struct {
-	cache *store.Cache
-	info  *narinfo.NarInfo
-}
-
-func (t *twin) NarInfo() *narinfo.NarInfo { return t.info }
-
-func (t *twin) Publish(ctx context.Context) error {
-	_, err := t.cache.PublishStored(ctx, t.info, store.AddOptions{})
-	return err
+	return nil
 }
 
 // Write appends to the file.

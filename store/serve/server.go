@@ -35,7 +35,8 @@ type Server struct {
 	past    *redirector
 
 	upstreams  []*upstream
-	origins    *lru[*small]           // narinfos of upstreams by the key of the archive
+	origins    *lru[[]*small]         // narinfos of upstreams by the key of their archive, the newest last
+	originsMu  sync.Mutex             // held to change an entry of origins
 	keptFiles  *lru[*narinfo.NarInfo] // stored archives of upstreams by key
 	pulls      pulls
 	kept       kept
@@ -58,7 +59,7 @@ func New(cache *store.Cache, opts Options) (*Server, error) {
 		small:  newLRU[*small](limits.CacheBytes),
 		misses: newLRU[struct{}](limits.Misses),
 
-		origins:   newLRU[*small](limits.CacheBytes),
+		origins:   newLRU[[]*small](limits.CacheBytes),
 		keptFiles: newLRU[*narinfo.NarInfo](limits.CacheBytes),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())

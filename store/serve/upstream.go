@@ -177,10 +177,7 @@ func (s *Server) upstreamNarInfo(ctx context.Context, t target) (*small, error) 
 			return nil, fmt.Errorf("%s: URL %q leads out of the upstream", t.key, o.url)
 		}
 		o.from = u
-		if u.PullThrough {
-			s.keepTwin(o)
-		}
-		s.origins.put(s.origins.now(), archiveKeyOf(o.info), o, overhead, originTTL)
+		s.noteOrigin(o)
 		return o, nil
 	})
 }
@@ -188,6 +185,28 @@ func (s *Server) upstreamNarInfo(ctx context.Context, t target) (*small, error) 
 // originTTL is how long a client may take to fetch an archive of an upstream
 // after its narinfo before the upstreams are asked where the archive is.
 const originTTL = 24 * time.Hour
+
+// maxTwins bounds the paths with one archive that are remembered.
+const maxTwins = 1000
+
+// noteOrigin remembers the narinfo of an upstream until its archive is asked
+// for. Where the archive was kept already, for another path, it publishes the
+// path.
+func (s *Server) noteOrigin(o *small) {
+	key := archiveKeyOf(o.info)
+	s.originsMu.Lock()
+	known, _ := s.origins.get(key)
+	all := make([]*small, 0, len(known)+1)
+	for _, other := range known {
+		if other.info.Path != o.info.Path {
+			all = append(all, other)
+		}
+	}
+	all = append(all[max(len(all)-maxTwins+1, 0):], o)
+	s.origins.put(s.origins.now(), key, all, int64(len(all))*overhead, originTTL)
+	s.originsMu.Unlock()
+	s.keepTwin(o)
+}
 
 // archiveKeyOf returns the key under which clients fetch an archive.
 func archiveKeyOf(info *narinfo.NarInfo) string {
@@ -224,7 +243,11 @@ func (s *Server) upstreamRealisation(ctx context.Context, t target) (*small, err
 // upstreamArchive finds an archive of an upstream: that of a narinfo which was
 // served before, else one of that key.
 func (s *Server) upstreamArchive(ctx context.Context, t target) (*entity, error) {
-	o, ok := s.origins.get(t.key)
+	var o *small
+	all, ok := s.origins.get(t.key)
+	if ok {
+		o = all[len(all)-1]
+	}
 	if hashPart, detoured := detourOf(t.key); !ok && detoured {
 		key := layout.NarInfoKey(hashPart)
 		found, err := s.lookup(ctx, target{kind: layout.NarInfo, key: key, ref: key})
