@@ -26,7 +26,7 @@ func missing(t *testing.T, what string) {
 }
 
 func TestYAML(t *testing.T) {
-	for name, documents := range map[string]int{"kubernetes.yaml": 2, "github-actions.yaml": 1} {
+	for name, documents := range map[string]int{"kubernetes.yaml": 2, "github-actions.yaml": 1, "gitlab-ci.yaml": 1} {
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
 		n := 0
