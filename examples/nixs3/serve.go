@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -48,10 +47,11 @@ type pushFlags struct {
 
 // upstreamFlags say where else paths and archives come from.
 type upstreamFlags struct {
-	Upstream    []string      `placeholder:"URL KEY…" sep:"none" help:"Cache to ask for what is missing, and its public keys, separated by spaces. May be repeated; the first is asked first."`
-	PullThrough bool          `help:"Store what clients fetch from upstreams."`
-	Redirect    bool          `help:"Send clients to presigned URLs of the bucket for archives, unless it has the same host."`
-	RedirectTTL time.Duration `name:"redirect-ttl" default:"1h" help:"How long these URLs are good, at least 15m."`
+	Upstream         []string      `placeholder:"URL KEY…" sep:"none" help:"Cache to ask for what is missing, and its public keys, separated by spaces. May be repeated; the first is asked first."`
+	OptionalUpstream []string      `placeholder:"URL KEY…" sep:"none" help:"Like --upstream, but asked after those, and its outage counts as a miss, which clients remember for an hour. May be repeated."`
+	PullThrough      bool          `help:"Store what clients fetch from upstreams."`
+	Redirect         bool          `help:"Send clients to presigned URLs of the bucket for archives, unless it has the same host."`
+	RedirectTTL      time.Duration `name:"redirect-ttl" default:"1h" help:"How long these URLs are good, at least 15m."`
 }
 
 // accessFlags say who may read and push.
@@ -207,28 +207,6 @@ func (c *serveCommand) pageKeys(opts serve.Options) (narinfo.TrustedKeys, error)
 		}
 	}
 	return keys, nil
-}
-
-// upstreams opens the upstreams. The function that it returns closes them.
-func (c *upstreamFlags) upstreams(ctx context.Context, con *console, opts *serve.Options) (closeAll func(), err error) {
-	closeAll = func() {
-		for _, u := range opts.Upstreams {
-			u.Cache.Close()
-		}
-	}
-	for i, flag := range c.Upstream {
-		url, text, _ := strings.Cut(strings.TrimSpace(flag), " ")
-		keys, err := narinfo.ParseTrustedKeys(text)
-		if err != nil {
-			return closeAll, fmt.Errorf("--upstream: %w", err)
-		}
-		cache, err := openCache(ctx, con, url)
-		if err != nil {
-			return closeAll, err
-		}
-		opts.Upstreams = append(opts.Upstreams, serve.Upstream{Cache: cache, Keys: keys, Priority: i, PullThrough: c.PullThrough})
-	}
-	return closeAll, nil
 }
 
 func (c *accessFlags) auth(con *console) (*serve.Auth, error) {

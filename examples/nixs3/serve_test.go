@@ -31,11 +31,14 @@ func TestServe(t *testing.T) {
 	r, w := io.Pipe()
 	done := make(chan int, 1)
 	go func() {
-		done <- run(ctx, []string{"serve", "--store", "file://" + filepath.Join(dir, "cache"), "--push", "--listen", "127.0.0.1:0", "--title", "Ours"},
+		done <- run(ctx, []string{"serve", "--store", "file://" + filepath.Join(dir, "cache"), "--push", "--listen", "127.0.0.1:0", "--title", "Ours",
+			"--optional-upstream", "http://127.0.0.1:1?retry-attempts=1 cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY="},
 			console{stdout: io.Discard, stderr: w})
 		w.Close()
 	}()
 	lines := bufio.NewScanner(r)
+	require.True(t, lines.Scan())
+	assert.Contains(t, lines.Text(), "an upstream does not answer yet")
 	require.True(t, lines.Scan())
 	_, address, ok := strings.Cut(lines.Text(), " at ")
 	require.True(t, ok, lines.Text())
@@ -54,6 +57,7 @@ func TestServe(t *testing.T) {
 	assert.Equal(t, 401, get("/nix-cache-info", ""))
 	assert.Equal(t, 200, get("/nix-cache-info", token))
 	assert.Equal(t, 200, get("/", token))
+	assert.Equal(t, 404, get("/"+strings.Repeat("0", 32)+".narinfo", token))
 	assert.Equal(t, 200, get("/healthz", ""))
 	http.DefaultClient.CloseIdleConnections()
 	cancel()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -191,29 +190,3 @@ func (s *Server) fetchRealisation(ctx context.Context, t target) (*small, error)
 	}
 	return o, err
 }
-
-// fetchCacheInfo merges what the cache says of itself with what its readers
-// here should know. A cache that says nothing may be asked for many paths.
-func (s *Server) fetchCacheInfo(ctx context.Context) (*small, error) {
-	info, err := s.cache.CacheInfo(ctx)
-	if err != nil {
-		return nil, err
-	}
-	merged := *info
-	merged.Extra = slices.Clone(info.Extra)
-	if merged.WantMassQuery == nil {
-		merged.WantMassQuery = new(true)
-	}
-	if merged.Priority == nil {
-		merged.Priority = new(defaultPriority)
-	}
-	text, err := merged.MarshalText()
-	if err != nil {
-		return nil, err
-	}
-	return newSmall(layout.CacheInfo, text, time.Time{}), nil
-}
-
-// defaultPriority is that of caches that name none, ahead of Nix's default of
-// 50 and of cache.nixos.org, which has 40.
-const defaultPriority = 30
