@@ -30,7 +30,7 @@ go_tool() {
 		grep -qE "^\s+mod\s+\S+\s+${version//./\\.}(\s|$)"; then
 		return 0
 	fi
-	# The flags and the module of the caller have no say in another program.
+	# Another program is built without the flags and the module of the caller.
 	(cd / && GOFLAGS='' GOBIN="$NIXS3_LAB/bin" nice go install "$1") ||
 		die "cannot build $1"
 }

@@ -19,7 +19,7 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// CheckOptions say what CheckCache permits.
+// CheckOptions are the deviations that CheckCache permits.
 type CheckOptions struct {
 	// Elsewhere reports whether a path may be referred to although it is not in
 	// the cache.
