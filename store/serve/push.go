@@ -88,7 +88,14 @@ func refusef(status int, format string, args ...any) error {
 func (p *receiver) put(w *response, r *http.Request, t target) {
 	body := &pushBody{r: r.Body, w: w}
 	created, err := p.receive(r, t, body)
-	_ = w.control.SetReadDeadline(time.Time{})
+	switch {
+	case err == nil:
+		_ = w.control.SetReadDeadline(time.Time{})
+	case body.err != nil:
+		_ = w.control.SetReadDeadline(time.Now())
+	default: // net/http reads what is left of the body
+		_ = w.control.SetReadDeadline(time.Now().Add(w.stall))
+	}
 	if err == nil {
 		status := http.StatusOK
 		if created {
