@@ -66,7 +66,10 @@ func (c *mirrorCommand) Run(ctx context.Context, con *console) (err error) {
 	opts := verify.MirrorOptions{Roots: roots, TrustedKeys: keys, Signers: signers, BytesPerSecond: int64(c.Bandwidth), HideRemoved: c.Hide, DryRun: c.DryRun}
 	for {
 		err := c.once(ctx, con, to, from, opts)
-		if c.Watch == 0 || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if c.Watch == 0 {
 			return err
 		}
 		if err != nil {
