@@ -129,9 +129,12 @@ func TestListingUnmarshalTakesModestMemory(t *testing.T) {
 			kept := int64(after.HeapAlloc) - int64(before.HeapAlloc)
 			size := int64(len(data))
 			assert.LessOrEqual(t, kept, 12*size+1<<16, "kept")
-			assert.LessOrEqual(t, allocated, uint64(80*size+1<<16), "allocated, garbage included")
+			assert.LessOrEqual(t, allocated, uint64(garbage*size+1<<16), "allocated, garbage included")
 			runtime.KeepAlive(data)
 			runtime.KeepAlive(l)
 		})
 	}
 }
+
+// garbage is how many bytes parsing may allocate for each byte of a listing.
+var garbage int64 = 64

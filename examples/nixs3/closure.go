@@ -31,9 +31,5 @@ func closure(ctx context.Context, from *opened, roots ...storepath.Path) (map[st
 // closureSize is the sum of the NAR sizes of a path's closure.
 func closureSize(ctx context.Context, from *opened, p storepath.Path) (int64, error) {
 	paths, err := closure(ctx, from, p)
-	var total int64
-	for _, info := range paths {
-		total += info.NarSize
-	}
-	return total, err
+	return sumNARs(paths), err
 }
