@@ -41,16 +41,13 @@ func (s *Server) readSmall(w http.ResponseWriter, r *http.Request, t target) {
 // lookup returns a small object, remembered or fetched. Requests for one key at
 // a time share one fetch, which goes on when one of them is given up.
 func (s *Server) lookup(ctx context.Context, t target) (*small, error) {
-	if o, ok := s.small.get(t.key); ok {
-		return o, nil
-	}
-	if _, ok := s.misses.get(t.key); ok {
-		return nil, fmt.Errorf("%s: %w", t.key, store.ErrNotFound)
+	if o, err := s.known(t.key); o != nil || err != nil {
+		return o, err
 	}
 	result := s.flights.DoChan(t.key, func() (any, error) {
-		// What another flight found in between counts.
-		if o, ok := s.small.get(t.key); ok {
-			return o, nil
+		// Another flight may have ended since.
+		if o, err := s.known(t.key); o != nil || err != nil {
+			return o, err
 		}
 		hits, misses := s.small.now(), s.misses.now()
 		ctx, cancel := context.WithTimeout(s.ctx, s.limits.Request)
@@ -73,6 +70,18 @@ func (s *Server) lookup(ctx context.Context, t target) (*small, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
+}
+
+// known returns what is remembered of a key: the object, ErrNotFound for an
+// absent one, or nothing.
+func (s *Server) known(key string) (*small, error) {
+	if o, ok := s.small.get(key); ok {
+		return o, nil
+	}
+	if _, ok := s.misses.get(key); ok {
+		return nil, fmt.Errorf("%s: %w", key, store.ErrNotFound)
+	}
+	return nil, nil
 }
 
 // noteMiss remembers that a key is absent, if that is what the error says. The

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,11 +144,11 @@ func TestRenewed(t *testing.T) {
 // deaf is a bucket that no longer takes leases.
 type deaf struct {
 	blob.Bucket
-	deaf bool
+	deaf atomic.Bool
 }
 
 func (d *deaf) Put(ctx context.Context, key string, c blob.Content, o blob.PutOptions) (blob.Attrs, error) {
-	if d.deaf {
+	if d.deaf.Load() {
 		return blob.Attrs{}, &blob.Error{Op: "Put", Key: key, Err: blob.ErrThrottled}
 	}
 	return d.Bucket.Put(ctx, key, c, o)
@@ -160,12 +161,12 @@ func TestNotRenewed(t *testing.T) {
 		putState(t, b, State{Phase: Idle})
 		s, err := NewWriters(b, silent).Begin(t.Context(), []string{hashPart}, nil)
 		require.NoError(t, err)
-		b.deaf = true
+		b.deaf.Store(true)
 		time.Sleep(Stop - time.Minute)
 		require.NoError(t, s.Check(t.Context()))
 		time.Sleep(time.Minute)
 		assert.ErrorIs(t, s.Check(t.Context()), ErrExpired)
-		b.deaf = false
+		b.deaf.Store(false)
 		time.Sleep(TTL)
 		assert.ErrorIs(t, s.Check(t.Context()), ErrExpired, "an expired session stays so")
 		assert.ErrorIs(t, s.Rely(t.Context(), nil, []string{"nar/new"}), ErrExpired)
