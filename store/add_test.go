@@ -275,7 +275,7 @@ func TestCancellingReturns(t *testing.T) {
 	for index := range 6 {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		why := errors.New("had enough")
-		b := storetest.NewFaultBucket(memblob.New(), storetest.FailAt(index, storetest.Fault{Kind: storetest.FaultHang}))
+		b := storetest.NewFaultBucket(memblob.New(), storetest.FailAt(index, storetest.Fault{Kind: "hang"}))
 		time.AfterFunc(time.Millisecond, func() { cancel(why) })
 		_, err := store.Copy(ctx, newCache(t, b, store.Settings{}), src, []storepath.Path{o.info.Path}, store.CopyOptions{})
 		if b.Count() > index {

@@ -102,7 +102,7 @@ func TestCopyToAStoreThatKeepsArchives(t *testing.T) {
 		dst := keeping(b, status)
 		broken := storetest.NewFaultBucket(dst, func(op storetest.Operation) storetest.Fault {
 			if layout.KindOf(op.Key) == layout.NarInfo && op.Op == "Put" {
-				return storetest.Fault{Kind: storetest.FaultError}
+				return storetest.Fault{Kind: "error"}
 			}
 			return storetest.Fault{}
 		})

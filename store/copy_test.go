@@ -213,9 +213,9 @@ func TestCopyOnTheServer(t *testing.T) {
 	report, err := store.Copy(t.Context(), dst, src, []storepath.Path{top.info.Path}, store.CopyOptions{Verify: store.VerifyNothing})
 	require.NoError(t, err)
 	require.Equal(t, 3, report.Copied)
-	require.Equal(t, 3, s3.Count(fakes3.CopyObject))
+	require.Equal(t, 3, s3.Count("CopyObject"))
 	for _, r := range s3.Requests() {
-		require.False(t, r.Op == fakes3.GetObject && strings.Contains(r.Key, "nar/"), "%v moved through this process", r.Key)
+		require.False(t, r.Op == "GetObject" && strings.Contains(r.Key, "nar/"), "%v moved through this process", r.Key)
 	}
 	requireSound(t, dst.Bucket())
 }
@@ -372,7 +372,7 @@ func TestCopyOfAllLeavesNothingOutThatIsDenied(t *testing.T) {
 	denied := newObject(t, 1, []byte("x")).info.Path
 	src := newCache(t, storetest.NewFaultBucket(b, func(op storetest.Operation) storetest.Fault {
 		if op.Op == "Get" && op.Key == denied.HashPart()+".narinfo" {
-			return storetest.Fault{Kind: storetest.FaultError, Err: &blob.Error{Op: "Get", Key: op.Key, Code: "AccessDenied", Err: blob.ErrAccessDenied}}
+			return storetest.Fault{Kind: "error", Err: &blob.Error{Op: "Get", Key: op.Key, Code: "AccessDenied", Err: blob.ErrAccessDenied}}
 		}
 		return storetest.Fault{}
 	}), store.Settings{})

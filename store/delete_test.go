@@ -52,7 +52,7 @@ func TestDeleteInterrupted(t *testing.T) {
 	objects := []object{lib, user, top}
 	for n := 0; ; n++ {
 		_, b := fill(t, objects, store.Settings{})
-		log := storetest.NewFaultBucket(b, storetest.FailFrom(n, storetest.Fault{Kind: storetest.FaultError}))
+		log := storetest.NewFaultBucket(b, storetest.FailFrom(n, storetest.Fault{Kind: "error"}))
 		err := newCache(t, log, store.Settings{}).Delete(t.Context(), paths(objects)...)
 		requireSound(t, b)
 		if err == nil {

@@ -165,14 +165,14 @@ func requireFinishes(t testing.TB, b *memblob.Bucket, src store.Source, objects 
 }
 
 var faults = map[string]storetest.Fault{
-	"refused":   {Kind: storetest.FaultError},
-	"lost":      {Kind: storetest.FaultLost},
-	"reset":     {Kind: storetest.FaultReset, After: 30},
-	"truncated": {Kind: storetest.FaultTruncate, After: 30},
-	"cut short": {Kind: storetest.FaultLie, After: 30},
-	"corrupt":   {Kind: storetest.FaultCorrupt, After: 30},
-	"hung":      {Kind: storetest.FaultHang},
-	"killed":    {Kind: storetest.FaultError},
+	"refused":   {Kind: "error"},
+	"lost":      {Kind: "lost"},
+	"reset":     {Kind: "reset", After: 30},
+	"truncated": {Kind: "truncate", After: 30},
+	"cut short": {Kind: "lie", After: 30},
+	"corrupt":   {Kind: "corrupt", After: 30},
+	"hung":      {Kind: "hang"},
+	"killed":    {Kind: "error"},
 }
 
 // TestCopySurvivesFaults copies random graphs with a fault at each operation in
@@ -194,7 +194,7 @@ func TestCopySurvivesFaults(t *testing.T) {
 							plan = storetest.FailFrom(index, fault)
 						}
 						at := func(op storetest.Operation) storetest.Fault {
-							if op.Index == index && fault.Kind == storetest.FaultHang {
+							if op.Index == index && fault.Kind == "hang" {
 								cancel()
 							}
 							return plan(op)
@@ -234,7 +234,7 @@ func TestWritersRace(t *testing.T) {
 			var wg sync.WaitGroup
 			errs := make([]error, 3)
 			for i := range errs {
-				plan := storetest.FailFrom(kill, storetest.Fault{Kind: storetest.FaultError})
+				plan := storetest.FailFrom(kill, storetest.Fault{Kind: "error"})
 				if i > 0 {
 					plan = nil
 				}

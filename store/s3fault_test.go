@@ -22,14 +22,14 @@ func TestCopySurvivesFaultsOfS3(t *testing.T) {
 	faults := []fakes3.Fault{
 		{Status: 403, Code: "AccessDenied"},
 		{Status: 503, Code: "SlowDown"},
-		{Kind: fakes3.FailIn200, Status: 500, Code: "InternalError"},
-		{Kind: fakes3.Reset},
-		{Kind: fakes3.ResetUpload, After: 1000},
-		{Kind: fakes3.LoseResponse},
+		{Kind: "fail-in-200", Status: 500, Code: "InternalError"},
+		{Kind: "reset"},
+		{Kind: "reset-upload", After: 1000},
+		{Kind: "lose-response"},
 		// The same for ever is what a killed process looks like to the server.
 		{Status: 403, Code: "AccessDenied", Times: -1},
-		{Kind: fakes3.Reset, Times: -1},
-		{Kind: fakes3.LoseResponse, Times: -1},
+		{Kind: "reset", Times: -1},
+		{Kind: "lose-response", Times: -1},
 	}
 	const turns = 3 // each request meets so many of the faults
 	for first := range turns {
@@ -60,7 +60,7 @@ func surviveFault(t *testing.T, objects []object, src store.Source, fault fakes3
 	left := len(s3.Uploads("cache")) > 0
 	// Who cannot reach the server cannot end what was begun, nor can who never
 	// learned of it.
-	if fault.Times == 0 && fault.Kind != fakes3.LoseResponse {
+	if fault.Times == 0 && fault.Kind != "lose-response" {
 		require.False(t, left, err)
 	}
 	opts := storetest.CheckOptions{Uploads: left}

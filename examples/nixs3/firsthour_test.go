@@ -156,7 +156,7 @@ func interruptAndResume(t *testing.T, mine hour, tool string) {
 		lib = info.References[1]
 	}
 
-	mine.server.Inject(fakes3.Fault{Op: fakes3.PutObject, Key: "resumed/" + info.URL, Kind: fakes3.Hang})
+	mine.server.Inject(fakes3.Fault{Op: "PutObject", Key: "resumed/" + info.URL, Kind: "hang"})
 	var stderr strings.Builder
 	cmd := mine.shell("exec nixs3 copy --to '" + to + "' " + tool)
 	cmd.Stderr = &stderr

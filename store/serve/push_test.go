@@ -273,7 +273,7 @@ func TestPushOutage(t *testing.T) {
 	s := newSample(t, "x", "contents", "xz")
 	for n := range 40 {
 		g, fault := newPushGateway(t, serve.Options{})
-		fault.SetPlan(storetest.FailAt(n, storetest.Fault{Kind: storetest.FaultError}))
+		fault.SetPlan(storetest.FailAt(n, storetest.Fault{Kind: "error"}))
 		got := g.push(t, s)
 		if got.status == 201 {
 			require.Greater(t, n, 3)

@@ -178,7 +178,7 @@ func TestOutage(t *testing.T) {
 		fresh, nerr := store.New(fault, store.Settings{})
 		require.NoError(t, nerr)
 		g := newGateway(t, fresh, serve.Options{})
-		fault.SetPlan(storetest.FailFrom(0, storetest.Fault{Kind: storetest.FaultError, Err: err}))
+		fault.SetPlan(storetest.FailFrom(0, storetest.Fault{Kind: "error", Err: err}))
 		for _, path := range []string{
 			"/nix-cache-info", "/" + layout.NarInfoKey(info.Path.HashPart()), "/00000000000000000000000000000000.narinfo",
 			"/" + info.URL, "/nar/absent.nar", "/" + layout.ListingKey(info.Path.HashPart()), "/log/" + info.Path.String(),
@@ -203,8 +203,8 @@ func TestOutage(t *testing.T) {
 // TestBrokenBodies break the connection, so that no client takes a part for
 // the whole.
 func TestBrokenBodies(t *testing.T) {
-	for name, kind := range map[string]storetest.FaultKind{
-		"reset": storetest.FaultReset, "truncated": storetest.FaultTruncate, "clean end too early": storetest.FaultLie,
+	for name, kind := range map[string]string{
+		"reset": "reset", "truncated": "truncate", "clean end too early": "lie",
 	} {
 		t.Run(name, func(t *testing.T) {
 			c, fault := faulty(t, "none")

@@ -11,49 +11,31 @@ import (
 // ErrInjected is the error of injected failures that have no other.
 var ErrInjected = errors.New("injected fault")
 
-// FaultKind is a way in which an operation of a [FaultBucket] fails.
-type FaultKind uint8
-
-const (
-	NoFault FaultKind = iota
-
-	// FaultError fails with Fault.Err before anything is done.
-	FaultError
-
-	// FaultLost does the work and then fails with Fault.Err, as when the answer
-	// of a server does not arrive. A Get of that kind is a FaultError.
-	FaultLost
-
-	// FaultReset fails a body with Fault.Err after Fault.After bytes, a List
-	// after that many objects and a Delete after that many keys. Other
-	// operations fail as with FaultError; a Put first reads After bytes of the
-	// content.
-	FaultReset
-
-	// FaultTruncate ends a body after Fault.After bytes with
-	// io.ErrUnexpectedEOF, as blob.Bucket promises for a body that is too short.
-	// Operations other than Get fail as with FaultReset.
-	FaultTruncate
-
-	// FaultLie ends a body after Fault.After bytes with io.EOF, which no correct
-	// driver does. Operations other than Get succeed.
-	FaultLie
-
-	// FaultCorrupt changes the byte at Fault.After of a body. Operations other
-	// than Get succeed.
-	FaultCorrupt
-
-	// FaultHang waits until the context is done, then fails with its cause.
-	FaultHang
-)
-
-// Fault is a failure of an operation. The zero value is none.
+// Fault is a failure of an operation. The zero value is none. The kinds are:
+//
+//	error     fails with Err before anything is done
+//	lost      does the work and then fails with Err, as when the answer of a
+//	          server does not arrive; a Get fails as with error
+//	reset     fails a body with Err after After bytes, a List after that many
+//	          objects and a Delete after that many keys; other operations fail
+//	          as with error, and a Put first reads After bytes of the content
+//	truncate  ends a body after After bytes with io.ErrUnexpectedEOF, as
+//	          blob.Bucket promises for a body that is too short; operations
+//	          other than Get fail as with reset
+//	lie       ends a body after After bytes with io.EOF, which no correct driver
+//	          does; operations other than Get succeed
+//	corrupt   changes the byte at After of a body; operations other than Get
+//	          succeed
+//	hang      waits until the context is done, then fails with its cause
 type Fault struct {
-	Kind  FaultKind
+	Kind  string        // see above; a FaultBucket panics for an unknown one
 	Err   error         // nil means ErrInjected
-	After int64         // see FaultKind
+	After int64         // see above
 	Delay time.Duration // before anything else
 }
+
+// kinds are the kinds of faults. Without a kind, only Delay counts.
+var kinds = []string{"", "error", "lost", "reset", "truncate", "lie", "corrupt", "hang"}
 
 // Operation is a call of a method of a [FaultBucket] and its outcome.
 type Operation struct {

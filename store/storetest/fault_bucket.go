@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -89,6 +90,9 @@ func (b *FaultBucket) begin(call *blob.Call) *Operation {
 	op.Index = len(b.log)
 	if b.plan != nil {
 		op.Fault = b.plan(*op)
+		if !slices.Contains(kinds, op.Fault.Kind) {
+			panic(fmt.Sprintf("storetest: unknown kind of fault %q", op.Fault.Kind))
+		}
 	}
 	b.log = append(b.log, op)
 	return op
@@ -109,17 +113,17 @@ func (f Fault) apply(ctx context.Context, call *blob.Call, do func(context.Conte
 		}
 	}
 	switch {
-	case f.Kind == FaultError, f.Kind == FaultLost && call.Op == "Get":
+	case f.Kind == "error", f.Kind == "lost" && call.Op == "Get":
 		return f.Err
-	case f.Kind == FaultHang:
+	case f.Kind == "hang":
 		<-ctx.Done()
 		return context.Cause(ctx)
 	case call.Op == "Get":
 		return f.open(ctx, call, do)
-	case f.Kind == FaultReset, f.Kind == FaultTruncate:
+	case f.Kind == "reset", f.Kind == "truncate":
 		return f.reset(ctx, call, do)
 	}
-	if err := do(ctx); err != nil || f.Kind != FaultLost {
+	if err := do(ctx); err != nil || f.Kind != "lost" {
 		return err
 	}
 	return f.Err
@@ -158,13 +162,13 @@ func (f Fault) open(ctx context.Context, call *blob.Call, do func(context.Contex
 	obj := call.Object
 	broken := func(err error) *blob.Error { return &blob.Error{Op: "Get", Key: call.Key, Err: err} }
 	switch f.Kind {
-	case FaultReset:
+	case "reset":
 		obj.Body = &brokenBody{obj.Body, f.After, broken(f.Err)}
-	case FaultTruncate:
+	case "truncate":
 		obj.Body = &brokenBody{obj.Body, f.After, broken(io.ErrUnexpectedEOF)}
-	case FaultLie:
+	case "lie":
 		obj.Body = &brokenBody{obj.Body, f.After, io.EOF}
-	case FaultCorrupt:
+	case "corrupt":
 		obj.Body = &corruptBody{obj.Body, f.After}
 	}
 	return nil

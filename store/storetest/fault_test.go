@@ -44,14 +44,14 @@ func TestFaultBucketGet(t *testing.T) {
 		wantRead error
 	}{
 		{"none", storetest.Fault{}, nil, "0123456789", nil},
-		{"error", storetest.Fault{Kind: storetest.FaultError}, storetest.ErrInjected, "", nil},
-		{"error of one's own", storetest.Fault{Kind: storetest.FaultError, Err: blob.ErrThrottled}, blob.ErrThrottled, "", nil},
-		{"lost", storetest.Fault{Kind: storetest.FaultLost}, storetest.ErrInjected, "", nil},
-		{"reset", storetest.Fault{Kind: storetest.FaultReset, Err: errReset, After: 4}, nil, "0123", errReset},
-		{"reset at the end", storetest.Fault{Kind: storetest.FaultReset, After: 100}, nil, "0123456789", storetest.ErrInjected},
-		{"truncated", storetest.Fault{Kind: storetest.FaultTruncate, After: 4}, nil, "0123", io.ErrUnexpectedEOF},
-		{"lie", storetest.Fault{Kind: storetest.FaultLie, After: 4}, nil, "0123", nil},
-		{"corrupt", storetest.Fault{Kind: storetest.FaultCorrupt, After: 4}, nil, "0123556789", nil},
+		{"error", storetest.Fault{Kind: "error"}, storetest.ErrInjected, "", nil},
+		{"error of one's own", storetest.Fault{Kind: "error", Err: blob.ErrThrottled}, blob.ErrThrottled, "", nil},
+		{"lost", storetest.Fault{Kind: "lost"}, storetest.ErrInjected, "", nil},
+		{"reset", storetest.Fault{Kind: "reset", Err: errReset, After: 4}, nil, "0123", errReset},
+		{"reset at the end", storetest.Fault{Kind: "reset", After: 100}, nil, "0123456789", storetest.ErrInjected},
+		{"truncated", storetest.Fault{Kind: "truncate", After: 4}, nil, "0123", io.ErrUnexpectedEOF},
+		{"lie", storetest.Fault{Kind: "lie", After: 4}, nil, "0123", nil},
+		{"corrupt", storetest.Fault{Kind: "corrupt", After: 4}, nil, "0123556789", nil},
 		{"slow", storetest.Fault{Delay: time.Millisecond}, nil, "0123456789", nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -73,14 +73,14 @@ func TestFaultBucketGet(t *testing.T) {
 
 func TestFaultBucketWrites(t *testing.T) {
 	for _, tt := range []struct {
-		kind       storetest.FaultKind
+		kind       string
 		wantErr    error
 		wantStored bool
 	}{
-		{storetest.NoFault, nil, true},
-		{storetest.FaultError, storetest.ErrInjected, false},
-		{storetest.FaultReset, storetest.ErrInjected, false},
-		{storetest.FaultLost, storetest.ErrInjected, true},
+		{"", nil, true},
+		{"error", storetest.ErrInjected, false},
+		{"reset", storetest.ErrInjected, false},
+		{"lost", storetest.ErrInjected, true},
 	} {
 		inner := memblob.New()
 		b := storetest.NewFaultBucket(inner, storetest.FailAt(0, storetest.Fault{Kind: tt.kind}))
@@ -104,7 +104,7 @@ func TestFaultBucketList(t *testing.T) {
 		_, err := inner.Put(t.Context(), key, bytes.NewReader(nil), blob.PutOptions{})
 		require.NoError(t, err)
 	}
-	b := storetest.NewFaultBucket(inner, storetest.FailAt(0, storetest.Fault{Kind: storetest.FaultReset, After: 2}))
+	b := storetest.NewFaultBucket(inner, storetest.FailAt(0, storetest.Fault{Kind: "reset", After: 2}))
 	var keys []string
 	var last error
 	for attrs, err := range b.List(t.Context(), blob.ListOptions{}) {
@@ -119,14 +119,14 @@ func TestFaultBucketHang(t *testing.T) {
 	cause := errors.New("gave up")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Millisecond, cause)
 	defer cancel()
-	b := storetest.NewFaultBucket(memblob.New(), storetest.FailFrom(0, storetest.Fault{Kind: storetest.FaultHang}))
+	b := storetest.NewFaultBucket(memblob.New(), storetest.FailFrom(0, storetest.Fault{Kind: "hang"}))
 	_, err := b.Head(ctx, "key")
 	assert.ErrorIs(t, err, cause)
 	assert.NotErrorIs(t, err, blob.ErrNotFound)
 }
 
 func TestFaultBucketLog(t *testing.T) {
-	b := storetest.NewFaultBucket(memblob.New(), storetest.FailAt(1, storetest.Fault{Kind: storetest.FaultError}))
+	b := storetest.NewFaultBucket(memblob.New(), storetest.FailAt(1, storetest.Fault{Kind: "error"}))
 	_, err := b.Put(t.Context(), "key", bytes.NewReader([]byte("xyz")), blob.PutOptions{ContentType: "text/plain"})
 	require.NoError(t, err)
 	_, err = b.Head(t.Context(), "key")
@@ -145,4 +145,9 @@ func TestFaultBucketLog(t *testing.T) {
 	assert.Equal(t, 2, b.Count("Put", "Delete"))
 	b.ResetLog()
 	assert.Zero(t, b.Count())
+}
+
+func TestFaultBucketRefusesUnknownKinds(t *testing.T) {
+	b := storetest.NewFaultBucket(memblob.New(), storetest.FailAt(0, storetest.Fault{Kind: "truncat"}))
+	assert.Panics(t, func() { b.Head(t.Context(), "key") })
 }

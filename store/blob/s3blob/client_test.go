@@ -95,7 +95,7 @@ func TestRetryAfterHoldsAllRequestsBack(t *testing.T) {
 	b := open(t, server, "?", s3blob.Options{Retry: blob.Retry{MaxDelay: 300 * time.Millisecond, Delay: 1, RateLimitedDelay: 1}})
 	put(t, b, "object", nil, blob.PutOptions{})
 	server.ResetLog()
-	server.Inject(fakes3.Fault{Kind: fakes3.Fail, RetryAfter: time.Second})
+	server.Inject(fakes3.Fault{RetryAfter: time.Second})
 	var wg sync.WaitGroup
 	wg.Go(func() { b.Head(t.Context(), "object") })
 	for server.Count() == 0 {
@@ -129,7 +129,7 @@ func TestRetries(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			server := newFake(t, fakes3.Options{})
 			b := open(t, server, "?retry-delay=1&retry-delay-rate-limited=1"+test.parameters, s3blob.Options{RetryCodes: []string{"Codes of the URL go first"}})
-			test.fault.Kind, test.fault.Times = fakes3.Fail, -1
+			test.fault.Kind, test.fault.Times = "", -1
 			server.Inject(test.fault)
 			_, err := b.Get(t.Context(), "key", blob.GetOptions{})
 			require.ErrorContains(t, err, test.fault.Code)
@@ -141,7 +141,7 @@ func TestRetries(t *testing.T) {
 func TestAttemptsFromTheEnvironment(t *testing.T) {
 	t.Setenv("AWS_MAX_ATTEMPTS", "2")
 	server := newFake(t, fakes3.Options{})
-	server.Inject(fakes3.Fault{Kind: fakes3.Fail, Times: -1})
+	server.Inject(fakes3.Fault{Times: -1})
 	u, err := s3url.Parse("s3://bucket?retry-delay-rate-limited=1&endpoint=" + server.Endpoint())
 	require.NoError(t, err)
 	t.Setenv("AWS_ACCESS_KEY_ID", "key")
@@ -158,13 +158,13 @@ func TestRetriedBodiesAreWhole(t *testing.T) {
 	server := newFake(t, fakes3.Options{})
 	b := open(t, server, "?", s3blob.Options{})
 	server.Inject(
-		fakes3.Fault{Op: fakes3.PutObject, Kind: fakes3.Fail},
-		fakes3.Fault{Op: fakes3.PutObject, Kind: fakes3.ResetUpload, After: 5000},
-		fakes3.Fault{Op: fakes3.PutObject, Kind: fakes3.LoseResponse})
+		fakes3.Fault{Op: "PutObject"},
+		fakes3.Fault{Op: "PutObject", Kind: "reset-upload", After: 5000},
+		fakes3.Fault{Op: "PutObject", Kind: "lose-response"})
 	put(t, b, "object", big, blob.PutOptions{})
 	requireObject(t, b, "object", big)
 	for _, r := range server.Requests() {
-		if r.Op == fakes3.PutObject {
+		if r.Op == "PutObject" {
 			assert.EqualValues(t, len(big), r.Length)
 		}
 	}

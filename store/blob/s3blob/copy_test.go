@@ -32,7 +32,7 @@ func TestCopyInParts(t *testing.T) {
 	t.Run("whole", func(t *testing.T) {
 		etag, err := c.parts(t.Context())
 		require.NoError(t, err)
-		assert.Equal(t, 3, server.Count(fakes3.UploadPartCopy))
+		assert.Equal(t, 3, server.Count("UploadPartCopy"))
 		got, attrs, err := blob.ReadAll(t.Context(), b, "to", int64(len(data)))
 		require.NoError(t, err)
 		assert.True(t, bytes.Equal(data, got))
@@ -40,7 +40,7 @@ func TestCopyInParts(t *testing.T) {
 		assert.Equal(t, "text/plain", attrs.ContentType)
 	})
 	t.Run("a part fails", func(t *testing.T) {
-		server.Inject(fakes3.Fault{Op: fakes3.UploadPartCopy, Skip: 1, Kind: fakes3.Fail, Status: 403, Code: "AccessDenied"})
+		server.Inject(fakes3.Fault{Op: "UploadPartCopy", Skip: 1, Status: 403, Code: "AccessDenied"})
 		c.key = "failed"
 		_, err := c.parts(t.Context())
 		require.ErrorContains(t, err, "part ")

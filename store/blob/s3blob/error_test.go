@@ -57,7 +57,7 @@ func TestErrorsOfTheServer(t *testing.T) {
 		t.Run(test.code, func(t *testing.T) {
 			server := newFake(t, fakes3.Options{})
 			b := open(t, server, "/cache?retry-attempts=1", s3blob.Options{})
-			server.Inject(fakes3.Fault{Kind: fakes3.Fail, Status: test.status, Code: test.code})
+			server.Inject(fakes3.Fault{Status: test.status, Code: test.code})
 			_, err := b.Get(t.Context(), "key", blob.GetOptions{})
 			var e *blob.Error
 			require.ErrorAs(t, err, &e)
@@ -93,7 +93,7 @@ func TestErrorsAreWholeSentences(t *testing.T) {
 func TestPermissionsAreNamed(t *testing.T) {
 	server := newFake(t, fakes3.Options{})
 	b := open(t, server, "/cache?retry-attempts=1"+inParts, s3blob.Options{})
-	denied := fakes3.Fault{Kind: fakes3.Fail, Status: 403, Code: "AccessDenied"}
+	denied := fakes3.Fault{Status: 403, Code: "AccessDenied"}
 	for _, test := range []struct {
 		name string
 		do   func(ctx context.Context) error
@@ -133,7 +133,7 @@ func TestPermissionsAreNamed(t *testing.T) {
 func TestARNsAreThoseOfThePartition(t *testing.T) {
 	server := newFake(t, fakes3.Options{Region: "cn-north-1"})
 	b := open(t, server, "?region=cn-north-1", s3blob.Options{})
-	server.Inject(fakes3.Fault{Kind: fakes3.Fail, Status: 403, Code: "AccessDenied"})
+	server.Inject(fakes3.Fault{Status: 403, Code: "AccessDenied"})
 	_, err := b.Get(t.Context(), "key", blob.GetOptions{})
 	require.ErrorContains(t, err, "arn:aws-cn:s3:::bucket/*")
 }
@@ -199,7 +199,7 @@ func TestRefusedSignatureOfHead(t *testing.T) {
 			require.True(t, errors.As(err, &e))
 			assert.Equal(t, 403, e.Status)
 		}
-		assert.Equal(t, map[fakes3.Op]int{fakes3.HeadObject: 3, fakes3.GetObject: 1}, server.Counts())
+		assert.Equal(t, map[string]int{"HeadObject": 3, "GetObject": 1}, server.Counts())
 	})
 }
 

@@ -88,7 +88,7 @@ func (s *Server) deleteObjects(w http.ResponseWriter, r *http.Request, req *Requ
 	for _, entry := range in.Objects {
 		var c *gofakes3.PutConditions
 		if entry.ETag != nil {
-			switch s.opts.conditionsOn(DeleteObjects) {
+			switch s.opts.conditionsOn("DeleteObjects") {
 			case RefuseConditions:
 				return errNotImplemented
 			case HonourConditions:

@@ -14,7 +14,7 @@ func Example() {
 	}
 	defer server.Close()
 	server.PutObject("cache", "nix-cache-info", []byte("StoreDir: /nix/store\n"), nil)
-	server.Inject(fakes3.Fault{Op: fakes3.GetObject}) // the first one fails
+	server.Inject(fakes3.Fault{Op: "GetObject"}) // the first one fails
 
 	client := server.Client()
 	for range 2 {
@@ -26,7 +26,7 @@ func Example() {
 		resp.Body.Close()
 		fmt.Println(resp.Status)
 	}
-	fmt.Println(server.Count(fakes3.GetObject), "requests")
+	fmt.Println(server.Count("GetObject"), "requests")
 	// Output:
 	// 503 Service Unavailable
 	// 200 OK

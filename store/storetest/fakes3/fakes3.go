@@ -14,7 +14,7 @@
 //     403 for missing keys of a bucket that may not be listed are those of S3.
 //     [MinIO], [VersityGW] and [RadosGW] return the options for what these
 //     servers do otherwise.
-//   - [Fault] fails the N-th request of a kind: with an error, a reset, a body
+//   - [Fault] fails the N-th request of an operation: with an error, a reset, a body
 //     that is cut, or an answer that is lost after the work was done.
 //
 // Every request is logged and counted. Objects are in memory and are gone with
@@ -60,8 +60,8 @@ type Options struct {
 	ProxyAcceptEncoding string
 
 	NoChunked         bool // refuse aws-chunked bodies
-	NoChecksums       bool // refuse x-amz-checksum-*, x-amz-sdk-checksum-algorithm and trailers, except on DeleteObjects
-	RequireContentMD5 bool // DeleteObjects needs Content-MD5 and accepts no other checksum
+	NoChecksums       bool // refuse x-amz-checksum-*, x-amz-sdk-checksum-algorithm and trailers, except on "DeleteObjects"
+	RequireContentMD5 bool // "DeleteObjects" needs Content-MD5 and accepts no other checksum
 
 	// Unlistable denies listing, so that a missing key answers 403.
 	Unlistable bool
@@ -74,14 +74,14 @@ type Options struct {
 	// operation; the less friendly of the two holds. See also MinIO, VersityGW
 	// and RadosGW.
 	Conditions              Conditions
-	DeleteConditions        Conditions // of DeleteObject and DeleteObjects
+	DeleteConditions        Conditions // of "DeleteObject" and "DeleteObjects"
 	DeleteObjectsConditions Conditions
-	CopyConditions          Conditions // of CopyObject, on the destination
-	CompleteConditions      Conditions // of CompleteMultipartUpload
+	CopyConditions          Conditions // of "CopyObject", on the destination
+	CompleteConditions      Conditions // of "CompleteMultipartUpload"
 
 	UnquotedIfMatch   bool // If-Match with a quoted ETag never holds
 	SelfCopyIgnored   bool // a copy of an object onto itself changes nothing
-	UploadPrefixIsKey bool // ListMultipartUploads yields the uploads of one key
+	UploadPrefixIsKey bool // "ListMultipartUploads" yields the uploads of one key
 	IgnoreChecksums   bool // x-amz-checksum-* are neither verified nor kept
 	NoOverwrite       int  // the status that refuses to overwrite an object; 0 permits it
 
@@ -130,7 +130,7 @@ type Server struct {
 	faults      []*armed
 	requests    []*Request // the newest LogLimit
 	received    int        // requests since the log was reset
-	counts      map[Op]int
+	counts      map[string]int
 	connections int
 	inFlight    int
 	maxInFlight int
@@ -153,7 +153,7 @@ func Start(opts Options) (*Server, error) {
 		store:       newStore(opts),
 		credentials: opts.Credentials,
 		closing:     make(chan struct{}),
-		counts:      make(map[Op]int),
+		counts:      make(map[string]int),
 	}
 	for _, name := range opts.Buckets {
 		if err := s.AddBucket(name, opts.Region); err != nil {

@@ -2,55 +2,44 @@ package fakes3
 
 import (
 	"cmp"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
 	"time"
 )
 
-// Kind is a kind of failure.
-type Kind uint8
-
-const (
-	// Fail answers an error and does nothing else.
-	Fail Kind = iota
-	// FailIn200 answers status 200 with the error as body, as S3 does if a
-	// Complete or a copy fails after the answer has begun. The request has no
-	// effect.
-	FailIn200
-	// Reset breaks the connection before the request is read.
-	Reset
-	// ResetUpload breaks the connection after After bytes of the request's body.
-	ResetUpload
-	// ResetBody performs the request and breaks the connection after After bytes
-	// of the answer's body.
-	ResetBody
-	// Truncate performs the request and closes the connection normally after
-	// After bytes of the answer's body.
-	Truncate
-	// LoseResponse performs the request, then breaks the connection without an
-	// answer.
-	LoseResponse
-	// Hang does nothing until the client closes the connection.
-	Hang
-	// Slow waits for Delay, then performs the request.
-	Slow
-)
-
 // Fault is a planned failure. Of the requests that match, the first Skip pass and
 // the next Times fail. At most one fault strikes a request: the one that was
 // injected first.
+//
+// The kinds of faults are:
+//
+//	""             answers an error and does nothing else
+//	fail-in-200    answers status 200 with the error as body, as S3 does if a
+//	               Complete or a copy fails after the answer has begun; the
+//	               request has no effect
+//	reset          breaks the connection before the request is read
+//	reset-upload   breaks the connection after After bytes of the request's body
+//	reset-body     performs the request and breaks the connection after After
+//	               bytes of the answer's body
+//	truncate       performs the request and closes the connection normally after
+//	               After bytes of the answer's body
+//	lose-response  performs the request, then breaks the connection without an
+//	               answer
+//	hang           does nothing until the client closes the connection
+//	slow           waits for Delay, then performs the request
 type Fault struct {
-	Op  Op     // of the requests that match; "" any
+	Op  string // of the requests that match, as in Request; "" any
 	Key string // of the requests that match; "" any
 
 	Skip  int // matching requests that pass before; Skip: 4 strikes the fifth
 	Times int // 0 means once, negative always
 
-	Kind       Kind
-	Status     int           // of Fail and FailIn200; default 503
-	Code       string        // of Fail and FailIn200; default "SlowDown"
-	RetryAfter time.Duration // of Fail; 0 sends no such header
+	Kind       string        // see above
+	Status     int           // of "" and fail-in-200; default 503
+	Code       string        // of "" and fail-in-200; default "SlowDown"
+	RetryAfter time.Duration // of ""; 0 sends no such header
 	After      int64         // bytes, for the kinds that say so
 	Delay      time.Duration // before the fault strikes
 }
@@ -61,8 +50,19 @@ type armed struct {
 	seen int
 }
 
-// Inject adds faults.
+// kinds are the kinds of faults.
+var kinds = []string{"", "fail-in-200", "reset", "reset-upload", "reset-body", "truncate", "lose-response", "hang", "slow"}
+
+// Inject adds faults. It panics for an unknown operation or kind.
 func (s *Server) Inject(faults ...Fault) {
+	for _, f := range faults {
+		if f.Op != "" {
+			mustKnow(f.Op)
+		}
+		if !slices.Contains(kinds, f.Kind) {
+			panic(fmt.Sprintf("fakes3: unknown kind of fault %q", f.Kind))
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range faults {
@@ -111,7 +111,7 @@ func (s *Server) strike(req *Request) *Fault {
 	return struck
 }
 
-// error returns the answer of Fail and FailIn200.
+// error returns the answer of a fault that answers an error.
 func (f *Fault) error() *apiError {
 	e := newError(cmp.Or(f.Status, errSlowDown.status), cmp.Or(f.Code, errSlowDown.Code), "injected fault")
 	e.retryAfter = f.RetryAfter

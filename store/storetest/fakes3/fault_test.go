@@ -29,10 +29,10 @@ func TestFaultsOnReads(t *testing.T) {
 	}{
 		{"error", fakes3.Fault{}, 503, "SlowDown", false, 0},
 		{"chosen error", fakes3.Fault{Status: 500, Code: "InternalError"}, 500, "InternalError", false, 0},
-		{"reset", fakes3.Fault{Kind: fakes3.Reset}, 0, "", false, 0},
-		{"lost response", fakes3.Fault{Kind: fakes3.LoseResponse}, 0, "", false, 0},
-		{"reset in the body", fakes3.Fault{Kind: fakes3.ResetBody, After: 300000}, 0, "", true, 300000},
-		{"truncated body", fakes3.Fault{Kind: fakes3.Truncate, After: 300000}, 0, "", true, 300000},
+		{"reset", fakes3.Fault{Kind: "reset"}, 0, "", false, 0},
+		{"lost response", fakes3.Fault{Kind: "lose-response"}, 0, "", false, 0},
+		{"reset in the body", fakes3.Fault{Kind: "reset-body", After: 300000}, 0, "", true, 300000},
+		{"truncated body", fakes3.Fault{Kind: "truncate", After: 300000}, 0, "", true, 300000},
 	} {
 		for _, tls := range []bool{false, true} {
 			t.Run(tt.name+map[bool]string{true: " on TLS"}[tls], func(t *testing.T) {
@@ -68,10 +68,10 @@ func TestFaultsOnWrites(t *testing.T) {
 		fault      fakes3.Fault
 		wantStored bool
 	}{
-		{"error", fakes3.Fault{Op: fakes3.PutObject}, false},
-		{"reset", fakes3.Fault{Op: fakes3.PutObject, Kind: fakes3.Reset}, false},
-		{"reset in the upload", fakes3.Fault{Op: fakes3.PutObject, Kind: fakes3.ResetUpload, After: 100000}, false},
-		{"lost response", fakes3.Fault{Op: fakes3.PutObject, Kind: fakes3.LoseResponse}, true},
+		{"error", fakes3.Fault{Op: "PutObject"}, false},
+		{"reset", fakes3.Fault{Op: "PutObject", Kind: "reset"}, false},
+		{"reset in the upload", fakes3.Fault{Op: "PutObject", Kind: "reset-upload", After: 100000}, false},
+		{"lost response", fakes3.Fault{Op: "PutObject", Kind: "lose-response"}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			server, c := start(t, fakes3.Options{}, whenRequired)
@@ -87,7 +87,7 @@ func TestFaultsOnWrites(t *testing.T) {
 func TestFaultSelection(t *testing.T) {
 	server, c := start(t, fakes3.Options{})
 	server.Inject(
-		fakes3.Fault{Op: fakes3.HeadObject, Skip: 2, Times: 2},
+		fakes3.Fault{Op: "HeadObject", Skip: 2, Times: 2},
 		fakes3.Fault{Key: "poor", Times: -1, Status: 500, Code: "InternalError"},
 	)
 	for _, key := range []string{"key", "poor"} {
@@ -125,7 +125,7 @@ func TestRetryAfter(t *testing.T) {
 
 func TestHangEndsWithTheClientOrTheServer(t *testing.T) {
 	server, c := start(t, fakes3.Options{})
-	server.Inject(fakes3.Fault{Kind: fakes3.Hang, Times: -1})
+	server.Inject(fakes3.Fault{Kind: "hang", Times: -1})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, put(ctx, c, "key", "x"), context.DeadlineExceeded)
@@ -157,4 +157,13 @@ func TestThrottling(t *testing.T) {
 	server.ResetLog()
 	assert.Zero(t, server.Count())
 	assert.Zero(t, server.Connections())
+}
+
+// A misspelt name is a mistake in a test, which must not pass.
+func TestUnknownNamesPanic(t *testing.T) {
+	server, _ := start(t, fakes3.Options{})
+	assert.Panics(t, func() { server.Inject(fakes3.Fault{Op: "GetObjekt"}) })
+	assert.Panics(t, func() { server.Inject(fakes3.Fault{Kind: "reset-bodi"}) })
+	assert.Panics(t, func() { server.Count("GetObjekt") })
+	assert.Empty(t, server.PendingFaults())
 }

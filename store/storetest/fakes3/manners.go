@@ -49,29 +49,29 @@ func RadosGW() Options {
 // refused.
 func (s *Server) overwrites(req *Request) bool {
 	switch req.Op {
-	case PutObject, CopyObject, CompleteMultipartUpload:
+	case "PutObject", "CopyObject", "CompleteMultipartUpload":
 		return s.opts.NoOverwrite != 0 && s.store.find(req.Bucket, req.Key) != nil
 	}
 	return false
 }
 
 // conditionsOn returns how the server treats conditions of an operation.
-func (o *Options) conditionsOn(op Op) Conditions {
+func (o *Options) conditionsOn(op string) Conditions {
 	switch op {
-	case DeleteObject:
+	case "DeleteObject":
 		return max(o.Conditions, o.DeleteConditions)
-	case DeleteObjects:
+	case "DeleteObjects":
 		return max(o.Conditions, o.DeleteConditions, o.DeleteObjectsConditions)
-	case CopyObject:
+	case "CopyObject":
 		return max(o.Conditions, o.CopyConditions)
-	case CompleteMultipartUpload:
+	case "CompleteMultipartUpload":
 		return max(o.Conditions, o.CompleteConditions)
 	}
 	return o.Conditions
 }
 
 // checkConditions treats the conditions of a write as the options say.
-func (s *Server) checkConditions(r *http.Request, op Op) *apiError {
+func (s *Server) checkConditions(r *http.Request, op string) *apiError {
 	if r.Method == http.MethodGet || r.Method == http.MethodHead || conditions(r.Header) == nil {
 		return nil
 	}

@@ -224,7 +224,7 @@ func TestOtherManners(t *testing.T) {
 		log := server.Requests()
 		require.Len(t, log, 3)
 		assert.Equal(t, 9, log[2].Index)
-		assert.Equal(t, 10, server.Count(fakes3.PutObject))
+		assert.Equal(t, 10, server.Count("PutObject"))
 		server.ResetLog()
 		assert.Zero(t, server.Count())
 	})

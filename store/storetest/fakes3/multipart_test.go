@@ -136,7 +136,7 @@ func TestCompleteFailsIn200(t *testing.T) {
 	server, c := start(t, fakes3.Options{})
 	m := newMultipart(t, c, "key")
 	require.NoError(t, m.part(1, "x"))
-	server.Inject(fakes3.Fault{Op: fakes3.CompleteMultipartUpload, Kind: fakes3.FailIn200, Code: "InternalError"})
+	server.Inject(fakes3.Fault{Op: "CompleteMultipartUpload", Kind: "fail-in-200", Code: "InternalError"})
 	_, err := m.complete()
 	assert.Equal(t, "InternalError", code(err))
 	log := server.Requests()

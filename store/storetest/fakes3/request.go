@@ -1,48 +1,41 @@
 package fakes3
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Op is an operation by its name in the S3 API.
-type Op string
+// operations are the operations that the server knows, by their names in the S3
+// API.
+var operations = []string{
+	"PutObject", "GetObject", "HeadObject", "CopyObject", "DeleteObject", "DeleteObjects", "ListObjects", "ListObjectsV2",
+	"CreateMultipartUpload", "UploadPart", "UploadPartCopy", "CompleteMultipartUpload", "AbortMultipartUpload", "ListParts",
+	"ListMultipartUploads", "ListBuckets", "HeadBucket", "CreateBucket", "DeleteBucket", "GetBucketLocation",
+	"GetBucketVersioning", "ListObjectVersions", unsupported,
+}
 
-const (
-	PutObject               Op = "PutObject"
-	GetObject               Op = "GetObject"
-	HeadObject              Op = "HeadObject"
-	CopyObject              Op = "CopyObject"
-	DeleteObject            Op = "DeleteObject"
-	DeleteObjects           Op = "DeleteObjects"
-	ListObjects             Op = "ListObjects"
-	ListObjectsV2           Op = "ListObjectsV2"
-	CreateMultipartUpload   Op = "CreateMultipartUpload"
-	UploadPart              Op = "UploadPart"
-	UploadPartCopy          Op = "UploadPartCopy"
-	CompleteMultipartUpload Op = "CompleteMultipartUpload"
-	AbortMultipartUpload    Op = "AbortMultipartUpload"
-	ListParts               Op = "ListParts"
-	ListMultipartUploads    Op = "ListMultipartUploads"
-	ListBuckets             Op = "ListBuckets"
-	HeadBucket              Op = "HeadBucket"
-	CreateBucket            Op = "CreateBucket"
-	DeleteBucket            Op = "DeleteBucket"
-	GetBucketLocation       Op = "GetBucketLocation"
-	GetBucketVersioning     Op = "GetBucketVersioning"
-	ListObjectVersions      Op = "ListObjectVersions"
-	Unsupported             Op = "Unsupported" // unknown to the server
-)
+// unsupported stands for all other operations.
+const unsupported = "Unsupported"
+
+// mustKnow panics unless the server knows an operation, so that a misspelt name
+// in a test does not count nothing.
+func mustKnow(op string) {
+	if !slices.Contains(operations, op) {
+		panic(fmt.Sprintf("fakes3: unknown operation %q", op))
+	}
+}
 
 // Request is a request as it arrived.
 type Request struct {
 	Index  int // from 0, in the order of arrival
 	Time   time.Time
-	Op     Op
+	Op     string // its name in the S3 API, such as "GetObject"; else "Unsupported"
 	Method string
 	Host   string
 	Bucket string
@@ -76,8 +69,11 @@ func (s *Server) Requests() []Request {
 }
 
 // Count returns the number of requests of the operations, or of all without an
-// argument.
-func (s *Server) Count(ops ...Op) int {
+// argument. It panics for an unknown operation.
+func (s *Server) Count(ops ...string) int {
+	for _, op := range ops {
+		mustKnow(op)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(ops) == 0 {
@@ -91,7 +87,7 @@ func (s *Server) Count(ops ...Op) int {
 }
 
 // Counts returns the number of requests of each operation.
-func (s *Server) Counts() map[Op]int {
+func (s *Server) Counts() map[string]int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return maps.Clone(s.counts)
@@ -149,47 +145,47 @@ func (s *Server) newRequest(r *http.Request) *Request {
 }
 
 // operation returns the operation of a request.
-func operation(r *Request) Op {
+func operation(r *Request) string {
 	has := r.Query.Has
 	for name := range r.Query {
 		if !knownQuery(name) {
-			return Unsupported
+			return unsupported
 		}
 	}
 	switch {
 	case r.Bucket == "":
-		return pick(r, map[string]Op{"GET": ListBuckets})
+		return pick(r, map[string]string{"GET": "ListBuckets"})
 	case r.Key == "" && has("uploads"):
-		return pick(r, map[string]Op{"GET": ListMultipartUploads})
+		return pick(r, map[string]string{"GET": "ListMultipartUploads"})
 	case r.Key == "" && has("location"):
-		return pick(r, map[string]Op{"GET": GetBucketLocation})
+		return pick(r, map[string]string{"GET": "GetBucketLocation"})
 	case r.Key == "" && has("versioning"):
-		return pick(r, map[string]Op{"GET": GetBucketVersioning})
+		return pick(r, map[string]string{"GET": "GetBucketVersioning"})
 	case r.Key == "" && has("versions"):
-		return pick(r, map[string]Op{"GET": ListObjectVersions})
+		return pick(r, map[string]string{"GET": "ListObjectVersions"})
 	case r.Key == "" && has("delete"):
-		return pick(r, map[string]Op{"POST": DeleteObjects})
+		return pick(r, map[string]string{"POST": "DeleteObjects"})
 	case r.Key == "" && r.Query.Get("list-type") == "2":
-		return pick(r, map[string]Op{"GET": ListObjectsV2})
+		return pick(r, map[string]string{"GET": "ListObjectsV2"})
 	case r.Key == "":
-		return pick(r, map[string]Op{"GET": ListObjects, "HEAD": HeadBucket, "PUT": CreateBucket, "DELETE": DeleteBucket})
+		return pick(r, map[string]string{"GET": "ListObjects", "HEAD": "HeadBucket", "PUT": "CreateBucket", "DELETE": "DeleteBucket"})
 	case has("uploads"):
-		return pick(r, map[string]Op{"POST": CreateMultipartUpload})
+		return pick(r, map[string]string{"POST": "CreateMultipartUpload"})
 	case has("uploadId") && r.Method == "PUT" && r.Header.Get("X-Amz-Copy-Source") != "":
-		return UploadPartCopy
+		return "UploadPartCopy"
 	case has("uploadId"):
-		return pick(r, map[string]Op{"PUT": UploadPart, "POST": CompleteMultipartUpload, "DELETE": AbortMultipartUpload, "GET": ListParts})
+		return pick(r, map[string]string{"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload", "GET": "ListParts"})
 	case r.Method == "PUT" && r.Header.Get("X-Amz-Copy-Source") != "":
-		return CopyObject
+		return "CopyObject"
 	}
-	return pick(r, map[string]Op{"GET": GetObject, "HEAD": HeadObject, "PUT": PutObject, "DELETE": DeleteObject})
+	return pick(r, map[string]string{"GET": "GetObject", "HEAD": "HeadObject", "PUT": "PutObject", "DELETE": "DeleteObject"})
 }
 
-func pick(r *Request, byMethod map[string]Op) Op {
+func pick(r *Request, byMethod map[string]string) string {
 	if op, ok := byMethod[r.Method]; ok {
 		return op
 	}
-	return Unsupported
+	return unsupported
 }
 
 // knownQuery reports whether the server knows a parameter of the query. An

@@ -32,7 +32,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.answer(rw, r, req)
-	if fault != nil && fault.Kind == LoseResponse {
+	if fault != nil && fault.Kind == "lose-response" {
 		reset(w)
 	}
 	rw.finish()
@@ -97,30 +97,30 @@ func (s *Server) wait(r *http.Request, d time.Duration) {
 func (s *Server) apply(f *Fault, rw *response, r *http.Request) bool {
 	s.wait(r, f.Delay)
 	switch f.Kind {
-	case Fail:
+	case "":
 		fail := f.error()
 		rw.code = fail.Code
 		fail.write(rw, r)
 		return true
-	case FailIn200:
+	case "fail-in-200":
 		fail := f.error()
 		rw.code = fail.Code
 		rw.Header().Set("Content-Type", "application/xml")
 		io.Copy(io.Discard, r.Body)
 		writeXML(rw, fail)
 		return true
-	case Reset:
+	case "reset":
 		reset(rw.w)
-	case ResetUpload:
+	case "reset-upload":
 		io.CopyN(io.Discard, r.Body, f.After)
 		reset(rw.w)
-	case ResetBody:
+	case "reset-body":
 		rw.limit, rw.cut = f.After, reset
-	case Truncate:
+	case "truncate":
 		rw.limit, rw.cut = f.After, func(http.ResponseWriter) { panic(http.ErrAbortHandler) }
-	case LoseResponse:
+	case "lose-response":
 		rw.lost = true
-	case Hang:
+	case "hang":
 		s.wait(r, math.MaxInt64)
 	}
 	return false
@@ -161,29 +161,29 @@ func (s *Server) handle(rw *response, r *http.Request, req *Request) error {
 		return newError(s.opts.NoOverwrite, "ObjectAlreadyExists", "The object exists and cannot be overwritten.")
 	}
 	switch req.Op {
-	case CompleteMultipartUpload:
+	case "CompleteMultipartUpload":
 		return s.completeUpload(rw, r, req)
-	case CopyObject:
+	case "CopyObject":
 		return s.copyObject(rw, r, req)
-	case UploadPartCopy:
+	case "UploadPartCopy":
 		return s.copyPart(rw, r, req)
-	case DeleteObject:
+	case "DeleteObject":
 		return s.deleteObject(rw, r, req)
-	case DeleteObjects:
+	case "DeleteObjects":
 		return s.deleteObjects(rw, r, req)
-	case ListObjectVersions:
+	case "ListObjectVersions":
 		return s.listVersions(rw, req)
-	case GetBucketVersioning:
+	case "GetBucketVersioning":
 		return s.bucketVersioning(rw)
-	case GetBucketLocation:
+	case "GetBucketLocation":
 		return s.bucketLocation(rw, req)
-	case HeadBucket:
+	case "HeadBucket":
 		rw.Header().Set("X-Amz-Bucket-Region", s.store.region(req.Bucket))
-	case PutObject, CreateMultipartUpload:
+	case "PutObject", "CreateMultipartUpload":
 		if v := r.Header.Get("Cache-Control"); v != "" {
 			r.Header.Set(cacheHeader, v)
 		}
-	case GetObject, HeadObject:
+	case "GetObject", "HeadObject":
 		rw.ifMatch = r.Header.Get("If-Match")
 		if version := req.Query.Get("versionId"); version != "" {
 			selectVersion(r, version)
@@ -201,7 +201,7 @@ func (s *Server) route(r *http.Request, req *Request) *apiError {
 	} else if s.opts.NoPathStyle && req.Bucket != "" {
 		return newError(http.StatusForbidden, "SecondLevelDomainForbidden", "Please use virtual hosted style to access.")
 	}
-	if req.Op == Unsupported {
+	if req.Op == unsupported {
 		return errNotImplemented
 	}
 	return nil
@@ -210,7 +210,7 @@ func (s *Server) route(r *http.Request, req *Request) *apiError {
 // authorize fails unless the request is permitted in this region.
 func (s *Server) authorize(req *Request, g *signature, access Access) *apiError {
 	region := s.store.region(req.Bucket)
-	if req.Bucket != "" && region == "" && req.Op != CreateBucket && access != NoAccess {
+	if req.Bucket != "" && region == "" && req.Op != "CreateBucket" && access != NoAccess {
 		return errNoSuchBucket
 	}
 	if fail := s.checkRegion(g, region); fail != nil {
@@ -220,15 +220,15 @@ func (s *Server) authorize(req *Request, g *signature, access Access) *apiError 
 		return errAccessDenied
 	}
 	switch req.Op {
-	case GetObject, HeadObject:
+	case "GetObject", "HeadObject":
 		if s.opts.Unlistable && s.store.find(req.Bucket, req.Key) == nil && !req.Query.Has("versionId") {
 			return errAccessDenied
 		}
-	case ListObjects, ListObjectsV2, ListObjectVersions, HeadBucket:
+	case "ListObjects", "ListObjectsV2", "ListObjectVersions", "HeadBucket":
 		if s.opts.Unlistable {
 			return errAccessDenied
 		}
-	case GetBucketLocation, GetBucketVersioning:
+	case "GetBucketLocation", "GetBucketVersioning":
 	default:
 		if access != FullAccess {
 			return errAccessDenied
