@@ -33,6 +33,7 @@ in rec {
   site = drv "site" "echo ${user} > $out" { };
   caLib = drv "ca-lib" "echo lib > $out" addressed;
   caUser = tool caLib addressed;
+  caTwo = drv "ca-two" "echo ${caLib} > $out; echo dev > $dev" (addressed // { outputs = [ "out" "dev" ]; });
 }`
 
 // hour is a machine of the new user: a Nix, and nixs3 on the PATH.
@@ -199,4 +200,22 @@ func TestContentAddressedNix(t *testing.T) {
 	other := newHour(t, server)
 	other.sh("nix-build hour.nix -A caUser --option max-jobs 0 --option substituters '" + http + "' --option trusted-public-keys '" + mine.line("cat key.pub") + "'")
 	assert.Equal(t, mine.line("readlink result"), other.line("readlink result"))
+}
+
+// TestContentAddressedHookNix has the hook note content-addressed builds, of
+// which Nix 2.8 tells it only the derivations.
+func TestContentAddressedHookNix(t *testing.T) {
+	mine := newHour(t, nil)
+	mine.sh("nixs3 hook --queue queue >hook; chmod +x hook")
+	mine.configure("post-build-hook = " + filepath.Join(mine.dir, "hook"))
+	mine.sh("nix-build hour.nix -A caTwo")
+	out := mine.line("readlink result")
+	pushed := mine.sh("nixs3 push --queue queue --to ./cache; ls queue")
+	assert.Contains(t, pushed, "3 of 3 paths copied", "both outputs and the library")
+	assert.NotContains(t, pushed, "WARN")
+	assert.Contains(t, mine.sh("nixs3 path-info --store ./cache --all"), out+"\n")
+
+	other := newHour(t, nil)
+	other.sh("nix-build hour.nix -A caTwo -A caTwo.dev --option max-jobs 0 --option require-sigs false --option substituters file://" + mine.dir + "/cache")
+	assert.Equal(t, out, other.line("readlink result"))
 }

@@ -3,7 +3,6 @@ package localstore
 import (
 	"compress/bzip2"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -88,40 +87,4 @@ func (s *Store) Logs(ctx context.Context) iter.Seq2[storepath.Path, error] {
 			}
 		}
 	}
-}
-
-// Outputs returns the outputs of a derivation by their names, as far as the
-// database has their paths. The paths need not be valid. Outputs fails with
-// [store.ErrNotFound] if the derivation is not valid.
-func (s *Store) Outputs(ctx context.Context, drv storepath.Path) (map[string]storepath.Path, error) {
-	if _, err := s.Record(ctx, drv); err != nil {
-		return nil, err
-	}
-	var outputs map[string]string
-	err := s.db.read(ctx, func(c *sql.Conn) error {
-		outputs = map[string]string{}
-		rows, err := c.QueryContext(ctx, `SELECT o.id, o.path FROM DerivationOutputs o JOIN ValidPaths v ON o.drv = v.id WHERE v.path = ?`, s.opts.StoreDir.Join(drv))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var name, path string
-			if err := rows.Scan(&name, &path); err != nil {
-				return err
-			}
-			outputs[name] = path
-		}
-		return rows.Err()
-	})
-	if err != nil {
-		return nil, s.failed(err)
-	}
-	paths := make(map[string]storepath.Path, len(outputs))
-	for name, full := range outputs {
-		if paths[name], err = s.opts.StoreDir.Parse(full); err != nil {
-			return nil, fmt.Errorf("output %q of %s in %s: %w", name, drv, s, err)
-		}
-	}
-	return paths, nil
 }

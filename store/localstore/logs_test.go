@@ -57,26 +57,3 @@ func TestLogs(t *testing.T) {
 	_, err = s.Log(t.Context(), path(3))
 	require.ErrorContains(t, err, "not a regular file")
 }
-
-func TestOutputs(t *testing.T) {
-	f := newFixture(t)
-	f.addFile(1, "a derivation")
-	s := f.open()
-	_, err := s.Outputs(t.Context(), path(1))
-	require.ErrorContains(t, err, "DerivationOutputs", "without the table it is not a database of Nix")
-	f.write(`CREATE TABLE DerivationOutputs (drv integer not null, id text not null, path text not null, primary key (drv, id))`)
-	s = f.open()
-	outputs, err := s.Outputs(t.Context(), path(1))
-	require.NoError(t, err)
-	assert.Empty(t, outputs)
-	f.write(`INSERT INTO DerivationOutputs SELECT id, 'out', ? FROM ValidPaths`, full(2))
-	f.write(`INSERT INTO DerivationOutputs SELECT id, 'dev', ? FROM ValidPaths`, full(3))
-	outputs, err = s.Outputs(t.Context(), path(1))
-	require.NoError(t, err)
-	assert.Equal(t, map[string]storepath.Path{"out": path(2), "dev": path(3)}, outputs)
-	_, err = s.Outputs(t.Context(), path(9))
-	require.ErrorIs(t, err, store.ErrNotFound)
-	f.write(`UPDATE DerivationOutputs SET path = 'x'`)
-	_, err = s.Outputs(t.Context(), path(1))
-	require.ErrorContains(t, err, "output")
-}
