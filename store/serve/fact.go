@@ -59,10 +59,15 @@ func (s *Server) examine(file io.Reader, sink io.Writer, key string, want nixhas
 		decoded <- err
 	}()
 	sum := sha256.New()
+	source := &noted{r: file}
 	var err error
-	f.fileSize, err = io.Copy(io.MultiWriter(sum, sink, countWriter{&read}, pw), file)
+	f.fileSize, err = io.Copy(io.MultiWriter(sum, sink, countWriter{&read}, pw), source)
 	pw.CloseWithError(err)
-	if derr := <-decoded; derr != nil && (err == nil || errors.Is(err, derr)) {
+	derr := <-decoded
+	if source.err != nil {
+		return nil, source.err // whatever the decoder makes of it
+	}
+	if derr != nil && (err == nil || errors.Is(err, derr)) {
 		var no *refusal
 		if errors.As(derr, &no) {
 			return nil, derr
@@ -90,7 +95,7 @@ func (s *Server) examineNAR(f *fact, file io.Reader, key string, read *atomic.In
 		return fmt.Errorf("the file is compressed by %s, which its name denies", found)
 	}
 	h, listing := nixhash.New(nixhash.SHA256), nar.NewListingWriter()
-	guard := &inflationGuard{read: read}
+	guard := &inflationGuard{free: s.inflationFree, read: read}
 	if _, err := io.Copy(io.MultiWriter(guard, h, listing), plain); err != nil {
 		return err
 	}
@@ -110,6 +115,21 @@ func (s *Server) examineNAR(f *fact, file io.Reader, key string, read *atomic.In
 	return err
 }
 
+// noted is a reader that keeps its error, so that a source that fails is told
+// from a decoder that does.
+type noted struct {
+	r   io.Reader
+	err error
+}
+
+func (n *noted) Read(p []byte) (int, error) {
+	c, err := n.r.Read(p)
+	if err != nil && err != io.EOF {
+		n.err = err
+	}
+	return c, err
+}
+
 type countWriter struct{ n *atomic.Int64 }
 
 func (c countWriter) Write(p []byte) (int, error) {
@@ -120,12 +140,13 @@ func (c countWriter) Write(p []byte) (int, error) {
 // inflationGuard counts decompressed bytes and ends a bomb.
 type inflationGuard struct {
 	n    int64
+	free int64
 	read *atomic.Int64 // bytes of the file so far
 }
 
 func (g *inflationGuard) Write(p []byte) (int, error) {
 	g.n += int64(len(p))
-	if g.n > inflationFree && g.n/inflation > g.read.Load() {
+	if g.n > g.free && g.n/inflation > g.read.Load() {
 		return 0, refusef(http.StatusRequestEntityTooLarge, "the archive grows to more than %d times its size", inflation)
 	}
 	return len(p), nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -129,3 +130,16 @@ func anyNarInfo(t testing.TB, c *store.Cache) *narinfo.NarInfo {
 
 // quiet is a log that discards its lines.
 var quiet = log.New(io.Discard, "", 0)
+
+// textLogger writes log lines as text.
+func textLogger(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// tokenFile opens a token file with the given text.
+func tokenFile(t testing.TB, text string) *serve.TokenFile {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "tokens")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	tokens, err := serve.OpenTokenFile(file, nil)
+	require.NoError(t, err)
+	return tokens
+}

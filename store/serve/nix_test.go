@@ -17,6 +17,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/nixs3/narinfo"
+	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store"
 	"example.com/nixs3/store/internal/lab"
 	"example.com/nixs3/store/serve"
 )
@@ -78,10 +80,7 @@ func nixRoundTrip(t *testing.T, cacheURL string, redirect *serve.Redirect) {
 	keys, err := narinfo.ParseTrustedKeys(public)
 	require.NoError(t, err)
 	token, hash := serve.NewToken()
-	file := filepath.Join(t.TempDir(), "tokens")
-	require.NoError(t, os.WriteFile(file, []byte("ci read,push "+hash+"\n"), 0o600))
-	tokens, err := serve.OpenTokenFile(file, nil)
-	require.NoError(t, err)
+	tokens := tokenFile(t, "ci read,push "+hash)
 	g := newGateway(t, openCache(t, cacheURL), serve.Options{
 		Push: &serve.Push{TrustedKeys: keys}, Redirect: redirect,
 		Auth: &serve.Auth{Verifiers: []serve.TokenVerifier{tokens}},
@@ -146,4 +145,34 @@ func TestNixServers(t *testing.T) {
 			nixRoundTrip(t, strings.Replace(server.URL(t), "127.0.0.1", "localhost", 1), &serve.Redirect{})
 		})
 	}
+}
+
+// TestNixKeepsCredentials follows redirects with a real Nix: the host of the
+// bucket gets no credentials of the gateway's.
+func TestNixKeepsCredentials(t *testing.T) {
+	n := lab.NewNix(t)
+	dir := lab.Cache(t, "full-xz")
+	var gets, told atomic.Int64
+	files := http.FileServer(http.Dir(dir))
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		gets.Add(1)
+		if r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "" || strings.Contains(r.URL.String(), "secret") {
+			told.Add(1)
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer elsewhere.Close()
+	source := openCache(t, "file://"+dir)
+	host := strings.Replace(elsewhere.Listener.Addr().String(), "127.0.0.1", "localhost", 1)
+	c, err := store.New(presigning{Bucket: source.Bucket(), host: host, scheme: "http"}, store.Settings{})
+	require.NoError(t, err)
+	secret, hash := serve.NewToken()
+	tokens := tokenFile(t, "ci read "+hash)
+	g := newGateway(t, c, serve.Options{Redirect: &serve.Redirect{}, Auth: &serve.Auth{Verifiers: []serve.TokenVerifier{tokens}}})
+	netrc := filepath.Join(t.TempDir(), "netrc")
+	require.NoError(t, os.WriteFile(netrc, []byte("machine 127.0.0.1 login nix password "+secret+"\n"), 0o600))
+	path := storepath.Default.Join(anyNarInfo(t, source).Path)
+	n.Run("nix", "copy", "--from", g.URL, path, "--option", "netrc-file", netrc, "--option", "trusted-public-keys", lab.PublicKey(t))
+	assert.Positive(t, gets.Load())
+	assert.Zero(t, told.Load())
 }

@@ -2,8 +2,11 @@ package serve_test
 
 import (
 	"bufio"
+	"bytes"
+	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +24,7 @@ import (
 
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/memblob"
 	"example.com/nixs3/store/layout"
 	"example.com/nixs3/store/serve"
 )
@@ -27,11 +32,12 @@ import (
 // presigning is a bucket that presigns URLs of a host.
 type presigning struct {
 	blob.Bucket
-	host string
+	host   string
+	scheme string // https where it is empty
 }
 
 func (p presigning) PresignGet(_ context.Context, key string, _ time.Duration) (string, error) {
-	return (&url.URL{Scheme: "https", Host: p.host, Path: "/" + key}).String(), nil
+	return (&url.URL{Scheme: cmp.Or(p.scheme, "https"), Host: p.host, Path: "/" + key}).String(), nil
 }
 
 func (p presigning) PresignPut(ctx context.Context, key string, expires time.Duration) (string, error) {
@@ -52,7 +58,7 @@ func TestRedirect(t *testing.T) {
 		{"cache.example.org:9000", "CACHE.example.org.:8080", 200},
 		{"[::1]:9000", "[::1]:8080", 200},
 	} {
-		c, err := store.New(presigning{main.Bucket(), tt.target}, store.Settings{})
+		c, err := store.New(presigning{Bucket: main.Bucket(), host: tt.target}, store.Settings{})
 		require.NoError(t, err)
 		s, err := serve.New(c, serve.Options{Redirect: &serve.Redirect{}})
 		require.NoError(t, err)
@@ -69,7 +75,7 @@ func TestRedirect(t *testing.T) {
 		assert.Equal(t, 200, w.Code, tt)
 		require.NoError(t, s.Close())
 	}
-	c, err := store.New(presigning{main.Bucket(), "s3.example.org"}, store.Settings{})
+	c, err := store.New(presigning{Bucket: main.Bucket(), host: "s3.example.org"}, store.Settings{})
 	require.NoError(t, err)
 	for ttl, good := range map[time.Duration]bool{serve.MinRedirectTTL - 1: false, serve.MinRedirectTTL: true, 169 * time.Hour: false} {
 		_, err := serve.New(c, serve.Options{Redirect: &serve.Redirect{TTL: ttl}})
@@ -97,20 +103,81 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-// TestStalledPush ends a push whose client sends nothing more.
+// TestStalledPush ends a push whose client sends nothing more, or less than it
+// has announced, whatever the object and wherever its reader stands.
 func TestStalledPush(t *testing.T) {
-	g, fault := newPushGateway(t, serve.Options{Limits: serve.Limits{Stall: 200 * time.Millisecond}})
-	conn, err := net.Dial("tcp", g.web.Listener.Addr().String())
+	s := newSample(t, "stalled", strings.Repeat("stalled", 1000), "zstd")
+	plain := newSample(t, "stalled", strings.Repeat("stalled", 1000), "none")
+	for name, tt := range map[string]struct {
+		key  string
+		body []byte
+	}{
+		"archive":              {s.info.URL, s.file},
+		"uncompressed archive": {plain.info.URL, plain.file},
+		"narinfo":              {s.key(), []byte(s.text(t))},
+		"log":                  {"log/" + strings.Repeat("0", 32) + "-x.drv", []byte("some lines of a log")},
+	} {
+		for _, n := range []int{0, len(tt.body) / 2, len(tt.body) - 1} {
+			for closes, status := range map[bool]int{false: 408, true: 400} {
+				t.Run(fmt.Sprintf("%s after %d bytes, closed %v", name, n, closes), func(t *testing.T) {
+					t.Parallel()
+					g, fault := newPushGateway(t, serve.Options{Limits: serve.Limits{Stall: time.Second}})
+					conn, err := net.Dial("tcp", g.web.Listener.Addr().String())
+					require.NoError(t, err)
+					defer conn.Close()
+					_, err = fmt.Fprintf(conn, "PUT /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", tt.key, len(tt.body), tt.body[:n])
+					require.NoError(t, err)
+					if closes {
+						require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+					}
+					resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+					if err == nil {
+						resp.Body.Close()
+						assert.Equal(t, status, resp.StatusCode)
+					} else { // the server may give up a closed connection first
+						assert.True(t, closes, err)
+					}
+					assert.Zero(t, fault.Count("Commit"))
+					requireEmpty(t, fault)
+				})
+			}
+		}
+	}
+}
+
+// TestStalledDownload breaks a download off whose client takes nothing more,
+// and lets one that is slow go on.
+func TestStalledDownload(t *testing.T) {
+	b := memblob.New()
+	const size = 64 << 20 // more than sockets buffer
+	_, err := b.Put(t.Context(), "nar/x.nar", bytes.NewReader(make([]byte, size)), blob.PutOptions{})
+	require.NoError(t, err)
+	c, err := store.New(b, store.Settings{})
+	require.NoError(t, err)
+	s, err := serve.New(c, serve.Options{Limits: serve.Limits{Stall: 200 * time.Millisecond}})
+	require.NoError(t, err)
+	defer s.Close()
+	ended := make(chan any, 1)
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			reason := recover()
+			ended <- reason
+			if reason != nil {
+				panic(reason)
+			}
+		}()
+		s.ServeHTTP(w, r)
+	}))
+	web.Config.ErrorLog = quiet
+	defer web.Close()
+	conn, err := net.Dial("tcp", web.Listener.Addr().String())
 	require.NoError(t, err)
 	defer conn.Close()
-	s := newSample(t, "stalled", "stalled", "zstd")
-	_, err = fmt.Fprintf(conn, "PUT /%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", s.info.URL, len(s.file), s.file[:len(s.file)-1])
+	_, err = io.WriteString(conn, "GET /nar/x.nar HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.NoError(t, err)
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	require.NoError(t, err)
-	resp.Body.Close()
-	assert.GreaterOrEqual(t, resp.StatusCode, 400)
-	assert.Zero(t, fault.Count("Commit"))
+	require.Equal(t, http.ErrAbortHandler, <-ended)
+	n, err := io.Copy(io.Discard, conn) // what was on its way
+	assert.Less(t, n, int64(size), "%v", err)
 }
 
 // TestSystemdSocket serves on a socket that the parent process has opened, as

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -110,12 +111,16 @@ func (p *receiver) put(w *response, r *http.Request, t target) {
 	case errors.As(err, &no):
 		p.log.WarnContext(r.Context(), "push refused", "path", r.URL.Path, "user", w.user, "reason", no.text)
 		p.refuse(w, no.status, no.text)
-	case r.Context().Err() != nil:
-		panic(http.ErrAbortHandler)
-	case body.err != nil:
-		// The client's own connection failed or stalled.
+	// net/http ends the context of a request whose body cannot be read, so the
+	// body comes first.
+	case errors.Is(body.err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close")
+		p.refuse(w, http.StatusRequestTimeout, fmt.Sprintf("nothing was sent for %v", w.stall))
+	case body.err != nil: // the connection failed
 		w.Header().Set("Connection", "close")
 		p.refuse(w, http.StatusBadRequest, "the body ended early")
+	case r.Context().Err() != nil:
+		panic(http.ErrAbortHandler)
 	default:
 		p.fail(w, r, failure{err})
 	}

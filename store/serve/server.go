@@ -32,7 +32,9 @@ type Server struct {
 	flights singleflight.Group
 	metrics *metrics
 	push    *receiver // nil: read-only
-	past    *redirector
+
+	inflationFree int64 // the constant, but in tests
+	past          *redirector
 
 	upstreams  []*upstream
 	origins    *lru[[]*small]         // narinfos of upstreams by the key of their archive, the newest last
@@ -58,6 +60,8 @@ func New(cache *store.Cache, opts Options) (*Server, error) {
 		log:    cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)),
 		small:  newLRU[*small](limits.CacheBytes),
 		misses: newLRU[struct{}](limits.Misses),
+
+		inflationFree: inflationFree,
 
 		origins:   newLRU[[]*small](limits.CacheBytes),
 		keptFiles: newLRU[*narinfo.NarInfo](limits.CacheBytes),
