@@ -93,6 +93,79 @@ func TestSourcesThatInvent(t *testing.T) {
 	}
 }
 
+// judge is a source with trusted keys of its own, which counts the narinfos
+// whose signatures were checked.
+type judge struct {
+	inventor
+	keys    narinfo.TrustedKeys
+	checked func(n int64)
+	n       atomic.Int64
+}
+
+func (j *judge) Trust(info *narinfo.PathInfo) (strict bool, err error) {
+	defer func() { j.checked(j.n.Add(1)) }()
+	return false, j.keys.Verify(info)
+}
+
+// The signatures of narinfos that were looked up are not checked after the end.
+func TestCancellingEndsTheCheckOfSignatures(t *testing.T) {
+	const n, most = 1000, 128 // lookups at a time
+	key := newKey(t, "trusted-1").Public()
+	var roots []storepath.Path
+	for i := range uint64(n) {
+		roots = append(roots, madeUpPath(i, "signed"))
+	}
+	describe := func(p storepath.Path, _ int64) *narinfo.PathInfo {
+		info := claim(p, 1)
+		for i := range 256 {
+			info.Signatures = append(info.Signatures, narinfo.Signature{KeyName: key.Name(), Data: [64]byte{byte(i)}})
+		}
+		return info
+	}
+	end := errors.New("the caller's end")
+	for _, tt := range []struct {
+		name string
+		opts store.CopyOptions
+	}{
+		{"roots", store.CopyOptions{KeepGoing: true}},
+		{"all", store.CopyOptions{KeepGoing: true, All: true, Limits: store.Limits{Paths: n}}},
+	} {
+		for _, after := range []int64{0, 1, 10} {
+			t.Run(fmt.Sprintf("%s, after %d", tt.name, after), func(t *testing.T) {
+				storetest.NoLeaks(t)
+				ctx, cancel := context.WithCancelCause(t.Context())
+				src := &judge{inventor: inventor{describe: describe}, keys: narinfo.TrustedKeys{key}, checked: func(n int64) {
+					if n == after {
+						cancel(end)
+					}
+				}}
+				if after == 0 {
+					cancel(end)
+				}
+				_, err := store.Copy(ctx, newCache(t, memblob.New(), store.Settings{}), src, roots, tt.opts)
+				require.ErrorIs(t, err, end)
+				require.LessOrEqual(t, src.n.Load(), after+most)
+				require.LessOrEqual(t, src.asked.Load(), after+3*most)
+			})
+		}
+	}
+	t.Run("upstream", func(t *testing.T) {
+		storetest.NoLeaks(t)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		up := &inventor{describe: func(p storepath.Path, n int64) *narinfo.PathInfo {
+			if n == 10 {
+				cancel(end)
+			}
+			return describe(p, n)
+		}}
+		src := &inventor{describe: func(p storepath.Path, _ int64) *narinfo.PathInfo { return claim(p, 1) }}
+		_, err := store.Copy(ctx, newCache(t, memblob.New(), store.Settings{}), src, roots,
+			store.CopyOptions{Upstreams: []store.Upstream{{Store: up, Keys: narinfo.TrustedKeys{key}}}})
+		require.ErrorIs(t, err, end)
+		require.LessOrEqual(t, up.asked.Load(), int64(10+most))
+	})
+}
+
 // An untrusted path that the destination already has is not a failure.
 func TestUntrustedButPresent(t *testing.T) {
 	lib, user, top := smallClosure(t)

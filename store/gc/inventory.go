@@ -116,9 +116,11 @@ func (inv *Inventory) listFile(ctx context.Context, key string, opts blob.ListOp
 	if err != nil {
 		return false, err
 	}
-	rows := csv.NewReader(plain)
+	text := &rowText{ctx: ctx, r: plain}
+	rows := csv.NewReader(text)
 	rows.ReuseRecord = true
 	for {
+		text.left = maxRow
 		row, err := rows.Read()
 		if errors.Is(err, io.EOF) {
 			return true, nil
@@ -134,6 +136,29 @@ func (inv *Inventory) listFile(ctx context.Context, key string, opts blob.ListOp
 			return false, nil
 		}
 	}
+}
+
+// maxRow bounds a row of an inventory in bytes. Keys have at most 1024.
+const maxRow = 64 << 10
+
+// rowText is the text of an inventory file. Reading it fails after the end of
+// the context, and in a row that is longer than maxRow.
+type rowText struct {
+	ctx  context.Context
+	r    io.Reader
+	left int // bytes until the row is too long
+}
+
+func (t *rowText) Read(p []byte) (int, error) {
+	switch {
+	case t.ctx.Err() != nil:
+		return 0, context.Cause(t.ctx)
+	case t.left <= 0:
+		return 0, fmt.Errorf("expected rows of at most %d bytes", maxRow)
+	}
+	n, err := t.r.Read(p[:min(len(p), t.left)])
+	t.left -= n
+	return n, err
 }
 
 // parse reads a row. It reports whether the row is an object of the cache.

@@ -60,10 +60,14 @@ func TestInventory(t *testing.T) {
 		for name, body := range map[string][]byte{
 			"not compressed": []byte("x"), "too few fields": csv("a,b"), "a bad size": csv(`"b","cache/nar/x","-5"` + row),
 			"a bad time": csv(`"b","cache/nar/x","5","now","e"`), "a bad key": csv(`"b","%zz","5"` + row),
+			"a row without end": csv(`"` + strings.Repeat("x", 1<<20)),
 		} {
 			put("data/2.csv.gz", body)
 			_, err = gc.Collect(t.Context(), cache, gc.Options{Roots: paths("a"), Grace: none, Inventory: inventory})
 			assert.ErrorContains(t, err, "inventory file data/2.csv.gz", name)
+			if name == "a row without end" {
+				assert.ErrorContains(t, err, "expected rows of at most 65536 bytes")
+			}
 		}
 		for _, manifest := range []string{"", "{}", `{"fileFormat":"ORC"}`, `{"fileFormat":"CSV","fileSchema":"Bucket, Key"}`,
 			`{"fileFormat":"CSV","fileSchema":"Key, Size, LastModifiedDate, ETag","files":[{"key":""}]}`} {

@@ -63,8 +63,9 @@ func Stats(ctx context.Context, cache *store.Cache) (*Statistics, error) {
 	s.Paths.FileBytes += c.report.Gone.FileBytes
 	s.ByAge, s.Unrooted, s.Broken = c.report.ByAge, c.report.Gone, c.report.Broken
 	c.findFaults(s)
-	s.Largest = c.largest()
-	return s, nil
+	var err error
+	s.Largest, err = c.largest(ctx)
+	return s, err
 }
 
 // countObjects lists the whole bucket.
@@ -127,7 +128,7 @@ func (c *collector) findFaults(s *Statistics) {
 }
 
 // largest measures the closures of paths to which no other refers.
-func (c *collector) largest() []Closure {
+func (c *collector) largest(ctx context.Context) ([]Closure, error) {
 	g := &c.g
 	used := make([]bool, g.len())
 	for i := range g.visible {
@@ -145,6 +146,9 @@ func (c *collector) largest() []Closure {
 	seen := make([]int32, g.len())
 	var found []Closure
 	for n, top := range tops[:min(len(tops), maxMeasured)] {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		closure := Closure{Path: g.base(top)}
 		stack := []id{top}
 		for len(stack) > 0 {
@@ -160,5 +164,5 @@ func (c *collector) largest() []Closure {
 		found = append(found, closure)
 	}
 	slices.SortFunc(found, func(x, y Closure) int { return cmp.Compare(y.FileBytes, x.FileBytes) })
-	return found[:min(len(found), maxLargest)]
+	return found[:min(len(found), maxLargest)], nil
 }

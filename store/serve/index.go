@@ -15,7 +15,7 @@ const indexTTL = 10 * time.Minute
 // index knows the names and references of the cache's paths. It is made when
 // somebody searches, one reading of the cache at a time.
 type index struct {
-	making sync.Mutex
+	making chan struct{} // holds one value while the cache is read
 
 	mu       sync.Mutex
 	paths    []indexed
@@ -39,8 +39,12 @@ func (i *index) known() ([]indexed, bool) {
 // get returns the index, at most maxIndexed paths of the cache by name, and
 // whether these are all.
 func (i *index) get(ctx context.Context, s *Server) (paths []indexed, complete bool, err error) {
-	i.making.Lock()
-	defer i.making.Unlock()
+	select {
+	case i.making <- struct{}{}:
+	case <-ctx.Done():
+		return nil, false, context.Cause(ctx)
+	}
+	defer func() { <-i.making }()
 	i.mu.Lock()
 	paths, complete = i.paths, i.complete
 	fresh := !i.made.IsZero() && time.Since(i.made) < indexTTL

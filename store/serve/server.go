@@ -59,6 +59,7 @@ func New(cache *store.Cache, opts Options) (*Server, error) {
 		auth:   cmp.Or(opts.Auth, &Auth{Anonymous: AccessRead}),
 		log:    cmp.Or(opts.Logger, slog.New(slog.DiscardHandler)),
 		small:  newLRU[*small](limits.CacheBytes),
+		index:  index{making: make(chan struct{}, 1)},
 		misses: newLRU[struct{}](limits.Misses),
 
 		inflationFree: inflationFree,

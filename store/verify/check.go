@@ -27,7 +27,7 @@ import (
 // debug file a link; without them, that is taken from what most paths have.
 func Check(ctx context.Context, cache *store.Cache, opts Options) iter.Seq2[Finding, error] {
 	return func(yield func(Finding, error) bool) {
-		c, err := newChecker(cache, opts)
+		c, err := newChecker(ctx, cache, opts)
 		if err != nil {
 			yield(Finding{}, err)
 			return
@@ -69,11 +69,11 @@ type checker struct {
 // debugFile is where a debug file is.
 type debugFile struct{ archive, member string }
 
-func newChecker(cache *store.Cache, opts Options) (*checker, error) {
+func newChecker(ctx context.Context, cache *store.Cache, opts Options) (*checker, error) {
 	if err := opts.check(); err != nil {
 		return nil, err
 	}
-	known, err := readJournal(opts.Resume)
+	known, err := readJournal(ctx, opts.Resume)
 	if err != nil {
 		return nil, err
 	}

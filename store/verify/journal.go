@@ -3,6 +3,7 @@ package verify
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,7 +37,7 @@ type record struct {
 const maxRecord = 16 << 20
 
 // readJournal returns the last record of each key. nil is an empty journal.
-func readJournal(r io.Reader) (map[string]record, error) {
+func readJournal(ctx context.Context, r io.Reader) (map[string]record, error) {
 	known := map[string]record{}
 	if r == nil {
 		return known, nil
@@ -44,6 +45,9 @@ func readJournal(r io.Reader) (map[string]record, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxRecord)
 	for lines.Scan() {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
 		var rec record
 		if json.Unmarshal(lines.Bytes(), &rec) != nil || rec.Key == "" {
 			continue

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/blob/memblob"
 	"example.com/nixs3/store/layout"
 	"example.com/nixs3/store/verify"
 )
@@ -296,6 +298,59 @@ func TestCancelling(t *testing.T) {
 	}
 	require.ErrorIs(t, last, context.Canceled)
 }
+
+// After the end, only the signatures of paths under way are looked at.
+func TestCancellingEndsTheCheckOfSignatures(t *testing.T) {
+	const paths, signatures = 1000, 256
+	key := newKey(t, "trusted-1").Public()
+	var bad strings.Builder
+	for i := range signatures {
+		fmt.Fprintf(&bad, "Sig: %v\n", narinfo.Signature{KeyName: key.Name(), Data: [64]byte{byte(i)}})
+	}
+	b := memblob.New()
+	for _, p := range fill(t, b, paths) {
+		name := layout.NarInfoKey(p.HashPart())
+		put(t, b, name, append(get(t, b, name), bad.String()...))
+	}
+	cache := newCache(t, b, func(s *store.Settings) { s.Budget.Requests = 4 })
+	for _, depth := range []verify.Depth{verify.Metadata, verify.Files, verify.Contents} {
+		ctx, cancel := context.WithCancel(t.Context())
+		begun := 0
+		var last error
+		opts := verify.Options{Depth: depth, TrustedKeys: narinfo.TrustedKeys{key}, Progress: func(p verify.Progress) {
+			if begun = p.Checked; p.Checked == 1 {
+				cancel()
+			}
+		}}
+		for _, err := range verify.Check(ctx, cache, opts) {
+			last = err
+		}
+		require.ErrorIs(t, last, context.Canceled)
+		require.LessOrEqual(t, begun, 1+2*4, "those under way")
+	}
+}
+
+// A journal of any length is read no further after the end.
+func TestCancellingEndsTheReadingOfTheJournal(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	lines := 0
+	journal := readerFunc(func(p []byte) (int, error) {
+		if lines++; lines == 3 {
+			cancel()
+		}
+		return copy(p, "{}\n"), nil
+	})
+	var last error
+	for _, err := range verify.Check(ctx, corpusCache(t, "none"), verify.Options{Resume: journal}) {
+		last = err
+	}
+	require.ErrorIs(t, last, context.Canceled)
+	require.LessOrEqual(t, lines, 4)
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 func TestTrustedKeysOfTheCacheDoNotMatter(t *testing.T) {
 	key, err := narinfo.GenerateKey("other-1", nil)

@@ -91,7 +91,7 @@ func (c *checker) path(ctx context.Context, t target) result {
 		return r
 	}
 	if c.opts.Depth >= Metadata {
-		c.metadata(&r)
+		c.metadata(ctx, &r)
 	}
 	whole := c.archivePresent(ctx, &r)
 	if r.err != nil || !whole {
@@ -107,7 +107,7 @@ func (c *checker) path(ctx context.Context, t target) result {
 }
 
 // metadata checks what a narinfo says by itself.
-func (c *checker) metadata(r *result) {
+func (c *checker) metadata(ctx context.Context, r *result) {
 	address := r.info.CA
 	bare := *r.info
 	bare.CA = storepath.ContentAddress{}
@@ -124,7 +124,7 @@ func (c *checker) metadata(r *result) {
 			addressed = address.Method != storepath.MethodGit
 		}
 	}
-	if len(c.opts.TrustedKeys) == 0 {
+	if len(c.opts.TrustedKeys) == 0 || ctx.Err() != nil {
 		return
 	}
 	if err := c.opts.TrustedKeys.Verify(&bare.PathInfo); err != nil && !addressed {
@@ -134,7 +134,16 @@ func (c *checker) metadata(r *result) {
 	if err != nil {
 		return // Validate has said why
 	}
-	for _, sig := range r.info.Signatures {
+	c.signatures(ctx, r, fingerprint, r.info.Signatures)
+}
+
+// signatures reports those that claim to be by a trusted key and are not. It
+// ends with the context, since each takes time to check.
+func (c *checker) signatures(ctx context.Context, r *result, fingerprint string, sigs []narinfo.Signature) {
+	for _, sig := range sigs {
+		if ctx.Err() != nil {
+			return // the caller fails with the cause
+		}
 		if named, good := signedBy(c.opts.TrustedKeys, fingerprint, sig); named && !good {
 			r.find(SignatureInvalid, r.Key, fmt.Sprintf("by %q", sig.KeyName))
 		}

@@ -216,11 +216,7 @@ func (c *checker) realisation(ctx context.Context, r *result) {
 		r.find(RealisationInvalid, r.Key, err.Error())
 		return
 	}
-	for _, sig := range real.Signatures {
-		if named, good := signedBy(c.opts.TrustedKeys, fingerprint, sig); named && !good {
-			r.find(SignatureInvalid, r.Key, fmt.Sprintf("by %q", sig.KeyName))
-		}
-	}
+	c.signatures(ctx, r, fingerprint, real.Signatures)
 }
 
 // debugLink checks that a link leads to the debug file with its build ID. Which

@@ -31,6 +31,8 @@ func Map[In, Out any](ctx context.Context, n int, in iter.Seq2[In, error], fn fu
 				select {
 				case places <- struct{}{}:
 				case <-ctx.Done():
+				}
+				if ctx.Err() != nil { // also when both were ready
 					results <- result{err: context.Cause(ctx)}
 					return
 				}
