@@ -95,6 +95,7 @@ type copySource struct {
 	compressed CompressedSource // or nil
 	unverified UnverifiedSource // or nil
 	trusting   TrustingSource   // or nil
+	checks     checks           // of signatures
 
 	// has, if it is not nil, reports whether the destination has a path. The
 	// references of such a path are not read.
@@ -102,7 +103,7 @@ type copySource struct {
 }
 
 func newCopySource(src Source, opts CopyOptions) *copySource {
-	s := &copySource{Source: src, opts: opts}
+	s := &copySource{Source: src, opts: opts, checks: newChecks()}
 	s.compressed, _ = src.(CompressedSource)
 	s.unverified, _ = src.(UnverifiedSource)
 	s.trusting, _ = src.(TrustingSource)
@@ -208,12 +209,14 @@ func (s *copySource) lookup(ctx context.Context, p, user storepath.Path) (*node,
 		}
 	}
 	n, err := s.describe(ctx, p)
+	if err == nil {
+		n.err = s.checks.do(ctx, func() error { return s.trust(n.info) })
+		n.leaf = s.opts.NoClosure
+	}
 	switch {
 	case ctx.Err() != nil:
-		return nil, context.Cause(ctx) // signatures take time to check
+		return nil, context.Cause(ctx)
 	case err == nil:
-		n.err = s.trust(n.info)
-		n.leaf = s.opts.NoClosure
 		return n, nil
 	}
 	name := string(s.StoreDir().Join(p))

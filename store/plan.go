@@ -159,13 +159,17 @@ func listed(ctx context.Context, dst Destination, nodes []*node) (present map[st
 // notUpstream filters out the nodes that an upstream serves with a valid
 // signature.
 func (p *planner) notUpstream(ctx context.Context, nodes []*node) ([]*node, error) {
+	checks := newChecks()
 	for _, up := range p.opts.Upstreams {
 		served, err := filterNodes(ctx, nodes, func(ctx context.Context, n *node) (bool, error) {
 			info, err := up.Store.PathInfo(ctx, n.info.Path)
 			if isAbsent(err) {
 				return false, nil
 			}
-			return err == nil && checkTrust(up.Keys, info) == nil, err
+			if err != nil {
+				return false, err
+			}
+			return checks.do(ctx, func() error { return checkTrust(up.Keys, info) }) == nil, nil
 		})
 		if err != nil {
 			return nil, fmt.Errorf("upstream %s: %w", up.Store, err)

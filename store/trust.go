@@ -1,6 +1,9 @@
 package store
 
 import (
+	"context"
+	"runtime"
+
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 )
@@ -17,6 +20,25 @@ func (c *Cache) trust(info *narinfo.PathInfo) error {
 		return nil
 	}
 	return checkTrust(c.settings.TrustedKeys, info)
+}
+
+// checks limits the checks of signatures to as many at a time as there are
+// processors. Few are then under way when the context ends.
+type checks chan struct{}
+
+func newChecks() checks { return make(checks, runtime.GOMAXPROCS(0)) }
+
+// do returns what check returns, or the cause of the end of the context.
+func (c checks) do(ctx context.Context, check func() error) error {
+	select {
+	case c <- struct{}{}:
+		defer func() { <-c }()
+	case <-ctx.Done():
+	}
+	if ctx.Err() != nil { // also when both were ready
+		return context.Cause(ctx)
+	}
+	return check()
 }
 
 // requiresStrict reports whether the path's content address must hold in the
