@@ -25,7 +25,7 @@ func TestLoginsChange(t *testing.T) {
 		require.NoError(t, os.WriteFile(netrc, []byte("machine Cache.Example login me password "+password), 0o600))
 		require.NoError(t, os.WriteFile(header, []byte("X-Token: "+password), 0o600))
 		if i == 0 {
-			t.Setenv("HOME", "/nonexistent")
+			t.Setenv("HOME", dir)
 		}
 		b, err := httpblob.Open("http://cache.example/", httpblob.Options{Transport: transport, Netrc: netrc, HeaderFile: header})
 		require.NoError(t, err)

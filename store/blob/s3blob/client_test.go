@@ -196,8 +196,7 @@ func TestOpenRefuses(t *testing.T) {
 		"a missing profile":              {"s3://bucket?profile=nobody", s3blob.Options{}, "nobody"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
-			t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+			withoutAWSFiles(t)
 			u, err := s3url.Parse(test.url)
 			require.NoError(t, err)
 			_, err = s3blob.Open(t.Context(), u, test.options)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"net/http"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -28,14 +29,21 @@ func newFake(t testing.TB, o fakes3.Options) *fakes3.Server {
 	return storetest.NewS3(t, o)
 }
 
+// withoutAWSFiles hides the AWS configuration of whoever runs the test.
+func withoutAWSFiles(t testing.TB) {
+	t.Helper()
+	absent := filepath.Join(t.TempDir(), "absent")
+	t.Setenv("AWS_CONFIG_FILE", absent)
+	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", absent)
+}
+
 // open opens s3://bucket<location> at the server, a location being
 // "[/prefix]?[parameters]".
 func open(t testing.TB, server *fakes3.Server, location string, o s3blob.Options) *s3blob.Bucket {
 	t.Helper()
 	t.Setenv("AWS_ACCESS_KEY_ID", fakes3.DefaultCredentials.AccessKey)
 	t.Setenv("AWS_SECRET_ACCESS_KEY", fakes3.DefaultCredentials.SecretKey)
-	t.Setenv("AWS_CONFIG_FILE", "/nonexistent")
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+	withoutAWSFiles(t)
 	if !strings.Contains(location, "endpoint=") {
 		location += "&endpoint=" + server.Endpoint()
 	}
