@@ -134,7 +134,8 @@ func firstDisorder(paths []storepath.Path) int {
 
 // Sign adds a signature by each of the signers, unless p has it already. If a
 // signer has a method Public (see [Signer]), Sign fails for a signature that does
-// not verify by that key. On an error, p is unchanged.
+// not verify by that key, and asks for none where p has one that does. On an
+// error, p is unchanged.
 func (p *PathInfo) Sign(ctx context.Context, signers ...Signer) error {
 	fingerprint, err := p.AppendFingerprint(nil)
 	if err != nil {
@@ -150,12 +151,16 @@ func (p *PathInfo) Sign(ctx context.Context, signers ...Signer) error {
 
 // sign returns sigs with the signatures of the message by the signers.
 func sign(ctx context.Context, message []byte, sigs []Signature, signers []Signer) ([]Signature, error) {
+	before := sigs
 	sigs = slices.Clone(sigs)
 	for _, signer := range signers {
 		if signer == nil {
 			return nil, errors.New("a signer is nil")
 		}
 		name := signer.KeyName()
+		if hasSigned(signer, message, before) {
+			continue
+		}
 		sig, err := signer.Sign(ctx, message)
 		if err != nil {
 			return nil, fmt.Errorf("signer %q: %w", clip(name), err)
@@ -172,6 +177,15 @@ func sign(ctx context.Context, message []byte, sigs []Signature, signers []Signe
 		sigs = addSignature(sigs, sig)
 	}
 	return sigs, nil
+}
+
+// hasSigned reports whether sigs has a signature of the message that verifies by
+// the public key of the signer.
+func hasSigned(signer Signer, message []byte, sigs []Signature) bool {
+	s, ok := signer.(interface{ Public() PublicKey })
+	return ok && slices.ContainsFunc(sigs, func(sig Signature) bool {
+		return s.Public().Verify(message, sig)
+	})
 }
 
 // checkSigner fails if the signer knows its public key and that key does not

@@ -72,13 +72,10 @@ func (c *copier) signPresent(ctx context.Context, g closure) error {
 		return nil
 	}
 	signed := flow.Map(ctx, companionWorkers, flow.Values(presentNodes(g)), func(ctx context.Context, n *node) (bool, error) {
-		// The destination's path may differ from the source's description. Sign
-		// only contents that were seen to agree or verified.
-		there, err := dst.AddSignatures(ctx, n.info.Path, sameOnly(n.info, c.opts.Signers)...)
-		if err != nil {
+		if err := c.signOne(ctx, dst, n.info); err != nil {
 			return false, fmt.Errorf("signing %s in %s: %w", n.info.Path, c.dst, err)
 		}
-		return there != nil, nil
+		return true, nil
 	})
 	for ok, err := range signed {
 		switch {
@@ -93,6 +90,22 @@ func (c *copier) signPresent(ctx context.Context, g closure) error {
 	return nil
 }
 
+// signOne signs the source's description of a path. The destination takes the
+// signatures only if it describes the path in the same way.
+func (c *copier) signOne(ctx context.Context, dst SigningDestination, info *narinfo.PathInfo) error {
+	ours := *info
+	ours.Signatures = nil
+	if err := ours.Sign(ctx, c.opts.Signers...); err != nil {
+		return err
+	}
+	made, err := SignaturesOf(&ours)
+	if err != nil {
+		return err
+	}
+	_, err = dst.AddSignatures(ctx, info.Path, made...)
+	return err
+}
+
 func presentNodes(g closure) []*node {
 	var nodes []*node
 	for _, n := range g {
@@ -101,32 +114,6 @@ func presentNodes(g closure) []*node {
 		}
 	}
 	return nodes
-}
-
-// sameOnly returns signers that sign only the source's description, since a
-// destination may have other contents under the path.
-func sameOnly(info *narinfo.PathInfo, signers []narinfo.Signer) []narinfo.Signer {
-	same := make([]narinfo.Signer, len(signers))
-	for i, s := range signers {
-		same[i] = sameSigner{s, info}
-	}
-	return same
-}
-
-type sameSigner struct {
-	narinfo.Signer
-	info *narinfo.PathInfo
-}
-
-func (s sameSigner) Sign(ctx context.Context, fingerprint []byte) (narinfo.Signature, error) {
-	expected, err := s.info.Fingerprint()
-	if err != nil {
-		return narinfo.Signature{}, err
-	}
-	if expected != string(fingerprint) {
-		return narinfo.Signature{}, fmt.Errorf("%w: expected the fingerprint %q of the source, got %q", ErrMismatch, expected, fingerprint)
-	}
-	return s.Signer.Sign(ctx, fingerprint)
 }
 
 // realisations copies the realisations of content-addressed paths. A closure

@@ -114,27 +114,6 @@ func (c *Cache) checkReferences(ctx context.Context, info *narinfo.PathInfo) err
 	return nil
 }
 
-// StoredNarInfo is a narinfo with the version of its object.
-type StoredNarInfo struct {
-	*narinfo.NarInfo
-	Attrs blob.Attrs // of the object
-}
-
-// ReadNarInfo reads the narinfo with a hash part from the bucket, even if it is
-// remembered, for [Cache.ReplaceNarInfo].
-func (c *Cache) ReadNarInfo(ctx context.Context, hashPart string) (StoredNarInfo, error) {
-	info, attrs, err := c.readNarInfo(ctx, hashPart)
-	return StoredNarInfo{info, attrs}, c.deniedIsMissing(ctx, hashPart, err)
-}
-
-// ReplaceNarInfo stores a narinfo in place of the version that was read. If
-// another writer has changed it since, ReplaceNarInfo fails with
-// blob.ErrPrecondition and changes nothing, provided that the bucket honours
-// IfMatch; some servers ignore it. An empty Attrs.ETag replaces any version.
-func (c *Cache) ReplaceNarInfo(ctx context.Context, info StoredNarInfo) error {
-	return c.putNarInfo(ctx, info.NarInfo, blob.PutOptions{IfMatch: info.Attrs.ETag})
-}
-
 // putNarInfo makes a narinfo visible. No other function does.
 func (c *Cache) putNarInfo(ctx context.Context, info *narinfo.NarInfo, opts blob.PutOptions) error {
 	text, err := info.MarshalText()
@@ -160,35 +139,4 @@ func checkReadable(info *narinfo.NarInfo, text []byte) error {
 		return fmt.Errorf("narinfo of %s could not be read again: %w", info.Path, err)
 	}
 	return nil
-}
-
-// signAttempts bounds how often AddSignatures starts over when another writer
-// changes the narinfo in between.
-const signAttempts = 8
-
-// AddSignatures adds the signers' signatures to those that a path has. Concurrent
-// callers lose no signature where the bucket honours IfMatch.
-func (c *Cache) AddSignatures(ctx context.Context, p storepath.Path, signers ...narinfo.Signer) (*narinfo.NarInfo, error) {
-	var lastErr error
-	for range signAttempts {
-		info, attrs, err := c.readNarInfo(ctx, p.HashPart())
-		if err != nil {
-			return nil, c.deniedIsMissing(ctx, p.HashPart(), err)
-		}
-		if info.Path != p {
-			return nil, c.otherPath(p, info)
-		}
-		before := len(info.Signatures)
-		if err := info.Sign(ctx, signers...); err != nil {
-			return nil, err
-		}
-		if len(info.Signatures) == before {
-			return info, nil
-		}
-		lastErr = c.putNarInfo(ctx, info, blob.PutOptions{IfMatch: attrs.ETag})
-		if !errors.Is(lastErr, blob.ErrPrecondition) {
-			return info, lastErr
-		}
-	}
-	return nil, lastErr
 }

@@ -189,11 +189,15 @@ func (p *receiver) publish(ctx context.Context, key string, info *narinfo.NarInf
 		p.log.InfoContext(ctx, "path is there with other contents", "path", info.Path.String())
 		return false, nil
 	}
-	var more []narinfo.Signer
-	for _, sig := range info.Signatures {
-		more = append(more, made{sig})
+	more, err := store.SignaturesOf(&info.PathInfo)
+	if err == nil {
+		_, err = p.intake.AddSignatures(ctx, info.Path, more...)
 	}
-	if _, err := p.intake.AddSignatures(ctx, info.Path, more...); err != nil {
+	if errors.Is(err, store.ErrMismatch) { // in the references
+		p.log.InfoContext(ctx, "path is there with another description", "path", info.Path.String())
+		return false, nil
+	}
+	if err != nil {
 		return false, failure{err}
 	}
 	return false, nil
@@ -209,13 +213,4 @@ func hasAll(have, want []narinfo.Signature) bool {
 		}
 	}
 	return true
-}
-
-// made is a signature that was made elsewhere.
-type made struct{ sig narinfo.Signature }
-
-func (m made) KeyName() string { return m.sig.KeyName }
-
-func (m made) Sign(context.Context, []byte) (narinfo.Signature, error) {
-	return m.sig, nil
 }

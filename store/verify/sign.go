@@ -14,7 +14,6 @@ import (
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
-	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/layout"
 )
 
@@ -84,22 +83,30 @@ type signing struct {
 	report *Report
 }
 
+// signTarget is a path that is to be signed.
+type signTarget struct {
+	hashPart string
+	path     storepath.Path   // zero where only the hash part is known
+	signers  []narinfo.Signer // of this path only, see store.SignaturesOf
+}
+
 // signed is a narinfo with its new signatures.
 type signed struct {
 	store.StoredNarInfo
-	added []narinfo.Signature
+	target signTarget
+	added  []narinfo.Signature
 }
 
 func (s *signing) run(ctx context.Context, paths []storepath.Path) error {
 	if len(s.opts.Signers)+len(s.opts.RemoveKeys) == 0 {
 		return errors.New("signing: there is neither a key to sign with nor one whose signatures are dropped")
 	}
-	var batch []target
+	var batch []signTarget
 	flush := func() error {
 		defer func() { batch = batch[:0] }()
 		return s.batch(ctx, batch)
 	}
-	add := func(t target) error {
+	add := func(t signTarget) error {
 		batch = append(batch, t)
 		if len(batch) < signBatch {
 			return nil
@@ -109,7 +116,7 @@ func (s *signing) run(ctx context.Context, paths []storepath.Path) error {
 	if s.opts.All {
 		for hashPart, err := range s.cache.HashParts(ctx) {
 			if err == nil {
-				err = add(target{hashPart: hashPart})
+				err = add(signTarget{hashPart: hashPart})
 			}
 			if err != nil {
 				return err
@@ -117,7 +124,7 @@ func (s *signing) run(ctx context.Context, paths []storepath.Path) error {
 		}
 	}
 	for _, p := range paths {
-		if err := add(target{hashPart: p.HashPart(), path: p}); err != nil {
+		if err := add(signTarget{hashPart: p.HashPart(), path: p}); err != nil {
 			return err
 		}
 	}
@@ -125,7 +132,7 @@ func (s *signing) run(ctx context.Context, paths []storepath.Path) error {
 }
 
 // batch signs paths, and then publishes all of them.
-func (s *signing) batch(ctx context.Context, batch []target) error {
+func (s *signing) batch(ctx context.Context, batch []signTarget) error {
 	if len(batch) == 0 {
 		return nil
 	}
@@ -172,8 +179,8 @@ func (s *signing) parallel(ctx context.Context, n int, f func(context.Context, i
 
 // prepare reads a narinfo and signs it. It returns nil where nothing is to be
 // changed.
-func (s *signing) prepare(ctx context.Context, t target) (*signed, error) {
-	one := &signed{}
+func (s *signing) prepare(ctx context.Context, t signTarget) (*signed, error) {
+	one := &signed{target: t}
 	changed, err := s.refresh(ctx, nil, t, one)
 	s.note(func(r *Report) {
 		r.Paths++
@@ -189,12 +196,13 @@ func (s *signing) prepare(ctx context.Context, t target) (*signed, error) {
 		return nil, nil
 	}
 	s.note(func(r *Report) { r.Changed++ })
+	one.target.path = one.Path
 	return one, nil
 }
 
 // failed notes why the signatures of a path cannot be changed. It returns the
 // error where that ends the call.
-func (s *signing) failed(ctx context.Context, t target, err error) error {
+func (s *signing) failed(ctx context.Context, t signTarget, err error) error {
 	var broken *signerError
 	var unvouched *unvouchedError
 	switch {
@@ -223,24 +231,27 @@ func (e *signerError) Unwrap() error { return e.error }
 // refresh reads a narinfo anew and puts the signatures right. It reports
 // whether that changes it, and fails with an unvouchedError where none of the keys
 // that must have signed it has.
-func (s *signing) refresh(ctx context.Context, ours *announcement, t target, one *signed) (changed bool, err error) {
-	stored, err := s.cache.ReadNarInfo(ctx, t.hashPart)
-	if err != nil {
+func (s *signing) refresh(ctx context.Context, ours *announcement, t signTarget, one *signed) (changed bool, err error) {
+	if one.StoredNarInfo, err = s.cache.ReadNarInfo(ctx, t.hashPart); err != nil {
 		return false, err
 	}
-	if !t.path.IsZero() && stored.Path != t.path {
-		return false, fmt.Errorf("the cache has %s under its hash part", stored.Path)
+	return s.renew(ctx, ours, t, one)
+}
+
+// renew puts the signatures of a narinfo right, as refresh does.
+func (s *signing) renew(ctx context.Context, ours *announcement, t signTarget, one *signed) (changed bool, err error) {
+	if !t.path.IsZero() && one.Path != t.path {
+		return false, fmt.Errorf("the cache has %s under its hash part", one.Path)
 	}
 	if keys := s.opts.IfSignedBy; len(keys) > 0 {
-		bare := stored.PathInfo
+		bare := one.PathInfo
 		bare.CA = storepath.ContentAddress{}
 		if err := keys.Verify(&bare); err != nil {
 			return false, &unvouchedError{err}
 		}
 	}
-	one.StoredNarInfo = stored
-	before := slices.Clone(stored.Signatures)
-	if err := s.sign(ctx, one); err != nil {
+	before := slices.Clone(one.Signatures)
+	if err := s.sign(ctx, t, one); err != nil {
 		return false, err
 	}
 	ours.merge(one)
@@ -248,33 +259,23 @@ func (s *signing) refresh(ctx context.Context, ours *announcement, t target, one
 }
 
 // sign adds what the signers sign, and drops the signatures of retired keys.
-func (s *signing) sign(ctx context.Context, one *signed) error {
+func (s *signing) sign(ctx context.Context, t signTarget, one *signed) error {
 	fingerprint, err := one.Fingerprint()
 	if err != nil {
 		return err
 	}
-	var keep narinfo.TrustedKeys
-	var signers []narinfo.Signer
-	for _, signer := range s.opts.Signers {
-		known, ok := signer.(interface{ Public() narinfo.PublicKey })
-		if ok {
-			keep = append(keep, known.Public())
-		}
-		if !ok || !slices.ContainsFunc(one.Signatures, func(sig narinfo.Signature) bool {
-			return known.Public().Verify([]byte(fingerprint), sig)
-		}) {
-			signers = append(signers, signer)
-		}
-	}
-	made := one.PathInfo
-	made.Signatures = nil
-	if err := made.Sign(ctx, signers...); err != nil {
+	before := slices.Clone(one.Signatures)
+	switch err := one.Sign(ctx, slices.Concat(s.opts.Signers, t.signers)...); {
+	case errors.Is(err, store.ErrMismatch): // of what was signed elsewhere
+		return &unvouchedError{err}
+	case err != nil:
 		return &signerError{err}
 	}
-	one.added = made.Signatures
-	for _, sig := range one.added {
-		if !slices.Contains(one.Signatures, sig) {
-			one.Signatures = append(one.Signatures, sig)
+	one.added = slices.DeleteFunc(slices.Clone(one.Signatures), func(sig narinfo.Signature) bool { return slices.Contains(before, sig) })
+	var keep narinfo.TrustedKeys
+	for _, signer := range s.opts.Signers {
+		if known, ok := signer.(interface{ Public() narinfo.PublicKey }); ok {
+			keep = append(keep, known.Public())
 		}
 	}
 	one.drop(s.opts.RemoveKeys, func(sig narinfo.Signature) bool {
@@ -301,29 +302,29 @@ func sameSignatures(a, b []narinfo.Signature) bool {
 // publish stores a signed narinfo. Where another writer was there first, it
 // signs what that has written.
 func (s *signing) publish(ctx context.Context, ours *announcement, one *signed) error {
-	t := target{hashPart: one.Path.HashPart(), path: one.Path}
-	for {
-		if !ours.conditional {
-			one.Attrs.ETag = ""
-		}
-		err := s.cache.ReplaceNarInfo(ctx, one.StoredNarInfo)
-		if err == nil {
-			s.note(func(r *Report) { r.Keys = append(r.Keys, layout.NarInfoKey(t.hashPart)) })
-			return nil
-		}
-		changed := false
-		if errors.Is(err, blob.ErrPrecondition) {
-			// Each refusal is the success of another writer, so that this ends.
-			changed, err = s.refresh(ctx, ours, t, one)
-		}
-		if err != nil {
-			s.note(func(r *Report) { r.Changed-- })
-			return s.failed(ctx, t, err)
-		}
-		if !changed {
-			return nil
-		}
+	t := one.target
+	if !ours.conditional {
+		one.Attrs.ETag = ""
 	}
+	prepared, changed := one.NarInfo, false
+	err := s.cache.EditNarInfo(ctx, one.StoredNarInfo, func(ctx context.Context, stored store.StoredNarInfo) (bool, error) {
+		changed = true
+		if stored.NarInfo == prepared {
+			return true, nil
+		}
+		var err error
+		one.StoredNarInfo = stored
+		changed, err = s.renew(ctx, ours, t, one)
+		return changed, err
+	})
+	switch {
+	case err != nil:
+		s.note(func(r *Report) { r.Changed-- })
+		return s.failed(ctx, t, err)
+	case changed:
+		s.note(func(r *Report) { r.Keys = append(r.Keys, layout.NarInfoKey(t.hashPart)) })
+	}
+	return nil
 }
 
 // reconcile looks for what other writers have announced, and puts right what
@@ -338,10 +339,9 @@ func (s *signing) reconcile(ctx context.Context, ours *announcement, todo []*sig
 		var wrote bool
 		err := s.parallel(ctx, len(shared), func(ctx context.Context, i int) error {
 			one := shared[i]
-			t := target{hashPart: one.Path.HashPart(), path: one.Path}
-			changed, err := s.refresh(ctx, ours, t, one)
+			changed, err := s.refresh(ctx, ours, one.target, one)
 			if err != nil {
-				return s.failed(ctx, t, err)
+				return s.failed(ctx, one.target, err)
 			}
 			if !changed {
 				return nil
@@ -364,6 +364,6 @@ func (s *signing) note(f func(*Report)) {
 	f(s.report)
 }
 
-func (s *signing) problem(list *[]Problem, t target, err error) {
+func (s *signing) problem(list *[]Problem, t signTarget, err error) {
 	*list = append(*list, Problem{Path: t.path, Key: layout.NarInfoKey(t.hashPart), Err: err})
 }
