@@ -45,6 +45,8 @@ type commands struct {
 	Cat      catCommand      `cmd:"" help:"Print a file in a store path."`
 
 	Fetch       fetchCommand        `cmd:"" help:"Fetch a store path, or its closure, to a folder."`
+	Index       indexCommand        `cmd:"" help:"Make or renew the index of all files of a cache."`
+	Locate      locateCommand       `cmd:"" help:"Find the store paths of a cache that have a file."`
 	Diff        diffCommand         `cmd:"" help:"Compare the closures of two store paths."`
 	Du          duCommand           `cmd:"" help:"Print the sizes of the paths of a closure."`
 	Log         logCommands         `cmd:"" help:"Work with build logs."`
@@ -233,7 +235,7 @@ type exit int
 // names with similar letters, would miss them.
 var synonyms = map[string]string{
 	"upload": "copy", "download": "fetch", "get": "fetch", "pull": "fetch", "restore": "fetch",
-	"info": "path-info", "show": "path-info", "list": "ls", "find": "ls", "read": "cat",
+	"info": "path-info", "show": "path-info", "list": "ls", "find": "locate", "search": "locate", "which": "locate", "read": "cat",
 	"sync": "mirror", "check": "verify", "fsck": "verify", "fix": "repair", "rm": "delete", "remove": "delete",
 	"prune": "gc", "collect": "gc", "server": "serve", "proxy": "serve", "logs": "log", "size": "du",
 }

@@ -62,7 +62,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, args := range []string{"", "add", "copy", "fetch", "diff", "du", "log", "log get", "log put", "realisation", "realisation get", "realisation put", "realisation list", "hook", "push", "completion", "man", "version", "path-info", "ls", "cat", "nar", "nar dump", "nar restore", "nar ls", "nar cat", "key", "key generate", "key public", "root", "root set", "root list", "root remove", "gc", "gc list", "gc undo", "stats", "delete", "url", "doctor", "policy"} {
+	for _, args := range []string{"", "add", "copy", "fetch", "diff", "du", "log", "log get", "log put", "realisation", "realisation get", "realisation put", "realisation list", "hook", "push", "completion", "man", "version", "path-info", "ls", "cat", "nar", "nar dump", "nar restore", "nar ls", "nar cat", "key", "key generate", "key public", "root", "root set", "root list", "root remove", "gc", "gc list", "gc undo", "stats", "delete", "index", "locate", "url", "doctor", "policy"} {
 		t.Run("nixs3 "+args, func(t *testing.T) {
 			got := nixs3(t, "", append(strings.Fields(args), "--help")...)
 			assert.Equal(t, exitOK, got.exit)

@@ -23,6 +23,13 @@ const (
 	ControlPrefix   = "nixs3/"
 )
 
+// The indexes of a whole cache, which are of the kind Control: no Nix reads them,
+// and garbage collectors leave them alone.
+const (
+	FileIndexKey = ControlPrefix + "index/files"    // see package locate
+	PresenceKey  = ControlPrefix + "index/presence" // see store.PublishPresence
+)
+
 // The two generations of realisations.
 const (
 	realisationPrefix = "realisations/"
