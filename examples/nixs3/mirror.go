@@ -27,8 +27,9 @@ type mirrorCommand struct {
 }
 
 func (mirrorCommand) Help() string {
-	return "Copies paths with their listings, links to debug files, logs and realisations. Nothing at the\n" +
-		"destination is replaced, and nothing is removed. A mirror that was interrupted goes on where it was.\n\n" +
+	return "Copies paths with their listings, links to debug files, logs and realisations, and adds the signatures\n" +
+		"that paths were given at the source later. Nothing else at the destination is replaced, and nothing is\n" +
+		"removed. A mirror that was interrupted goes on where it was.\n\n" +
 		"    nixs3 mirror --from s3://cache --to file:///mnt/backup --bandwidth 20M --watch 15m"
 }
 
@@ -94,8 +95,12 @@ func (c *mirrorCommand) once(ctx context.Context, con *console, to, from *store.
 	if c.DryRun {
 		did = "to be copied"
 	}
-	con.say("%d paths %s, %d there already, %d removed at the source, %s read, in %v", report.Changed, did, report.Unchanged,
-		len(report.Removed), size(report.Bytes), report.Elapsed.Round(time.Millisecond))
+	signed := ""
+	if report.Signed > 0 {
+		signed = fmt.Sprintf(" and %d with further signatures", report.Signed)
+	}
+	con.say("%d paths %s, %d there already%s, %d removed at the source, %s read, in %v", report.Changed-report.Signed, did, report.Unchanged,
+		signed, len(report.Removed), size(report.Bytes), report.Elapsed.Round(time.Millisecond))
 	return errors.Join(err, printRemoved(con, from.StoreDir(), report), c.purge(con, report))
 }
 

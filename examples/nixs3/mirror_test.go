@@ -23,6 +23,13 @@ func TestMirror(t *testing.T) {
 	require.Equal(t, exitOK, got.exit, got.stderr)
 	assert.Equal(t, filesOf(t, from), filesOf(t, to))
 
+	key, _ := newKeyFile(t, "later-1")
+	require.Equal(t, exitOK, nixs3(t, "", "sign", "--store", fileURL(t, from), "--key", key, env).exit)
+	got = nixs3(t, "", args...)
+	require.Equal(t, exitOK, got.exit, got.stderr)
+	assert.Contains(t, got.stderr, "0 paths copied, 2 there already and 1 with further signatures, 0 removed")
+	assert.Equal(t, filesOf(t, from), filesOf(t, to))
+
 	require.NoError(t, os.Remove(narInfoFile(from, env)))
 	got = nixs3(t, "", args...)
 	assert.Equal(t, exitOK, got.exit)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -49,15 +50,21 @@ type MirrorOptions struct {
 // Mirror copies to dst what src has and dst lacks: paths with their archives,
 // listings, links to debug files, logs and realisations. Archives are verified
 // as by [store.Copy], and listings and links are made from the verified
-// contents. Nothing at dst is replaced: what src does not have any more is in
-// Report.Removed, when everything is mirrored, and stays unless HideRemoved.
+// contents. Nothing at dst is replaced, but paths get the signatures that they
+// were given at src since. What src does not have any more is in Report.Removed,
+// when everything is mirrored, and stays unless HideRemoved. A path that dst
+// describes in another way than src is in Report.Skipped.
+//
+// When everything is mirrored, the listings decide whose signatures are compared:
+// those of paths whose narinfos differ, by the MD5 of their ETags where there is
+// one, and of which the one of src is larger or not the older one.
 //
 // Whenever Mirror fails, dst is a cache of whole closures, and running it again
 // goes on where it was. A run with nothing to do lists both caches and reads
 // little else.
 func Mirror(ctx context.Context, dst, src *store.Cache, opts MirrorOptions) (*Report, error) {
 	start := time.Now()
-	m := &mirror{opts: opts, report: &Report{}}
+	m := &mirror{opts: opts, report: &Report{}, copied: map[storepath.Path]bool{}}
 	err := m.run(ctx, dst, src)
 	m.report.Elapsed = time.Since(start)
 	slices.Sort(m.report.Keys)
@@ -72,6 +79,7 @@ type mirror struct {
 	opts     MirrorOptions
 	src, dst *store.Cache
 	from, to *survey // nil where roots are mirrored
+	copied   map[storepath.Path]bool
 
 	mu     sync.Mutex
 	report *Report
@@ -117,14 +125,19 @@ func (m *mirror) everything(ctx context.Context, dst *store.Cache) (err error) {
 	if m.dst, err = withSides(dst, beside); err != nil {
 		return err
 	}
-	var missing, unlisted []string
+	var missing, unlisted, resigned []string
 	for i := range m.from.paths {
 		p := &m.from.paths[i]
 		switch at := m.to.path(p.hashPart); {
 		case at < 0:
 			missing = append(missing, p.hashPart)
-		case p.listing >= 0 && m.to.paths[at].listing < 0:
-			unlisted = append(unlisted, p.hashPart)
+		default:
+			if p.listing >= 0 && m.to.paths[at].listing < 0 {
+				unlisted = append(unlisted, p.hashPart)
+			}
+			if p.mayHaveSignatures(&m.to.paths[at]) {
+				resigned = append(resigned, p.hashPart)
+			}
 		}
 	}
 	m.report.Paths = len(m.from.paths)
@@ -133,6 +146,9 @@ func (m *mirror) everything(ctx context.Context, dst *store.Cache) (err error) {
 		return err
 	}
 	if err := m.list(ctx, unlisted); err != nil {
+		return err
+	}
+	if err := m.addSignatures(ctx, m.read(ctx, resigned)); err != nil {
 		return err
 	}
 	for _, f := range []struct {
@@ -171,23 +187,36 @@ func (m *mirror) copyMissing(ctx context.Context, hashParts []string) error {
 		return m.copy(ctx, nil, store.CopyOptions{All: true})
 	}
 	var roots []storepath.Path
+	for info, err := range m.read(ctx, hashParts) {
+		if err != nil {
+			return err
+		}
+		roots = append(roots, info.Path)
+	}
+	// The closure, since dst may have lost what it does not list.
+	return m.copy(ctx, roots, store.CopyOptions{})
+}
+
+// read yields the narinfos of src, and notes those that cannot be read.
+func (m *mirror) read(ctx context.Context, hashParts []string) iter.Seq2[*narinfo.PathInfo, error] {
 	infos := flow.Map(ctx, m.src.Settings().Budget.Requests, flow.Values(hashParts), func(ctx context.Context, hashPart string) (*narinfo.NarInfo, error) {
 		info, err := m.src.NarInfoByHash(ctx, hashPart)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
+		if err != nil && !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
 			m.fail(Problem{Key: layout.NarInfoKey(hashPart), Err: err})
 		}
 		return info, nil
 	})
-	for info, err := range infos {
-		if err != nil {
-			return err
-		}
-		if info != nil {
-			roots = append(roots, info.Path)
+	return func(yield func(*narinfo.PathInfo, error) bool) {
+		for info, err := range infos {
+			switch {
+			case err != nil:
+				yield(nil, err)
+				return
+			case info != nil && !yield(&info.PathInfo, nil):
+				return
+			}
 		}
 	}
-	// The closure, since dst may have lost what it does not list.
-	return m.copy(ctx, roots, store.CopyOptions{})
 }
 
 func (m *mirror) copy(ctx context.Context, roots []storepath.Path, opts store.CopyOptions) error {
@@ -203,6 +232,7 @@ func (m *mirror) copy(ctx context.Context, roots []storepath.Path, opts store.Co
 	}
 	m.report.Bytes += report.FileBytes
 	for _, todo := range report.Todo {
+		m.copied[todo.Path] = true
 		if !m.opts.DryRun {
 			m.wrote(layout.NarInfoKey(todo.Path.HashPart()))
 		}

@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/internal/flow"
 	"example.com/nixs3/store/layout"
 )
 
@@ -41,6 +43,10 @@ func (m *mirror) closures(ctx context.Context, dst *store.Cache) (err error) {
 		return err
 	}
 	m.report.Unchanged = m.report.Paths - m.report.Changed - len(m.report.Failed)
+	there := slices.DeleteFunc(slices.Clone(infos), func(info *narinfo.PathInfo) bool { return m.copied[info.Path] })
+	if err := m.addSignatures(ctx, flow.Values(there)); err != nil {
+		return err
+	}
 	var logs []string
 	members := map[storepath.Path]bool{}
 	for _, info := range infos {

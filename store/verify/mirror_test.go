@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"example.com/nixs3/store/internal/lab"
 	"example.com/nixs3/store/layout"
 	"example.com/nixs3/store/storetest"
+	"example.com/nixs3/store/storetest/fakes3"
 	"example.com/nixs3/store/verify"
 )
 
@@ -102,6 +104,102 @@ func TestMirrorCompletesWhatIsThere(t *testing.T) {
 			require.NotEmpty(t, r.Keys)
 		})
 	}
+}
+
+// TestMirrorCarriesLaterSignatures signs at the source what is mirrored already.
+func TestMirrorCarriesLaterSignatures(t *testing.T) {
+	for name, roots := range map[string]bool{"everything": false, "roots": true} {
+		t.Run(name, func(t *testing.T) {
+			src, dst := corpusCache(t, "zstd"), corpusCache(t, "zstd")
+			root := infoOf(t, src.Bucket(), referrer).Path
+			opts := verify.MirrorOptions{TrustedKeys: corpusKeys(t)}
+			if roots {
+				opts.Roots = []storepath.Path{root}
+			}
+			first, second, own := newKey(t, "first-1"), newKey(t, "second-1"), newKey(t, "own-1")
+			sign(t, src, root, first)
+			sign(t, dst, root, own)
+			sign(t, src, root, second)
+
+			dry := opts
+			dry.DryRun = true
+			before := contentsOf(t, dst.Bucket())
+			r, err := verify.Mirror(t.Context(), dst, src, dry)
+			require.NoError(t, err)
+			require.Equal(t, 1, r.Changed)
+			require.Equal(t, before, contentsOf(t, dst.Bucket()))
+
+			r, err = verify.Mirror(t.Context(), dst, src, opts)
+			require.NoError(t, err)
+			require.Equal(t, 1, r.Changed)
+			require.Equal(t, 1, r.Signed)
+			require.Equal(t, r.Paths-1, r.Unchanged)
+			require.Equal(t, []string{layout.NarInfoKey(root.HashPart())}, r.Keys)
+			require.Subset(t, signaturesOf(t, dst, root), []string{"first-1", "second-1", "own-1"})
+
+			r, err = verify.Mirror(t.Context(), dst, src, opts)
+			require.NoError(t, err)
+			require.Zero(t, r.Changed)
+		})
+	}
+}
+
+func sign(t *testing.T, c *store.Cache, p storepath.Path, key narinfo.SecretKey) {
+	t.Helper()
+	_, err := c.AddSignatures(t.Context(), p, key)
+	require.NoError(t, err)
+}
+
+func TestMirrorSignsNothingElse(t *testing.T) {
+	src, dst := corpusCache(t, "zstd"), corpusCache(t, "zstd")
+	info := infoOf(t, dst.Bucket(), hello)
+	info.Deriver = path("00000000000000000000000000000000-x.drv")
+	info.NarSize++ // other contents under the path
+	text, err := info.MarshalText()
+	require.NoError(t, err)
+	put(t, dst.Bucket(), infoKey(info), text)
+	sign(t, src, info.Path, newKey(t, "later-1"))
+	untrusted := infoOf(t, src.Bucket(), referrer)
+	untrusted.Signatures = nil
+	text, err = untrusted.MarshalText()
+	require.NoError(t, err)
+	put(t, src.Bucket(), infoKey(untrusted), text)
+	sign(t, src, untrusted.Path, newKey(t, "stranger-1"))
+	before := contentsOf(t, dst.Bucket())
+
+	r, err := verify.Mirror(t.Context(), dst, src, verify.MirrorOptions{TrustedKeys: corpusKeys(t)})
+	require.ErrorIs(t, err, narinfo.ErrUntrusted)
+	require.Len(t, r.Failed, 1)
+	require.Equal(t, untrusted.Path, r.Failed[0].Path)
+	require.Len(t, r.Skipped, 1)
+	require.ErrorIs(t, r.Skipped[0], store.ErrMismatch)
+	require.Equal(t, before, contentsOf(t, dst.Bucket()))
+}
+
+// TestMirrorReadsOnlyWhatMayDiffer counts what a server with MD5s in its ETags
+// is asked for.
+func TestMirrorReadsOnlyWhatMayDiffer(t *testing.T) {
+	t.Setenv("AWS_ACCESS_KEY_ID", fakes3.DefaultCredentials.AccessKey)
+	t.Setenv("AWS_SECRET_ACCESS_KEY", fakes3.DefaultCredentials.SecretKey)
+	s3 := storetest.NewS3(t, fakes3.Options{Buckets: []string{"source", "mirror"}})
+	for key, data := range contentsOf(t, corpusCache(t, "zstd").Bucket()) {
+		s3.PutObject("mirror", key, []byte(data), nil)
+		s3.PutObject("source", key, []byte(data), nil)
+	}
+	query := "?region=" + s3.Region() + "&endpoint=" + url.QueryEscape(s3.Endpoint())
+	src, dst := openServer(t, "s3://source"+query), openServer(t, "s3://mirror"+query)
+	root := infoOf(t, src.Bucket(), referrer).Path
+	mirror := func() (gets int) {
+		before := s3.Count("GetObject")
+		_, err := verify.Mirror(t.Context(), dst, src, verify.MirrorOptions{})
+		require.NoError(t, err)
+		return s3.Count("GetObject") - before
+	}
+	idle := mirror()
+	require.LessOrEqual(t, idle, 4)
+	sign(t, src, root, newKey(t, "later-1"))
+	require.LessOrEqual(t, mirror(), idle+6)
+	require.Contains(t, signaturesOf(t, dst, root), "later-1")
 }
 
 func TestMirrorOfRoots(t *testing.T) {

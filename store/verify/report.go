@@ -16,6 +16,7 @@ import (
 type Report struct {
 	Paths     int // that were looked at
 	Changed   int // of those, paths that were signed, mended or copied
+	Signed    int // of Changed, paths that a mirror had and that got further signatures
 	Unchanged int // of those, paths that needed nothing
 
 	Skipped []Problem // what was left as it was, and why

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -63,7 +64,7 @@ const signBatch = 4096
 // own public key, ends the call before anything of the batch is published.
 func Sign(ctx context.Context, cache *store.Cache, paths []storepath.Path, opts SignOptions) (*Report, error) {
 	start := time.Now()
-	s := &signing{cache: cache, opts: opts, report: &Report{}, workers: cache.Settings().Budget.Requests}
+	s := newSigning(cache, opts)
 	err := s.run(ctx, paths)
 	s.report.Elapsed = time.Since(start)
 	slices.Sort(s.report.Keys)
@@ -97,38 +98,45 @@ type signed struct {
 	added  []narinfo.Signature
 }
 
+func newSigning(cache *store.Cache, opts SignOptions) *signing {
+	return &signing{cache: cache, opts: opts, report: &Report{}, workers: cache.Settings().Budget.Requests}
+}
+
 func (s *signing) run(ctx context.Context, paths []storepath.Path) error {
 	if len(s.opts.Signers)+len(s.opts.RemoveKeys) == 0 {
 		return errors.New("signing: there is neither a key to sign with nor one whose signatures are dropped")
 	}
+	return s.inBatches(ctx, func(yield func(signTarget, error) bool) {
+		if s.opts.All {
+			for hashPart, err := range s.cache.HashParts(ctx) {
+				if !yield(signTarget{hashPart: hashPart}, err) {
+					return
+				}
+			}
+		}
+		for _, p := range paths {
+			if !yield(signTarget{hashPart: p.HashPart(), path: p}, nil) {
+				return
+			}
+		}
+	})
+}
+
+// inBatches signs paths, many at a time.
+func (s *signing) inBatches(ctx context.Context, targets iter.Seq2[signTarget, error]) error {
 	var batch []signTarget
-	flush := func() error {
-		defer func() { batch = batch[:0] }()
-		return s.batch(ctx, batch)
-	}
-	add := func(t signTarget) error {
-		batch = append(batch, t)
-		if len(batch) < signBatch {
-			return nil
-		}
-		return flush()
-	}
-	if s.opts.All {
-		for hashPart, err := range s.cache.HashParts(ctx) {
-			if err == nil {
-				err = add(signTarget{hashPart: hashPart})
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-	for _, p := range paths {
-		if err := add(signTarget{hashPart: p.HashPart(), path: p}); err != nil {
+	for t, err := range targets {
+		if err != nil {
 			return err
 		}
+		if batch = append(batch, t); len(batch) == signBatch {
+			if err := s.batch(ctx, batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
 	}
-	return flush()
+	return s.batch(ctx, batch)
 }
 
 // batch signs paths, and then publishes all of them.

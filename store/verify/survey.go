@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"sort"
@@ -14,7 +15,7 @@ import (
 	"example.com/nixs3/store/layout"
 )
 
-// survey is what the listing of a bucket says. It holds some 230 bytes for each
+// survey is what the listing of a bucket says. It holds some 250 bytes for each
 // path and its archive.
 type survey struct {
 	paths    []listedPath    // sorted by hash part
@@ -33,7 +34,9 @@ type listedPath struct {
 	hashPart string
 	state    uint64 // changes when the narinfo or the listing does
 	modified int64  // Unix time of the later of the two
+	written  int64  // Unix time of the narinfo in nanoseconds
 	narInfo  int64  // bytes
+	digest   uint64 // of the narinfo's MD5, 0 where it is not known
 	listing  int64  // bytes; -1 where there is none
 
 	// name is a hash of the path's base name, as its narinfo or the first that
@@ -130,7 +133,10 @@ func (s *survey) listRoot(ctx context.Context, b blob.Bucket) (int64, error) {
 		if !ok {
 			return
 		}
-		p := listedPath{hashPart: hashPart, state: stateOf(a), modified: unix(a.ModTime), narInfo: a.Size, listing: -1, by: -1}
+		p := listedPath{
+			hashPart: hashPart, state: stateOf(a), modified: unix(a.ModTime), written: a.ModTime.UnixNano(),
+			narInfo: a.Size, digest: digestOf(a), listing: -1, by: -1,
+		}
 		if lsHash == hashPart {
 			p.state ^= stateOf(ls)
 			p.modified = max(p.modified, unix(ls.ModTime))
@@ -164,6 +170,16 @@ func list(ctx context.Context, b blob.Bucket, opts blob.ListOptions, f func(blob
 // stateOf returns a number that changes when the object does.
 func stateOf(a blob.Attrs) uint64 {
 	return hash(a.Key+"\x00"+a.ETag, uint64(a.Size)^uint64(unix(a.ModTime))<<20)
+}
+
+// digestOf returns a hash of the MD5 that servers give as the ETag of an object
+// that was not uploaded in parts, or 0.
+func digestOf(a blob.Attrs) uint64 {
+	md5, err := hex.DecodeString(strings.Trim(a.ETag, `"`))
+	if err != nil || len(md5) != 16 {
+		return 0
+	}
+	return hash(string(md5), 0) | 1
 }
 
 func unix(t time.Time) int64 {
