@@ -51,6 +51,7 @@ type upstreamFlags struct {
 	OptionalUpstream []string      `placeholder:"URL KEY…" sep:"none" help:"Like --upstream, but asked after those, and its outage counts as a miss, which clients remember for an hour. May be repeated."`
 	PullThrough      bool          `help:"Store what clients fetch from upstreams."`
 	Redirect         bool          `help:"Send clients to presigned URLs of the bucket for archives, unless it has the same host."`
+	RedirectPushes   bool          `help:"Like --redirect, also for archives that are pushed, where the bucket enforces their content. They are read back before their paths are published."`
 	RedirectTTL      time.Duration `name:"redirect-ttl" default:"1h" help:"How long these URLs are good, at least 15m."`
 }
 
@@ -183,8 +184,11 @@ func (c *serveCommand) options(ctx context.Context, con *console) (serve.Options
 			return opts, err
 		}
 	}
-	if c.Redirect {
-		opts.Redirect = &serve.Redirect{TTL: c.RedirectTTL}
+	if c.RedirectPushes && !c.Push {
+		return opts, errors.New("--redirect-pushes needs --push")
+	}
+	if c.Redirect || c.RedirectPushes {
+		opts.Redirect = &serve.Redirect{TTL: c.RedirectTTL, Pushes: c.RedirectPushes}
 	}
 	opts.Page = &serve.Page{Title: c.Title}
 	opts.Page.PublicKeys, err = c.pageKeys(opts)

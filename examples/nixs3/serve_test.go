@@ -67,7 +67,7 @@ func TestServe(t *testing.T) {
 func TestServeUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{"--anonymous", "everything"}, {"--tokens", "/absent"}, {"--oidc", "x"}, {"--client-ca", "/absent"}, {"--tls-certificate", "/absent"},
-		{"--redirect"}, {"--upstream", "mem://"}, {"--sign-with", "/absent"}, {"--listen", "nonsense"},
+		{"--redirect"}, {"--redirect-pushes"}, {"--redirect-pushes", "--push"}, {"--upstream", "mem://"}, {"--sign-with", "/absent"}, {"--listen", "nonsense"},
 	} {
 		var stderr bytes.Buffer
 		args = append([]string{"serve", "--store", "mem://"}, args...)

@@ -149,6 +149,20 @@ type Presigner interface {
 	PresignPut(ctx context.Context, key string, expires time.Duration) (string, error)
 }
 
+// ContentPresigner is implemented by buckets that can grant the upload of one
+// content by a URL.
+type ContentPresigner interface {
+	// PresignContent returns a URL that allows PUT of the content with the
+	// SHA-256 under the key until the time has passed. It fails with
+	// errors.ErrUnsupported where the bucket's settings need headers that the
+	// sender of the content would not send.
+	PresignContent(ctx context.Context, key string, sha256 [32]byte, expires time.Duration) (string, error)
+
+	// PinsContent reports whether the server takes that content, and no other,
+	// at such a URL. It writes to the key to find out.
+	PinsContent(ctx context.Context, key string) (bool, error)
+}
+
 // Upload is an unfinished multipart upload.
 type Upload struct {
 	Key       string

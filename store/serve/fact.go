@@ -152,8 +152,8 @@ func (g *inflationGuard) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// factOf returns what is known of a stored archive. One that another instance
-// has received is read back.
+// factOf returns what is known of a stored archive. One that another instance,
+// or the bucket itself, has received is read back.
 func (p *receiver) factOf(ctx context.Context, key string) (*fact, error) {
 	want, err := fileHashOf(key)
 	if err != nil {
@@ -166,6 +166,9 @@ func (p *receiver) factOf(ctx context.Context, key string) (*fact, error) {
 	if f, ok := p.facts.get(key); ok && f.fileSize == attrs.Size {
 		return f, nil
 	}
+	if attrs.Size > p.limits.ArchiveSize {
+		return nil, refusef(http.StatusRequestEntityTooLarge, "%s: %d bytes are more than the %d that are taken", key, attrs.Size, p.limits.ArchiveSize)
+	}
 	obj, err := p.bucket.Get(ctx, key, blob.GetOptions{})
 	if err != nil {
 		return nil, absentArchive(key, err)
@@ -176,7 +179,8 @@ func (p *receiver) factOf(ctx context.Context, key string) (*fact, error) {
 		return nil, err
 	}
 	p.remember(key, f)
-	return f, nil
+	p.forget(key) // a client may have asked for it before it came
+	return f, p.storeLinks(ctx, key, f)
 }
 
 func absentArchive(key string, err error) error {

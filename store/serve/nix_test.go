@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -81,8 +82,10 @@ func nixRoundTrip(t *testing.T, cacheURL string, redirect *serve.Redirect) {
 	require.NoError(t, err)
 	token, hash := serve.NewToken()
 	tokens := tokenFile(t, "ci read,push "+hash)
+	registry := prometheus.NewRegistry()
 	g := newGateway(t, openCache(t, cacheURL), serve.Options{
-		Push: &serve.Push{TrustedKeys: keys}, Redirect: redirect,
+		Registerer: registry,
+		Push:       &serve.Push{TrustedKeys: keys}, Redirect: redirect,
 		Auth: &serve.Auth{Verifiers: []serve.TokenVerifier{tokens}},
 	})
 	netrc := filepath.Join(t.TempDir(), "netrc")
@@ -113,6 +116,10 @@ func nixRoundTrip(t *testing.T, cacheURL string, redirect *serve.Redirect) {
 		writer.Run(append([]string{"nix", "copy", "--to", g.URL + "?write-nar-listing=true&compression=" + compression, user}, fixed...)...)
 	}
 
+	if redirect != nil && redirect.Pushes && strings.HasPrefix(t.Name(), "TestNixServers/minio") {
+		assert.Positive(t, counted(t, registry, "nixs3_serve_requests_total", "307"))
+	}
+
 	network := newFaultyNetwork(t, g.URL, 3)
 	from := g.URL
 	if redirect == nil {
@@ -126,6 +133,22 @@ func nixRoundTrip(t *testing.T, cacheURL string, redirect *serve.Redirect) {
 	}
 	r := reader.Try(append([]string{"nix", "path-info", "--store", from, "/nix/store/00000000000000000000000000000000-absent"}, fixed...)...)
 	require.NotZero(t, r.Exit)
+}
+
+// counted sums up the counters with a name and a label.
+func counted(t *testing.T, registry *prometheus.Registry, name, label string) (n float64) {
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if f.GetName() == name && l.GetValue() == label {
+					n += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return n
 }
 
 func TestNixDirectory(t *testing.T) {
@@ -143,6 +166,9 @@ func TestNixServers(t *testing.T) {
 		})
 		t.Run(server.Name+" with redirects", func(t *testing.T) {
 			nixRoundTrip(t, strings.Replace(server.URL(t), "127.0.0.1", "localhost", 1), &serve.Redirect{})
+		})
+		t.Run(server.Name+" with redirected pushes", func(t *testing.T) {
+			nixRoundTrip(t, strings.Replace(server.URL(t), "127.0.0.1", "localhost", 1), &serve.Redirect{Pushes: true})
 		})
 	}
 }

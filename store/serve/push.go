@@ -107,7 +107,10 @@ func (p *receiver) put(w *response, r *http.Request, t target) {
 		return
 	}
 	var no *refusal
+	var at *moved
 	switch {
+	case errors.As(err, &at):
+		p.redirect(w, at.to, nil)
 	case errors.As(err, &no):
 		p.log.WarnContext(r.Context(), "push refused", "path", r.URL.Path, "user", w.user, "reason", no.text)
 		p.refuse(w, no.status, no.text)

@@ -20,6 +20,10 @@ func (p *receiver) receiveArchive(r *http.Request, key string, body *pushBody) (
 	if err != nil {
 		return false, err
 	}
+	if to := p.elsewhere(r, key, want); to != "" {
+		p.forget(key)
+		return false, &moved{to}
+	}
 	// The client sends nothing before the first Read, if it asked with Expect:
 	// 100-continue.
 	waiting, cancel := context.WithTimeout(r.Context(), p.limits.Request)

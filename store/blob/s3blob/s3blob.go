@@ -66,10 +66,11 @@ import (
 )
 
 var (
-	_ blob.Bucket        = (*Bucket)(nil)
-	_ blob.Copier        = (*Bucket)(nil)
-	_ blob.Presigner     = (*Bucket)(nil)
-	_ blob.UploadCleaner = (*Bucket)(nil)
+	_ blob.Bucket           = (*Bucket)(nil)
+	_ blob.Copier           = (*Bucket)(nil)
+	_ blob.Presigner        = (*Bucket)(nil)
+	_ blob.ContentPresigner = (*Bucket)(nil)
+	_ blob.UploadCleaner    = (*Bucket)(nil)
 )
 
 // Bucket is a bucket in S3, or the part of one below a prefix. It may be used

@@ -37,6 +37,16 @@ import (
 	"github.com/johannesboyne/gofakes3"
 )
 
+// Pins says what a server does with X-Amz-Content-Sha256 in the query of a
+// presigned URL.
+type Pins uint8
+
+const (
+	PinsRefused  Pins = iota // signs UNSIGNED-PAYLOAD all the same, as versitygw
+	PinsEnforced             // refuses other content, as MinIO
+	PinsIgnored              // takes any content
+)
+
 // Options are the settings of a server. The zero value is an empty AWS S3 in
 // us-east-1 over plain HTTP that knows [DefaultCredentials].
 type Options struct {
@@ -58,6 +68,9 @@ type Options struct {
 	// before its signature is verified, as Google's front end appends
 	// "gzip(gfe)". Clients that sign that header then fail.
 	ProxyAcceptEncoding string
+
+	// Pins is what becomes of the hash of the content in a presigned URL.
+	Pins Pins
 
 	NoChunked         bool // refuse aws-chunked bodies
 	NoChecksums       bool // refuse x-amz-checksum-*, x-amz-sdk-checksum-algorithm and trailers, except on "DeleteObjects"

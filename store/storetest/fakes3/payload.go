@@ -84,6 +84,9 @@ func readBody(r *http.Request, g *signature) ([]byte, http.Header, *apiError) {
 	if err != nil {
 		return nil, nil, incompleteBody(err)
 	}
+	if g != nil && g.pin != "" && g.pin != hexSHA256(data) {
+		return nil, nil, newError(http.StatusBadRequest, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' parameter does not match what was computed.")
+	}
 	if want := r.Header.Get("X-Amz-Content-Sha256"); want != "" && want != "UNSIGNED-PAYLOAD" && want != hexSHA256(data) {
 		return nil, nil, newError(http.StatusBadRequest, "XAmzContentSHA256Mismatch", "The provided 'x-amz-content-sha256' header does not match what was computed.")
 	}

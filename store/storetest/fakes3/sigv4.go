@@ -46,6 +46,7 @@ type signature struct {
 	expires   time.Duration // of a presigned URL
 	presigned bool
 	payload   string // hash of the body as it was signed
+	pin       string // hash that a presigned URL demands of the body, "" for none
 
 	key []byte // that signed it, once verified
 }
@@ -57,7 +58,7 @@ func (g *signature) scope() string {
 // authenticate verifies the signature of a request, and returns nil where it
 // has none.
 func (s *Server) authenticate(r *http.Request) (*signature, Access, *apiError) {
-	g, fail := parseSignature(r)
+	g, fail := parseSignature(r, s.opts.Pins)
 	if fail != nil {
 		return nil, NoAccess, fail
 	}
@@ -119,10 +120,10 @@ func sessionToken(r *http.Request, g *signature) string {
 
 // parseSignature reads the signature from the header or the query, nil for
 // none.
-func parseSignature(r *http.Request) (*signature, *apiError) {
+func parseSignature(r *http.Request, pins Pins) (*signature, *apiError) {
 	q := r.URL.Query()
 	if q.Has("X-Amz-Algorithm") {
-		return parsePresigned(q)
+		return parsePresigned(q, pins)
 	}
 	header := r.Header.Get("Authorization")
 	if header == "" {
@@ -144,7 +145,7 @@ func parseSignature(r *http.Request) (*signature, *apiError) {
 	return g, g.parse(fields["Credential"], r.Header.Get("X-Amz-Date"), fields["SignedHeaders"])
 }
 
-func parsePresigned(q url.Values) (*signature, *apiError) {
+func parsePresigned(q url.Values, pins Pins) (*signature, *apiError) {
 	if q.Get("X-Amz-Algorithm") != algorithm {
 		return nil, malformedAuthorization("it is not " + algorithm)
 	}
@@ -157,6 +158,12 @@ func parsePresigned(q url.Values) (*signature, *apiError) {
 		payload:   "UNSIGNED-PAYLOAD",
 		presigned: true,
 		expires:   time.Duration(seconds) * time.Second,
+	}
+	if pin := q.Get("X-Amz-Content-Sha256"); pin != "" && pins != PinsRefused {
+		g.payload, g.pin = pin, pin
+		if pins == PinsIgnored {
+			g.pin = ""
+		}
 	}
 	return g, g.parse(q.Get("X-Amz-Credential"), q.Get("X-Amz-Date"), q.Get("X-Amz-SignedHeaders"))
 }
