@@ -16,24 +16,38 @@ import (
 // asks for them. It is safe for concurrent use.
 type reviver struct {
 	cache   *store.Cache
+	hidden  *gc.HiddenIndex
 	working chan struct{} // of one place: a collector's lock admits one revival
 
 	mu     sync.Mutex
-	noRuns time.Time // when no run of a collector could be undone
+	lost   map[string]time.Time // when a hidden path could not be brought back
+	denied time.Time            // when the journals could not be listed at all
 }
 
-// noRunsTTL is how long a cache without journals counts as such, so that misses
-// cost one request where no collector works.
-const noRunsTTL = 10 * time.Second
+const (
+	hiddenTTL = 10 * time.Second // how long the index of hidden paths is good
+	lostTTL   = time.Minute      // how long a path counts as lost
+	maxLost   = 10_000           // paths that are remembered as lost
+)
 
 func newReviver(cache *store.Cache) *reviver {
-	return &reviver{cache: cache, working: make(chan struct{}, 1)}
+	return &reviver{cache: cache, hidden: gc.NewHiddenIndex(cache, hiddenTTL), working: make(chan struct{}, 1), lost: map[string]time.Time{}}
 }
 
-// restore is a serve.Options.Restore.
+// restore is a serve.Options.Restore. A path that is not hidden costs no request
+// to the bucket while the index is good.
 func (r *reviver) restore(ctx context.Context, hashPart string) (bool, error) {
-	collected, err := r.anyRuns(ctx)
-	if err != nil || !collected {
+	if r.isLost(hashPart) {
+		return false, nil
+	}
+	hidden, err := r.hidden.MayHave(ctx, hashPart)
+	if impossible(err) || errors.Is(err, store.ErrNotFound) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.denied = time.Now()
+		return false, nil
+	}
+	if err != nil || !hidden {
 		return false, err
 	}
 	select {
@@ -48,31 +62,30 @@ func (r *reviver) restore(ctx context.Context, hashPart string) (bool, error) {
 	}
 	_, err = gc.Revive(ctx, r.cache, hashPart)
 	if impossible(err) || errors.Is(err, store.ErrNotFound) {
+		r.noteLost(hashPart)
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// anyRuns reports whether the cache has journals of hidden paths.
-func (r *reviver) anyRuns(ctx context.Context) (bool, error) {
-	r.mu.Lock()
-	known := !r.noRuns.IsZero() && time.Since(r.noRuns) < noRunsTTL
-	r.mu.Unlock()
-	if known {
-		return false, nil
-	}
-	asked := time.Now()
-	runs, err := gc.Runs(ctx, r.cache)
-	if err != nil && !impossible(err) && !errors.Is(err, store.ErrNotFound) {
-		return false, err
-	}
-	if len(runs) > 0 {
-		return true, nil
-	}
+// isLost reports whether it is known that a path cannot be brought back.
+func (r *reviver) isLost(hashPart string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.noRuns = asked
-	return false, nil
+	if !r.denied.IsZero() && time.Since(r.denied) < hiddenTTL {
+		return true
+	}
+	at, ok := r.lost[hashPart]
+	return ok && time.Since(at) < lostTTL
+}
+
+func (r *reviver) noteLost(hashPart string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.lost) >= maxLost {
+		clear(r.lost)
+	}
+	r.lost[hashPart] = time.Now()
 }
 
 // impossible reports whether the bucket can never revive a path for this

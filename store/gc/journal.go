@@ -301,16 +301,10 @@ func parsePart(data []byte) ([]entry, error) {
 
 // journals returns the indexes of all journals, the newest first.
 func journals(ctx context.Context, b blob.Bucket) ([]*index, error) {
-	var runs []string
-	for attrs, err := range b.List(ctx, blob.ListOptions{Prefix: runPrefix}) {
-		if err != nil {
-			return nil, err
-		}
-		if run, ok := strings.CutSuffix(strings.TrimPrefix(attrs.Key, runPrefix), indexName); ok {
-			runs = append(runs, run)
-		}
+	runs, err := listRuns(ctx, b)
+	if err != nil {
+		return nil, err
 	}
-	slices.Reverse(runs)
 	var found []*index
 	for _, run := range runs {
 		x, err := readIndex(ctx, b, run)
