@@ -94,6 +94,7 @@ var params = []param{
 	setting("trusted", "false", isBool),
 	setting("path-info-cache-size", "0", isInteger(0, 1<<31-1)),
 	setting("system-features", "none", line(4096)),
+	extended(setting("presence", "none", line(256))),
 	extended(setting("transfers", "64", isInteger(1, 1<<16))),
 }
 

@@ -17,7 +17,7 @@ import (
 // and of nixs3's extensions.
 func TestParametersAreComplete(t *testing.T) {
 	extensions := []string{
-		"accelerate", "anonymous", "cache-control", "dualstack", "fips", "first-byte-timeout", "max-concurrency", "requester-pays", "sse", "sse-kms-key-id", "stall-timeout", "tags", "transfers",
+		"accelerate", "anonymous", "cache-control", "dualstack", "fips", "first-byte-timeout", "max-concurrency", "presence", "requester-pays", "sse", "sse-kms-key-id", "stall-timeout", "tags", "transfers",
 	}
 	known := []string{
 		"addressing-style", "compression", "compression-level", "endpoint", "index-debug-info", "local-nar-cache", "log-compression",

@@ -15,6 +15,7 @@ type Cache struct {
 	places   *places
 	stored   storedKeys
 	writers  *lease.Writers
+	presence presenceIndex
 
 	// opening is held while the cache's description is read or written;
 	// description is nil until it was.
@@ -44,6 +45,7 @@ func New(b blob.Bucket, s Settings) (*Cache, error) {
 		infos:    newInfoCache(s.PathInfoCacheSize),
 		places:   places,
 		writers:  lease.NewWriters(bucket, s.Logger),
+		presence: presenceIndex{loading: make(chan struct{}, 1)},
 		opening:  make(chan struct{}, 1),
 	}, nil
 }

@@ -44,6 +44,14 @@ func (c *Cache) NarInfoByHash(ctx context.Context, hashPart string) (*narinfo.Na
 	if err := storepath.ValidateHashPart(hashPart); err != nil {
 		return nil, err
 	}
+	if err := c.lacks(ctx, hashPart); err != nil {
+		return nil, err
+	}
+	return c.askNarInfo(ctx, hashPart)
+}
+
+// askNarInfo is NarInfoByHash without the index of paths.
+func (c *Cache) askNarInfo(ctx context.Context, hashPart string) (*narinfo.NarInfo, error) {
 	info, err := c.listedNarInfo(ctx, hashPart)
 	return info, c.deniedIsMissing(ctx, hashPart, err)
 }
@@ -104,10 +112,14 @@ func (c *Cache) Has(ctx context.Context, p storepath.Path) (bool, error) {
 	return err == nil, err
 }
 
-// hasNow is Has without the narinfos that are remembered.
+// hasNow is Has without the narinfos that are remembered and the index of paths.
 func (c *Cache) hasNow(ctx context.Context, p storepath.Path) (bool, error) {
 	c.infos.forget(p.HashPart())
-	return c.Has(ctx, p)
+	info, err := c.askNarInfo(ctx, p.HashPart())
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && info.Path == p, err
 }
 
 // HashParts yields the hash part of every path in byte order.

@@ -19,6 +19,11 @@ func (c *Cache) ReadObject(ctx context.Context, key string) ([]byte, blob.Attrs,
 	if kind.Limit() == 0 {
 		return nil, blob.Attrs{}, &blob.Error{Op: "Get", Bucket: c.String(), Key: key, Err: ErrNotFound}
 	}
+	if hashPart, ok := layout.ParseNarInfoKey(key); ok {
+		if err := c.lacks(ctx, hashPart); err != nil {
+			return nil, blob.Attrs{}, err
+		}
+	}
 	data, attrs, err := c.getSmall(ctx, key, kind.Limit())
 	if err == nil || kind != layout.NarInfo && kind != layout.Listing || !c.missing(ctx, err) {
 		return data, attrs, err

@@ -125,6 +125,7 @@ func (c *Cache) putNarInfo(ctx context.Context, info *narinfo.NarInfo, opts blob
 	}
 	opts.ContentType = layout.NarInfo.ContentType()
 	c.infos.forget(info.Path.HashPart())
+	c.presence.wrote.Store(true)
 	_, err = c.putSmall(ctx, layout.NarInfoKey(info.Path.HashPart()), text, c.settings.NarInfoCompression, opts)
 	return err
 }

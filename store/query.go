@@ -31,6 +31,7 @@ func SettingsFromQuery(q url.Values) (Settings, error) {
 	s.ListingCompression = p.str("ls-compression")
 	s.LogCompression = p.str("log-compression")
 	s.LocalNARCache = p.str("local-nar-cache")
+	s.Presence = p.str("presence")
 	s.Priority = p.optionalNumber("priority")
 	s.WantMassQuery = p.optionalBool("want-mass-query")
 	s.Trusted = p.bool("trusted")

@@ -2,6 +2,7 @@ package store
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -55,6 +56,16 @@ type Settings struct {
 	// and Listing where no listing is stored, decompressed; "" means none.
 	LocalNARCache string
 
+	// Presence, if set, is the name of the cache in its signed index of paths,
+	// which PublishPresence makes. While the index is fresh, and signed by one
+	// of PresenceKeys (TrustedKeys if there are none), lookups of most paths that
+	// are not in it fail with ErrNotFound without a request. So paths that were
+	// added after the index was made are not found until it expires. A client
+	// that changes the cache itself, and checks before it does, always asks. An
+	// index that cannot be used is not an error.
+	Presence     string
+	PresenceKeys narinfo.TrustedKeys
+
 	// Priority and WantMassQuery, when set, override the cache's own and are
 	// written into a new cache.
 	Priority      *int
@@ -87,6 +98,12 @@ func (s *Settings) setDefaults() error {
 	}
 	if s.Logger == nil {
 		s.Logger = slog.New(slog.DiscardHandler)
+	}
+	if len(s.PresenceKeys) == 0 {
+		s.PresenceKeys = s.TrustedKeys
+	}
+	if s.Presence != "" && len(s.PresenceKeys) == 0 {
+		return errors.New("presence: expected trusted keys that sign the index of paths, got none")
 	}
 	s.Budget.setDefaults()
 	if err := s.Budget.check(); err != nil {

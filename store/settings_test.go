@@ -33,6 +33,7 @@ func TestSettingsFromQuery(t *testing.T) {
 		"ls-compression":       {"zstd"},
 		"log-compression":      {"none"},
 		"local-nar-cache":      {"/var/cache/nars"},
+		"presence":             {"ci.example.org"},
 		"priority":             {"7"},
 		"want-mass-query":      {"false"},
 		"trusted":              {"true"},
@@ -50,7 +51,7 @@ func TestSettingsFromQuery(t *testing.T) {
 	require.Equal(t, store.Settings{
 		StoreDir: "/gnu/store", Compression: "xz", CompressionLevel: 9, ParallelCompression: &on,
 		WriteListing: true, IndexDebugInfo: true, NarInfoCompression: "br", ListingCompression: "zstd", LogCompression: "none",
-		LocalNARCache: "/var/cache/nars", Priority: &seven, WantMassQuery: &off, Trusted: true, PathInfoCacheSize: 99,
+		LocalNARCache: "/var/cache/nars", Presence: "ci.example.org", Priority: &seven, WantMassQuery: &off, Trusted: true, PathInfoCacheSize: 99,
 	}, s)
 	s, err = store.SettingsFromQuery(nil)
 	require.NoError(t, err)

@@ -66,3 +66,27 @@ func TestIndexOfABrokenListing(t *testing.T) {
 	assert.Equal(t, exitFailed, got.exit)
 	assert.Contains(t, got.stderr, "1 paths could not be indexed")
 }
+
+func TestIndexOfPresence(t *testing.T) {
+	url, path := writtenCache(t, "")
+	secret := filepath.Join(t.TempDir(), "key.sec")
+	key := nixs3(t, "", "key", "generate", "ci-1").stdout
+	require.NoError(t, os.WriteFile(secret, []byte(key), 0o600))
+	public := strings.TrimSpace(nixs3(t, key, "key", "public").stdout)
+	check(t, []command{
+		{"no key", []string{"index", "--store", url, "--presence", "ci"}, "", "", "expected a key to sign it with", exitFailed},
+		{"a bad name", []string{"index", "--store", url, "--presence", "a b", "--sign-with", secret}, "", "", "without spaces", exitFailed},
+		{"a long life", []string{"index", "--store", url, "--presence", "ci", "--expire", "8d", "--sign-with", secret}, "", "", "at most 168h", exitFailed},
+		{"with archives", []string{"index", "--store", url, "--presence", "ci", "--archives"}, "", "", "expected neither", exitUsage},
+		{"a key for nothing", []string{"index", "--store", url, "--sign-with", secret}, "", "", "expected --presence", exitUsage},
+		{"published", []string{"index", "--store", url, "--presence", "ci", "--sign-with", secret}, "", "", "1 paths indexed", exitOK},
+		{"a client without keys", []string{"path-info", "--store", url + "?presence=ci", path}, "", "", "expected trusted keys", exitFailed},
+	})
+	var report presenceReport
+	got := nixs3(t, "", "-q", "index", "--store", url, "--presence", "ci", "--sign-with", secret, "--json")
+	require.NoError(t, json.Unmarshal([]byte(got.stdout), &report))
+	assert.Equal(t, 1, report.Paths)
+	// The upstream has the path, but no signature of it.
+	got = nixs3(t, "", "copy", "--from", url, "--to", fileURL(t, t.TempDir()), "--upstream", url+"?presence=ci="+public, path)
+	assert.Equal(t, exitOK, got.exit, got.stderr)
+}

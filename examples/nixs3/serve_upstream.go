@@ -25,7 +25,7 @@ func (c *upstreamFlags) upstreams(ctx context.Context, con *console, opts *serve
 		if err != nil {
 			return fmt.Errorf("%s: %w", flag, err)
 		}
-		cache, err := openCache(ctx, con, url, store.WithDamaged())
+		cache, err := openCache(ctx, con, url, store.WithDamaged(), withPresenceKeys(keys))
 		if err != nil {
 			return err
 		}

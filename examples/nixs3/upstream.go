@@ -26,13 +26,19 @@ func openUpstreams(ctx context.Context, con *console, values []string) (upstream
 		if err != nil {
 			return upstreams, err
 		}
-		cache, err := openCache(ctx, con, url)
+		cache, err := openCache(ctx, con, url, withPresenceKeys(keys))
 		if err != nil {
 			return upstreams, err
 		}
 		upstreams = append(upstreams, store.Upstream{Store: cache, Keys: keys})
 	}
 	return upstreams, nil
+}
+
+// withPresenceKeys trusts the keys of an upstream in its index of paths, if the
+// URL asks for it.
+func withPresenceKeys(keys narinfo.TrustedKeys) store.Option {
+	return store.WithSettings(func(s *store.Settings) { s.PresenceKeys = keys })
 }
 
 func closeUpstreams(upstreams []store.Upstream) error {
