@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,17 +27,18 @@ func hashPartOf(n int) string {
 	return nixhash.EncodeNix32(h.Digest().Digest()[:20])
 }
 
-// putJournal stores a journal with parts of the given paths.
-func putJournal(t *testing.T, c *collector, run string, parts ...[]string) {
+// putJournal stores a journal with parts of two paths each.
+func putJournal(t *testing.T, c *collector, run string, bases ...string) {
 	t.Helper()
 	c.run = run
 	x := index{Run: run}
-	for n, bases := range parts {
+	slices.Sort(bases)
+	for part := range slices.Chunk(bases, 2) {
 		var entries []entry
-		for _, base := range bases {
+		for _, base := range part {
 			entries = append(entries, entry{Key: layout.NarInfoKey(base)})
 		}
-		require.NoError(t, c.putPart(t.Context(), n, entries))
+		require.NoError(t, c.putPart(t.Context(), len(x.Parts), entries))
 		x.Parts = append(x.Parts, indexPart{entries[0].Key, entries[len(entries)-1].Key, len(entries)})
 	}
 	data, err := json.Marshal(&x)
@@ -60,7 +62,7 @@ func TestHiddenIndex(t *testing.T) {
 			return got
 		}
 		assert.False(t, has(1))
-		putJournal(t, c, "a", []string{hashPartOf(1), hashPartOf(2)}, []string{hashPartOf(3)})
+		putJournal(t, c, "a", hashPartOf(1), hashPartOf(2), hashPartOf(3))
 		assert.False(t, has(1), "not listed again yet")
 		time.Sleep(10 * time.Second)
 		assert.True(t, has(1))
@@ -73,7 +75,7 @@ func TestHiddenIndex(t *testing.T) {
 		assert.False(t, got)
 		assert.Empty(t, fault.Log(), "all from memory")
 
-		putJournal(t, c, "b", []string{hashPartOf(4)})
+		putJournal(t, c, "b", hashPartOf(4))
 		time.Sleep(10 * time.Second)
 		fault.ResetLog()
 		assert.True(t, has(4))
@@ -99,8 +101,8 @@ func TestHiddenIndexBound(t *testing.T) {
 	cache, err := store.New(memblob.New(), store.Settings{})
 	require.NoError(t, err)
 	x := NewHiddenIndex(cache, time.Hour)
-	putJournal(t, newCollector(cache, Options{}), "a", []string{hashPartOf(1), hashPartOf(2)}, []string{hashPartOf(3), hashPartOf(3)})
-	r, err := x.readRun(t.Context(), "a", 3)
+	putJournal(t, newCollector(cache, Options{}), "a", hashPartOf(1), hashPartOf(2), hashPartOf(3))
+	r, err := x.readRun(t.Context(), "a", 2)
 	require.NoError(t, err)
 	assert.Len(t, r.paths, 2)
 	assert.Len(t, r.rest, 1)
