@@ -134,13 +134,20 @@ func parseRealisation(id DrvOutput, data []byte) (*Realisation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.ID == (DrvOutput{}) {
+	given := r.ID
+	if given == (DrvOutput{}) {
 		r.ID = id
 	}
 	if r.ID != id {
 		return nil, fmt.Errorf("the object is the realisation of %v", r.ID)
 	}
-	return r, r.check()
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	if given != id && id.DrvPath.IsZero() {
+		return nil, errors.New("the object has no id, expected that of its key")
+	}
+	return r, nil
 }
 
 // UnmarshalJSON reads a realisation of either generation. It must contain its ID.

@@ -133,6 +133,7 @@ func TestParseRealisationRefuses(t *testing.T) {
 		message string
 	}{
 		{"nothing", old, "", "unexpected end of JSON"},
+		{"no id", old, `{` + out + `}`, "has no id"},
 		{"no outPath", old, `{"id":"` + drvHash + `!out"}`, "outPath is missing"},
 		{"outPath of null", new_, `{"outPath":null}`, "outPath is missing"},
 		{"full outPath", new_, `{"outPath":"/nix/store/` + helloBase + `"}`, "not nix32"},

@@ -86,6 +86,7 @@ func (c *checker) contents(ctx context.Context, r *result, listing int64) {
 			Detail: "it mentions the path with the hash part " + p.HashPart(),
 		})
 	}
+	c.index(ctx, r)
 	if tree == nil {
 		return // too large to be listed
 	}

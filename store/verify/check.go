@@ -212,21 +212,24 @@ func (c *checker) listedPath(ctx context.Context, index int) (result, error) {
 	}
 	r := c.path(ctx, target{hashPart: listed.hashPart, listing: listed.listing})
 	r.index = index
-	r.State = c.state(listed, r.URL)
+	r.State = c.state(listed, r.record)
 	return r, context.Cause(ctx)
 }
 
 // resume returns what the journal says of a path, where that still holds.
 func (c *checker) resume(listed *listedPath) (record, bool) {
 	rec, ok := c.known[layout.NarInfoKey(listed.hashPart)]
-	return rec, ok && rec.Depth >= c.opts.Depth && rec.State == c.state(listed, rec.URL)
+	return rec, ok && rec.Depth >= c.opts.Depth && rec.State == c.state(listed, rec)
 }
 
 // state returns a text that changes when one of the objects of a path does, or
 // the keys that it is checked against.
-func (c *checker) state(listed *listedPath, url string) string {
+func (c *checker) state(listed *listedPath, rec record) string {
 	state := listed.state ^ c.keys
-	if key, err := layout.ReferenceKey(url); err == nil {
+	if rec.Index != "" {
+		state ^= c.survey.indexes[rec.Index]
+	}
+	if key, err := layout.ReferenceKey(rec.URL); err == nil {
 		if archive := c.survey.archive(key); archive != nil {
 			state ^= archive.state
 		}

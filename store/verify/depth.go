@@ -27,8 +27,9 @@ const (
 	Files
 
 	// Contents decompresses every archive and compares it with NarHash,
-	// NarSize, content address, listing, debuginfo links and references. It
-	// also reads logs and realisations.
+	// NarSize, content address, listing, index, debuginfo links and references.
+	// It also reads logs and realisations. A log in plain text has nothing that
+	// it could be compared with.
 	Contents
 )
 

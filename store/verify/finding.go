@@ -40,6 +40,8 @@ const (
 	ListingInvalid  Kind = "listing-invalid"
 	ListingOrphaned Kind = "listing-orphaned"
 
+	IndexInvalid Kind = "index-invalid"
+
 	DebugInfoMissing Kind = "debuginfo-missing"
 	DebugInfoInvalid Kind = "debuginfo-invalid"
 
@@ -104,6 +106,8 @@ var kinds = map[Kind]facts{
 	ListingMissing:  {Listing, Rebuild, "the path has no listing, though the cache has listings"},
 	ListingInvalid:  {Contents, Rebuild, "the listing is not that of the archive"},
 	ListingOrphaned: {Listing, Remove, "the listing is of a path that is not in the cache"},
+
+	IndexInvalid: {Contents, Rebuild, "the index of the archive's pieces is not that of the archive"},
 
 	DebugInfoMissing: {Contents, Rebuild, "a debug file has no link, though the cache has links"},
 	DebugInfoInvalid: {Contents, Rebuild, "the link does not lead to the debug file with its build ID"},

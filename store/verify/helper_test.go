@@ -60,9 +60,14 @@ func corpusKeys(t testing.TB) narinfo.TrustedKeys {
 	return keys
 }
 
+// put stores an object, with the Content-Encoding that it has had.
 func put(t testing.TB, b blob.Bucket, key string, data []byte) {
 	t.Helper()
-	_, err := b.Put(t.Context(), key, strings.NewReader(string(data)), blob.PutOptions{})
+	old, err := b.Head(t.Context(), key)
+	if err != nil {
+		require.ErrorIs(t, err, blob.ErrNotFound)
+	}
+	_, err = b.Put(t.Context(), key, strings.NewReader(string(data)), blob.PutOptions{ContentEncoding: old.ContentEncoding})
 	require.NoError(t, err)
 }
 

@@ -29,6 +29,9 @@ type record struct {
 	FileSize   int64            `json:"fileSize,omitzero"`
 	References []storepath.Path `json:"references,omitzero"`
 
+	// Index is the key of the archive's index, if it has one.
+	Index string `json:"index,omitzero"`
+
 	// DebugInfo are the debug files of the path: build ID to member.
 	DebugInfo map[string]string `json:"debugInfo,omitzero"`
 }

@@ -28,6 +28,7 @@ type mutant struct {
 	depth  verify.Depth
 	kinds  []verify.Kind
 	spared bool
+	rich   bool // of the rich cache only
 }
 
 // Paths of the corpus: one that others refer to, one that refers to it, one
@@ -97,7 +98,7 @@ func damaged(object string, key func(testing.TB, blob.Bucket) string, depth veri
 		all = append(all, mutant{object + " " + d.name, func(t testing.TB, b blob.Bucket) {
 			k := key(t, b)
 			put(t, b, k, d.do(get(t, b, k)))
-		}, depth, kinds, spared})
+		}, depth, kinds, spared, false})
 	}
 	return all
 }
@@ -115,7 +116,7 @@ func edited(name, path string, depth verify.Depth, edit func(*narinfo.NarInfo), 
 }
 
 func deleted(name string, key func(testing.TB, blob.Bucket) string, depth verify.Depth, spared bool, kinds ...verify.Kind) mutant {
-	return mutant{name, func(t testing.TB, b blob.Bucket) { require.NoError(t, b.Delete(t.Context(), key(t, b))) }, depth, kinds, spared}
+	return mutant{name, func(t testing.TB, b blob.Bucket) { require.NoError(t, b.Delete(t.Context(), key(t, b))) }, depth, kinds, spared, false}
 }
 
 // swapped exchanges two objects.
@@ -125,7 +126,7 @@ func swapped(name string, keys func(testing.TB, blob.Bucket) (string, string), d
 		dx, dy := get(t, b, x), get(t, b, y)
 		put(t, b, x, dy)
 		put(t, b, y, dx)
-	}, depth, kinds, spared}
+	}, depth, kinds, spared, false}
 }
 
 func narInfoKey(name string) func(testing.TB, blob.Bucket) string {
@@ -148,6 +149,11 @@ func two(key func(string) func(testing.TB, blob.Bucket) string, x, y string) fun
 	return func(t testing.TB, b blob.Bucket) (string, string) { return key(x)(t, b), key(y)(t, b) }
 }
 
+// indexKey returns the key of the only index.
+func indexKey(t testing.TB, b blob.Bucket) string {
+	return layout.IndexKey(infoOf(t, b, unshared).FileHash)
+}
+
 // mutants are every kind of object with every kind of damage.
 func mutants() []mutant {
 	broken := []verify.Kind{verify.ArchiveSize, verify.ArchiveFileHash}
@@ -165,6 +171,36 @@ func mutants() []mutant {
 	}
 	all = append(all, damaged("narinfo", narInfoKey(hello), verify.Metadata, false,
 		verify.NarInfoInvalid, verify.Untrusted, verify.SignatureInvalid, verify.ContentAddressInvalid, verify.ArchiveMissing)...)
+	for object, of := range map[string]struct {
+		prefix string
+		kind   verify.Kind
+	}{
+		"log":                       {layout.LogPrefix, verify.LogInvalid},
+		"realisation":               {layout.RealisationPrefixes()[0], verify.RealisationInvalid},
+		"realisation by derivation": {layout.RealisationPrefixes()[1], verify.RealisationInvalid},
+	} {
+		for _, m := range damaged(object, below(of.prefix), verify.Contents, true, of.kind) {
+			m.rich = true
+			all = append(all, m)
+		}
+	}
+	for _, m := range append(damaged("index", indexKey, verify.Contents, true, verify.IndexInvalid),
+		mutant{name: "index of another archive", depth: verify.Contents, kinds: []verify.Kind{verify.IndexInvalid}, spared: true,
+			mutate: func(t testing.TB, b blob.Bucket) {
+				put(t, b, indexKey(t, b), []byte("\x5e\x2a\x4d\x18\x11\x00\x00\x00\x10\x00\x00\x00\x10\x00\x00\x00\x01\x00\x00\x00\x00\xb1\xea\x92\x8f"))
+			}},
+		swapped("realisations swapped", func(t testing.TB, b blob.Bucket) (string, string) {
+			return firstBelow(t, b, layout.RealisationPrefixes()[0]), firstBelow(t, b, layout.RealisationPrefixes()[1])
+		}, verify.Contents, true, verify.RealisationInvalid),
+		mutant{name: "realisation of a path that is not there", depth: verify.Contents, kinds: []verify.Kind{verify.RealisationInvalid}, spared: true,
+			mutate: func(t testing.TB, b blob.Bucket) {
+				key := firstBelow(t, b, layout.RealisationPrefixes()[1])
+				put(t, b, key, bytes.ReplaceAll(get(t, b, key), []byte(infoOf(t, b, hello).Path.HashPart()), []byte("00000000000000000000000000000000")))
+			}},
+	) {
+		m.rich = true
+		all = append(all, m)
+	}
 	return append(all,
 		deleted("nix-cache-info deleted", func(testing.TB, blob.Bucket) string { return layout.CacheInfoKey }, verify.Listing, true, verify.CacheInfoMissing),
 		deleted("archive deleted", archiveKey(hello), verify.Listing, false, verify.ArchiveMissing),
@@ -186,10 +222,10 @@ func mutants() []mutant {
 		}, verify.Contents, true, verify.DebugInfoInvalid),
 		mutant{"narinfo of another path", func(t testing.TB, b blob.Bucket) {
 			put(t, b, narInfoKey(hello)(t, b), get(t, b, narInfoKey(referrer)(t, b)))
-		}, verify.Listing, []verify.Kind{verify.NarInfoMisnamed}, false},
+		}, verify.Listing, []verify.Kind{verify.NarInfoMisnamed}, false, false},
 		mutant{"archive of another path", func(t testing.TB, b blob.Bucket) {
 			put(t, b, archiveKey(hello)(t, b), get(t, b, archiveKey(referrer)(t, b)))
-		}, verify.Files, broken, false},
+		}, verify.Files, broken, false, false},
 
 		edited("FileSize one more", hello, verify.Listing, func(n *narinfo.NarInfo) { n.FileSize++ }, verify.ArchiveSize),
 		edited("FileSize one less", hello, verify.Listing, func(n *narinfo.NarInfo) { n.FileSize-- }, verify.ArchiveSize),
@@ -226,10 +262,10 @@ func mutants() []mutant {
 		edited("another store directory", hello, verify.Listing, func(n *narinfo.NarInfo) { n.StoreDir = "/gnu/store" }, verify.NarInfoInvalid),
 		bomb("a bomb", "zstd"),
 		bomb("a bomb of gzip", "gzip"),
-		mutant{"orphaned archive", func(t testing.TB, b blob.Bucket) { put(t, b, "nar/orphan.nar", []byte("x")) }, verify.Listing, []verify.Kind{verify.ArchiveOrphaned}, true},
+		mutant{"orphaned archive", func(t testing.TB, b blob.Bucket) { put(t, b, "nar/orphan.nar", []byte("x")) }, verify.Listing, []verify.Kind{verify.ArchiveOrphaned}, true, false},
 		mutant{"orphaned archive with a false name", func(t testing.TB, b blob.Bucket) {
 			put(t, b, "nar/"+narinfoHash("x").Nix32()+".nar", []byte("y"))
-		}, verify.Files, []verify.Kind{verify.ArchiveName}, false},
+		}, verify.Files, []verify.Kind{verify.ArchiveName}, false, false},
 	)
 }
 
@@ -250,15 +286,18 @@ func bomb(name string, compression narinfo.Compression) mutant {
 		text, err := info.MarshalText()
 		require.NoError(t, err)
 		put(t, b, infoKey(info), text)
-	}, verify.Contents, []verify.Kind{verify.ArchiveNarSize, verify.ArchiveUnreadable}, false}
+	}, verify.Contents, []verify.Kind{verify.ArchiveNarSize, verify.ArchiveUnreadable}, false, false}
 }
 
 func TestMutantsAreFound(t *testing.T) {
-	for _, name := range []string{"zstd", "full-xz", "none"} {
+	for _, name := range []string{"zstd", rich, "none"} {
 		for _, m := range mutants() {
+			if m.rich && name != rich {
+				continue
+			}
 			t.Run(name+"/"+m.name, func(t *testing.T) {
 				t.Parallel()
-				c := corpusCache(t, name)
+				c := namedCache(t, name)
 				m.mutate(t, c.Bucket())
 				opts := verify.Options{Depth: m.depth}
 				if m.depth == verify.Metadata {

@@ -13,6 +13,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/codec"
 	"example.com/nixs3/store/internal/flow"
 	"example.com/nixs3/store/layout"
 )
@@ -105,6 +106,31 @@ func (r *repair) rebuildPath(ctx context.Context, hashPart string) error {
 		}
 	}
 	return nil
+}
+
+// mendIndexes makes the indexes of archives anew, and removes those of archives
+// that have no independent pieces.
+func (r *repair) mendIndexes(ctx context.Context) error {
+	r.report.Paths += len(r.indexes)
+	return r.parallel(ctx, len(r.indexes), func(ctx context.Context, i int) error {
+		f := r.indexes[i]
+		if !r.opts.DryRun {
+			err := r.bucket.Delete(ctx, f.Key)
+			if err == nil {
+				err = r.plain.PutIndex(ctx, f.Path)
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			if err != nil && !errors.Is(err, codec.ErrNoIndex) {
+				r.fail(&casualty{hashPart: f.Path.HashPart(), path: f.Path}, err)
+				return nil
+			}
+			r.wrote(f.Key)
+		}
+		r.note(func(report *Report) { report.Changed++ })
+		return nil
+	})
 }
 
 // mendSmall takes logs and realisations from elsewhere.

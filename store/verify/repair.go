@@ -95,7 +95,8 @@ type repair struct {
 	cacheInfo bool
 	paths     map[string]*casualty // by hash part
 	rebuild   map[string]sides     // by hash part: what is made anew
-	small     []Finding            // logs and realisations
+	indexes   []Finding
+	small     []Finding // logs and realisations
 	remove    []Finding
 	orphans   map[string]bool // keys of orphaned archives
 
@@ -174,6 +175,8 @@ func (r *repair) sort(f Finding) {
 		r.remove = append(r.remove, f)
 	case ListingMissing, ListingInvalid:
 		r.rebuild[hashPart] = sides{true, r.rebuild[hashPart].links}
+	case IndexInvalid:
+		r.indexes = append(r.indexes, f)
 	case DebugInfoMissing, DebugInfoInvalid:
 		if f.Path.IsZero() {
 			r.remove = append(r.remove, f)
@@ -219,11 +222,13 @@ func (r *repair) run(ctx context.Context) error {
 		}
 	}
 	for _, f := range r.small {
-		// The path that a realisation leads to may be what is missing.
-		if f.Kind == RealisationInvalid && !f.Path.IsZero() {
-			if has, err := r.plain.Has(ctx, f.Path); err == nil && !has {
-				r.casualty(f.Path.HashPart(), f.Path)
-			}
+		// The path that a realisation leads to may be what is missing. A path
+		// that no source has is not needed if the realisation is replaced.
+		if f.Kind != RealisationInvalid || f.Path.IsZero() || r.paths[f.Path.HashPart()] != nil {
+			continue
+		}
+		if has, err := r.plain.Has(ctx, f.Path); err == nil && !has {
+			r.casualty(f.Path.HashPart(), f.Path).reference = true
 		}
 	}
 	failed, err := r.mendPaths(ctx)
@@ -231,6 +236,9 @@ func (r *repair) run(ctx context.Context) error {
 		return err
 	}
 	if err := r.rebuildAll(ctx); err != nil {
+		return err
+	}
+	if err := r.mendIndexes(ctx); err != nil {
 		return err
 	}
 	if err := r.mendSmall(ctx); err != nil {

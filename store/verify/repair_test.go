@@ -17,13 +17,16 @@ import (
 )
 
 func TestMutantsAreRepairedToByteEquality(t *testing.T) {
-	for _, name := range []string{"zstd", "full-xz"} {
-		mirror := corpusCache(t, name)
+	for _, name := range []string{"zstd", rich} {
+		mirror := namedCache(t, name)
 		sound := contentsOf(t, mirror.Bucket())
 		for _, m := range mutants() {
+			if m.rich && name != rich {
+				continue
+			}
 			t.Run(name+"/"+m.name, func(t *testing.T) {
 				t.Parallel()
-				c := corpusCache(t, name)
+				c := namedCache(t, name)
 				m.mutate(t, c.Bucket())
 				keys := corpusKeys(t)
 				findings := check(t, c, verify.Options{Depth: verify.Contents, TrustedKeys: keys})

@@ -27,6 +27,7 @@ type survey struct {
 
 	// Of the depth Contents.
 	logs, debugInfo, realisations []blob.Attrs
+	indexes                       map[string]uint64 // state by key
 }
 
 // listedPath is a path of which the bucket has a narinfo.
@@ -59,7 +60,7 @@ const pageSize = 1000
 // take lists what the depth needs: the narinfos with their listings, and the
 // archives, in one LIST request for each thousand of them.
 func takeSurvey(ctx context.Context, b blob.Bucket, depth Depth) (*survey, error) {
-	s := &survey{}
+	s := &survey{indexes: map[string]uint64{}}
 	var lists [5]int64
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) {
@@ -68,8 +69,11 @@ func takeSurvey(ctx context.Context, b blob.Bucket, depth Depth) (*survey, error
 	})
 	g.Go(func() (err error) {
 		lists[1], err = list(ctx, b, blob.ListOptions{Prefix: layout.ArchivePrefix}, func(a blob.Attrs) {
-			if layout.KindOf(a.Key) == layout.Archive {
+			switch layout.KindOf(a.Key) {
+			case layout.Archive:
 				s.archives = append(s.archives, listedArchive{key: a.Key, size: a.Size, state: stateOf(a), modified: unix(a.ModTime)})
+			case layout.Index:
+				s.indexes[a.Key] = stateOf(a)
 			}
 		})
 		return err
