@@ -8,14 +8,10 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"strings"
 	"testing"
 
-	"github.com/klauspost/compress/zlib"
 	"github.com/stretchr/testify/require"
 
-	"example.com/nixs3/narinfo"
-	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/fileblob"
@@ -165,66 +161,6 @@ func TestPresenceIsNotSize(t *testing.T) {
 		add(t, c, o, store.AddOptions{})
 		requireSound(t, b)
 	})
-}
-
-// TestEncodedArchives reads and copies archives whose objects have a
-// Content-Encoding, whichever bytes FileSize and FileHash describe.
-func TestEncodedArchives(t *testing.T) {
-	o := newObject(t, 1, []byte(strings.Repeat("text ", 1000)))
-	for _, encoding := range []string{"gzip", "zstd", "br", "deflate", "gzip, zstd", "br,deflate,gzip", "x-gzip"} {
-		for _, compression := range []string{"none", "xz", "zstd"} {
-			file := encode(t, compression, o.archive)
-			stored := file
-			for name := range strings.SplitSeq(encoding, ",") {
-				stored = encodeContent(t, strings.TrimSpace(name), stored)
-			}
-			for claims, of := range map[string][]byte{"object": stored, "archive": file, "nothing": nil} {
-				t.Run(fmt.Sprintf("%s of %s, claims of the %s", encoding, compression, claims), func(t *testing.T) {
-					info := &narinfo.NarInfo{PathInfo: *o.info, URL: "nar/x.nar", Compression: narinfo.Compression(compression)}
-					if of != nil {
-						info.FileSize, info.FileHash = int64(len(of)), nixhash.Sum(nixhash.SHA256, of)
-					}
-					b := memblob.New()
-					_, err := b.Put(t.Context(), info.URL, bytes.NewReader(stored), blob.PutOptions{ContentEncoding: encoding})
-					require.NoError(t, err)
-					text, err := info.MarshalText()
-					require.NoError(t, err)
-					_, err = b.Put(t.Context(), layout.NarInfoKey(info.Path.HashPart()), bytes.NewReader(text), blob.PutOptions{})
-					require.NoError(t, err)
-					c := newCache(t, b, store.Settings{})
-					require.NoError(t, readAll(t, c, info.Path))
-					for _, verify := range []store.Verification{store.VerifyContents, store.VerifyFiles} {
-						for _, to := range []narinfo.Compression{"", "gzip"} {
-							dst := memblob.New()
-							_, err := store.Copy(t.Context(), newCache(t, dst, store.Settings{Compression: to}), c, paths([]object{o}), store.CopyOptions{Verify: verify})
-							require.NoError(t, err)
-							require.Equal(t, 1, requireSound(t, dst).Paths)
-						}
-					}
-					// A changed byte is never read as the archive.
-					broken := bytes.Clone(stored)
-					broken[len(broken)/2] ^= 1
-					_, err = b.Put(t.Context(), info.URL, bytes.NewReader(broken), blob.PutOptions{ContentEncoding: encoding})
-					require.NoError(t, err)
-					if of != nil {
-						require.Error(t, readAll(t, c, info.Path))
-					}
-				})
-			}
-		}
-	}
-}
-
-func encodeContent(t *testing.T, name string, data []byte) []byte {
-	if name != "deflate" {
-		return encode(t, strings.TrimPrefix(name, "x-"), data)
-	}
-	var buf bytes.Buffer
-	w := zlib.NewWriter(&buf)
-	_, err := w.Write(data)
-	require.NoError(t, err)
-	require.NoError(t, w.Close())
-	return buf.Bytes()
 }
 
 // Where S3 keeps checksums, an archive that an interrupted copy has left is not

@@ -88,7 +88,7 @@ func (c *Cache) contentsAt(ctx context.Context, info *narinfo.NarInfo, archive *
 		if info.FileSize != info.NarSize {
 			return nil, fmt.Errorf("%w: FileSize is not NarSize", codec.ErrNoIndex)
 		}
-		return archive, nil
+		return archive, archive.probe()
 	}
 	index, err := codec.FindIndex(string(info.Compression), archive, info.FileSize)
 	if errors.Is(err, codec.ErrNoIndex) && info.Compression == narinfo.CompressionZstd {
@@ -210,9 +210,9 @@ func (r *rangeReader) fetch(at int64, want int) error {
 	}
 	buf := r.buf[:length]
 	r.buf = r.buf[:0]
-	obj, err := r.cache.bucket.GetRef(r.ctx, r.info.URL, blob.GetOptions{Offset: at, Length: length, IfMatch: r.etag})
+	obj, err := r.open(at, length)
 	if err != nil {
-		return fmt.Errorf("archive of %s: %w", r.info.Path, err)
+		return err
 	}
 	defer obj.Body.Close()
 	if obj.Offset != at || obj.Length >= 0 && obj.Length != length {
@@ -232,6 +232,32 @@ func (r *rangeReader) fetch(at int64, want int) error {
 		r.etag = strongETag(obj.ETag)
 	}
 	return nil
+}
+
+// open asks for a range. It fails with codec.ErrNoIndex for an object that has a
+// Content-Encoding, whose ranges are not those of the archive.
+func (r *rangeReader) open(at, length int64) (*blob.Object, error) {
+	obj, err := r.cache.bucket.GetRef(r.ctx, r.info.URL, blob.GetOptions{Offset: at, Length: length, IfMatch: r.etag})
+	if errors.Is(err, errors.ErrUnsupported) { // the server has no ranges
+		err = fmt.Errorf("%w: %w", codec.ErrNoIndex, err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("archive of %s: %w", r.info.Path, err)
+	}
+	if codec.HasEncoding(obj.ContentEncoding) {
+		err := fmt.Errorf("archive of %s: %w: it has the Content-Encoding %q", r.info.Path, codec.ErrNoIndex, obj.ContentEncoding)
+		return nil, errors.Join(err, obj.Body.Close())
+	}
+	return obj, nil
+}
+
+// probe finds out whether ranges of the object are ranges of the archive.
+func (r *rangeReader) probe() error {
+	obj, err := r.open(0, 1)
+	if err != nil {
+		return err
+	}
+	return obj.Body.Close()
 }
 
 // strongETag returns an ETag that identifies the bytes of an object, "" for a

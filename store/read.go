@@ -8,7 +8,6 @@ import (
 	"sync"
 
 	"example.com/nixs3/narinfo"
-	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
@@ -95,62 +94,13 @@ func (c *Cache) OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.R
 
 // openFile returns the archive in an object.
 func (c *Cache) openFile(info *narinfo.NarInfo, obj *blob.Object) (io.ReadCloser, error) {
-	fits := info.FileSize <= 0 || obj.Length < 0 || obj.Length == info.FileSize
-	if !codec.HasEncoding(obj.ContentEncoding) {
-		if !fits {
-			return nil, &SizeMismatchError{Path: info.Path, Key: info.URL, Field: "FileSize", Wanted: info.FileSize, Got: obj.Length}
-		}
-		return obj.Body, nil
+	if codec.HasEncoding(obj.ContentEncoding) {
+		return openEncoded(info, obj)
 	}
-	// Writers disagree on whether FileSize and FileHash are those of the
-	// archive or of the encoded object. The size of the object decides.
-	claims := *info
-	ofObject := info.FileSize > 0 && obj.Length == info.FileSize
-	var raw io.Reader = obj.Body
-	var check *fileCheck
-	if ofObject {
-		check = newFileCheck(&claims, obj.Body)
-		check.always()
-		raw = check
+	if info.FileSize > 0 && obj.Length >= 0 && obj.Length != info.FileSize {
+		return nil, &SizeMismatchError{Path: info.Path, Key: info.URL, Field: "FileSize", Wanted: info.FileSize, Got: obj.Length}
 	}
-	r, err := codec.NewContentReader(obj.ContentEncoding, raw, codec.ReaderOptions{MaxSize: fileLimit(&narinfo.NarInfo{PathInfo: info.PathInfo})})
-	if err != nil {
-		return nil, &objectError{subject(info.Path, info.URL), err}
-	}
-	return &encodedFile{r: r, body: obj.Body, check: check}, nil
-}
-
-// encodedFile is an archive whose object has a Content-Encoding.
-type encodedFile struct {
-	r     io.ReadCloser
-	body  io.Closer
-	check *fileCheck // of the object; nil where the claims are about the archive
-}
-
-func (e *encodedFile) Read(p []byte) (int, error) {
-	n, err := e.r.Read(p)
-	if err == io.EOF && e.check != nil {
-		if cerr := e.check.finish(); cerr != nil {
-			err = cerr
-		}
-	}
-	return n, err
-}
-
-func (e *encodedFile) Close() error { return errors.Join(e.r.Close(), e.body.Close()) }
-
-// fileClaims is info without the claims about an encoded object, whose reader
-// verifies them itself.
-func fileClaims(info *narinfo.NarInfo, file io.Reader) *narinfo.NarInfo {
-	if t, ok := file.(*transferBody); ok {
-		file = t.ReadCloser
-	}
-	if e, ok := file.(*encodedFile); !ok || e.check == nil {
-		return info
-	}
-	bare := *info
-	bare.FileSize, bare.FileHash = 0, nixhash.Hash{}
-	return &bare
+	return obj.Body, nil
 }
 
 // transferBody frees its place when it has been read to its end or is closed, so

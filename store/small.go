@@ -24,31 +24,11 @@ func (c *Cache) getSmall(ctx context.Context, key string, limit int64) ([]byte, 
 	if err != nil {
 		return nil, attrs, err
 	}
-	if attrs.ContentEncoding == "" && codec.Detect(raw) == "" {
-		return raw, attrs, nil
-	}
-	r, err := c.decodeObject(key, attrs, bytes.NewReader(raw), codec.ReaderOptions{MaxSize: limit})
-	if err != nil {
-		return nil, attrs, err
-	}
-	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if err == nil && int64(len(data)) > limit {
-		err = fmt.Errorf("%w: expected at most %d bytes", blob.ErrTooLarge, limit)
-	}
+	data, err := codec.DecodeContent(attrs.ContentEncoding, raw, limit)
 	if err != nil {
 		return nil, attrs, fmt.Errorf("%s in %s: %w", key, c, err)
 	}
 	return data, attrs, nil
-}
-
-// decodeObject decodes the Content-Encoding of an object.
-func (c *Cache) decodeObject(key string, attrs blob.Attrs, body io.Reader, o codec.ReaderOptions) (io.ReadCloser, error) {
-	r, err := codec.NewContentReader(attrs.ContentEncoding, body, o)
-	if err != nil {
-		return nil, fmt.Errorf("%s in %s: %w", key, c, err)
-	}
-	return r, nil
 }
 
 // putSmall stores an object with the encoding that the settings name for its kind.
@@ -81,10 +61,10 @@ func (c *Cache) Log(ctx context.Context, drv storepath.Path) (io.ReadCloser, err
 	if err != nil {
 		return nil, err
 	}
-	r, err := c.decodeObject(key, obj.Attrs, obj.Body, codec.ReaderOptions{})
+	r, err := codec.NewContentReader(obj.ContentEncoding, obj.Body, codec.ReaderOptions{})
 	if err != nil {
 		obj.Body.Close()
-		return nil, err
+		return nil, fmt.Errorf("%s in %s: %w", key, c, err)
 	}
 	return &decodedBody{r, obj.Body}, nil
 }

@@ -166,13 +166,6 @@ func newFileCheck(info *narinfo.NarInfo, r io.Reader) *fileCheck {
 	return f
 }
 
-// always hashes the file even where it would be the NAR.
-func (f *fileCheck) always() {
-	if f.h == nil && f.info.FileHash.Algorithm() == nixhash.SHA256 {
-		f.h = sha256.New()
-	}
-}
-
 func (f *fileCheck) Read(p []byte) (int, error) {
 	if limit := fileLimit(f.info); f.n >= limit {
 		// One byte more than the limit distinguishes a file of the right size

@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -22,38 +23,23 @@ func ContentEncoding(name string) string {
 	return name
 }
 
-// FromContentEncoding returns the name of the codec of a Content-Encoding, [None]
-// for an empty one. It accepts the names that HTTP defines (RFC 9110, section
-// 8.4) and those of all codecs. It ignores "identity" and "aws-chunked", which
-// some servers keep from the upload. It fails for an unknown encoding and for
-// more than one; [NewContentReader] decodes several.
-func FromContentEncoding(value string) (string, error) {
-	names, err := contentEncodings(value)
-	switch {
-	case err != nil:
-		return "", err
-	case len(names) == 0:
-		return None, nil
-	case len(names) > 1:
-		return "", fmt.Errorf("Content-Encoding %q: %w: more than one encoding", value, errors.ErrUnsupported)
-	}
-	_, err = Lookup(names[0]) // deflate is not a codec
-	return names[0], err
-}
-
 // HasEncoding reports whether a Content-Encoding names an encoding, even an
 // unknown one.
 func HasEncoding(value string) bool {
-	names, err := contentEncodings(value)
+	names, err := ContentEncodings(value)
 	return len(names) > 0 || err != nil
 }
 
 // maxEncodings bounds the encodings of one object.
 const maxEncodings = 8
 
-// contentEncodings returns the names of the codecs of a Content-Encoding, in the
-// order in which they were applied.
-func contentEncodings(value string) ([]string, error) {
+// ContentEncodings returns the encodings that a Content-Encoding names, in the
+// order in which they were applied: none, one, or several. It accepts the names
+// that HTTP defines (RFC 9110, section 8.4), in any case and with the prefix
+// "x-", and those of all codecs. It ignores "identity" and "aws-chunked", which
+// some servers keep from the upload. It fails for an unknown encoding and for
+// more than eight.
+func ContentEncodings(value string) ([]string, error) {
 	var names []string
 	for token := range strings.SplitSeq(value, ",") {
 		token = strings.ToLower(strings.TrimSpace(token))
@@ -78,7 +64,7 @@ func contentEncodings(value string) ([]string, error) {
 // over the header. The options apply to each encoding except deflate; the caller
 // bounds the content.
 func NewContentReader(value string, r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
-	names, err := contentEncodings(value)
+	names, err := ContentEncodings(value)
 	if err != nil {
 		return nil, err
 	}
@@ -95,6 +81,27 @@ func NewContentReader(value string, r io.Reader, o ReaderOptions) (io.ReadCloser
 		c.layers = append(c.layers, rc)
 	}
 	return &c, nil
+}
+
+// DecodeContent returns the content of data, whose Content-Encoding is value. It
+// fails with [ErrTooLarge] for a content of more than limit bytes.
+func DecodeContent(value string, data []byte, limit int64) ([]byte, error) {
+	if value == "" && Detect(data) == "" {
+		return data, nil
+	}
+	r, err := NewContentReader(value, bytes.NewReader(data), ReaderOptions{MaxSize: limit})
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	content, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err == nil && int64(len(content)) > limit {
+		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, limit)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return content, nil
 }
 
 func newLayer(name string, r io.Reader, o ReaderOptions) (io.ReadCloser, error) {

@@ -219,30 +219,53 @@ func TestNewReaderDetect(t *testing.T) {
 
 func TestContentEncoding(t *testing.T) {
 	for _, name := range codec.Names() {
-		got, err := codec.FromContentEncoding(codec.ContentEncoding(name))
+		got, err := codec.ContentEncodings(codec.ContentEncoding(name))
 		require.NoError(t, err)
-		assert.Equal(t, name, got)
+		if name == codec.None {
+			assert.Empty(t, got)
+			continue
+		}
+		assert.Equal(t, []string{name}, got)
 	}
-	tests := []struct{ value, name string }{
-		{"", "none"},
-		{"identity", "none"},
-		{"none", "none"},
-		{"GZIP", "gzip"},
-		{"x-gzip", "gzip"},
-		{" br ", "br"},
-		{"aws-chunked", "none"},
-		{"aws-chunked, zstd", "zstd"},
-		{"xz,", "xz"},
-		{"bzip2", "bzip2"},
+	for value, want := range map[string]string{
+		"":                          "",
+		" ":                         "",
+		",":                         "",
+		"identity":                  "",
+		"Identity , identity":       "",
+		"none":                      "",
+		"aws-chunked":               "",
+		"GZIP":                      "gzip",
+		"x-gzip":                    "gzip",
+		"X-GZip":                    "gzip",
+		"x-compress":                "compress",
+		" br ":                      "br",
+		"\tbr\t":                    "br",
+		"xz,":                       "xz",
+		",xz":                       "xz",
+		"bzip2":                     "bzip2",
+		"deflate":                   "deflate",
+		"aws-chunked, zstd":         "zstd",
+		"zstd,aws-chunked":          "zstd",
+		"identity, gzip, identity":  "gzip",
+		"gzip,br":                   "gzip br",
+		"gzip ,  br":                "gzip br",
+		"gzip,, br":                 "gzip br",
+		"br,deflate,x-gzip":         "br deflate gzip",
+		strings.Repeat("gzip,", 8):  strings.TrimSpace(strings.Repeat("gzip ", 8)),
+		strings.Repeat("none,", 99): "",
+	} {
+		got, err := codec.ContentEncodings(value)
+		require.NoError(t, err, value)
+		assert.Equal(t, want, strings.Join(got, " "), value)
+		assert.Equal(t, want != "", codec.HasEncoding(value), value)
 	}
-	for _, tt := range tests {
-		got, err := codec.FromContentEncoding(tt.value)
-		require.NoError(t, err, tt.value)
-		assert.Equal(t, tt.name, got, tt.value)
+	for _, value := range []string{"deflat", "x-", "utf-8", "gzip br", "gzip;q=1", "*", "gzip, what", strings.Repeat("gzip,", 9)} {
+		_, err := codec.ContentEncodings(value)
+		require.Error(t, err, value)
+		assert.True(t, codec.HasEncoding(value), value)
 	}
-	_, err := codec.FromContentEncoding("gzip, br")
-	require.ErrorIs(t, err, errors.ErrUnsupported)
-	_, err = codec.FromContentEncoding("deflat")
+	_, err := codec.ContentEncodings("deflat")
 	require.ErrorIs(t, err, codec.ErrUnknown)
 }
 
@@ -301,6 +324,14 @@ func TestContentReader(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, text, got)
 			require.NoError(t, r.Close())
+
+			got, err = codec.DecodeContent(tt.value, tt.encoded, int64(max(len(text), len(tt.encoded))))
+			require.NoError(t, err)
+			require.Equal(t, text, got)
+			if len(tt.encoded) < len(text) {
+				_, err = codec.DecodeContent(tt.value, tt.encoded, int64(len(text)-1))
+				require.ErrorIs(t, err, codec.ErrTooLarge)
+			}
 		})
 	}
 	for _, value := range []string{"deflat", "gzip, what", strings.Repeat("gzip,", 9)} {

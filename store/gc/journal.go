@@ -14,6 +14,7 @@ import (
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/codec"
 	"example.com/nixs3/store/layout"
 )
 
@@ -47,7 +48,7 @@ type entry struct {
 
 // info parses the narinfo of an entry.
 func (e *entry) info() (*narinfo.NarInfo, error) {
-	text, err := decoded(e.Body, e.Encoding, layout.NarInfo.Limit())
+	text, err := codec.DecodeContent(e.Encoding, e.Body, layout.NarInfo.Limit())
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/codec"
 	"example.com/nixs3/store/layout"
 )
 
@@ -233,7 +234,7 @@ func readLink(ctx context.Context, b blob.Bucket, key string) (hashPart, error) 
 // parseLink returns where the content of an object leads.
 func parseLink(key string, raw []byte, encoding string) (hashPart, error) {
 	kind := layout.KindOf(key)
-	text, err := decoded(raw, encoding, kind.Limit())
+	text, err := codec.DecodeContent(encoding, raw, kind.Limit())
 	if err != nil {
 		return hashPart{}, err
 	}

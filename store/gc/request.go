@@ -54,27 +54,11 @@ func readSmall(ctx context.Context, b blob.Bucket, key string, kind layout.Kind)
 	if err != nil {
 		return nil, nil, attrs, err
 	}
-	text, err = decoded(raw, attrs.ContentEncoding, kind.Limit())
+	text, err = codec.DecodeContent(attrs.ContentEncoding, raw, kind.Limit())
 	if err != nil {
 		err = &blob.Error{Op: "Get", Bucket: b.String(), Key: key, Err: err}
 	}
 	return raw, text, attrs, err
-}
-
-func decoded(raw []byte, encoding string, limit int64) ([]byte, error) {
-	if encoding == "" && codec.Detect(raw) == "" {
-		return raw, nil
-	}
-	name, err := codec.FromContentEncoding(encoding)
-	if err != nil {
-		return nil, err
-	}
-	r, _, err := codec.NewReaderDetect(name, bytes.NewReader(raw), codec.ReaderOptions{MaxSize: limit})
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
 }
 
 // packing is how objects of collectors are compressed.

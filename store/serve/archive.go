@@ -9,6 +9,7 @@ import (
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/codec"
 	"example.com/nixs3/store/layout"
 )
 
@@ -70,6 +71,9 @@ func (s *Server) archive(r *http.Request, t target) (*entity, error) {
 		if err != nil {
 			return nil, err
 		}
+		if isEncoded(obj.ContentEncoding, compressionOf(t.key)) {
+			return s.encodedArchive(r, t, obj)
+		}
 		if obj.Length >= 0 {
 			e := storedEntity(t.kind, obj.Attrs)
 			e.size = obj.Length
@@ -78,7 +82,41 @@ func (s *Server) archive(r *http.Request, t target) (*entity, error) {
 		}
 		obj.Body.Close()
 	}
-	return s.headEntity(r.Context(), t)
+	e, err := s.headEntity(r.Context(), t)
+	if err != nil || e.contentEncoding == "" {
+		return e, err
+	}
+	obj, err := s.openArchive(r.Context(), t, blob.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return s.encodedArchive(r, t, obj)
+}
+
+// isEncoded reports whether a Content-Encoding is more than the compression of
+// the archive itself, which some tools take for it.
+func isEncoded(encoding string, compression narinfo.Compression) bool {
+	names, err := codec.ContentEncodings(encoding)
+	return err != nil || len(names) > 1 || len(names) == 1 && names[0] != string(compression)
+}
+
+// encodedArchive is an archive whose object has a Content-Encoding.
+func (s *Server) encodedArchive(r *http.Request, t target, obj *blob.Object) (*entity, error) {
+	var err error
+	if t.ref, err = s.storedRef(r.Context(), t); err != nil {
+		obj.Body.Close()
+		return nil, err
+	}
+	e, done, err := s.encodedEntity(r, t, obj)
+	if err != nil {
+		obj.Body.Close()
+		return nil, err
+	}
+	e.close = func() {
+		done()
+		obj.Body.Close()
+	}
+	return e, nil
 }
 
 // headEntity is an archive that is opened when it is sent.
@@ -88,6 +126,9 @@ func (s *Server) headEntity(ctx context.Context, t target) (*entity, error) {
 		return nil, err
 	}
 	e := storedEntity(t.kind, attrs)
+	if isEncoded(attrs.ContentEncoding, compressionOf(t.key)) {
+		e.contentEncoding = attrs.ContentEncoding
+	}
 	e.open = func(ctx context.Context, part byteRange) (io.ReadCloser, error) {
 		if part.length == 0 {
 			return http.NoBody, nil

@@ -12,6 +12,7 @@ import (
 
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/layout"
 )
 
 // readEncoded answers for a listing or a log, which may be stored with a
@@ -52,20 +53,23 @@ func (s *Server) deniedIsAbsent(ctx context.Context, t target, err error) error 
 	return err
 }
 
+// encodedEntity is what a client gets of a whole object that was opened: the
+// stored bytes where the client accepts their encodings, else the content.
 func (s *Server) encodedEntity(r *http.Request, t target, obj *blob.Object) (e *entity, done func(), err error) {
 	e = storedEntity(t.kind, obj.Attrs)
-	name, err := codec.FromContentEncoding(obj.ContentEncoding)
+	names, err := codec.ContentEncodings(obj.ContentEncoding)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", t.key, err)
 	}
-	e.varies = name != codec.None
-	if obj.Length >= 0 && (name == codec.None || accepts(r.Header.Values("Accept-Encoding"), obj.ContentEncoding)) {
-		e.contentEncoding = codec.ContentEncoding(name)
+	e.varies = len(names) > 0
+	if obj.Length >= 0 && accepts(r.Header.Values("Accept-Encoding"), names) {
+		e.contentEncoding = strings.Join(names, ", ")
+		e.size = obj.Length
 		e.open = func(ctx context.Context, part byteRange) (io.ReadCloser, error) {
 			if part.offset == 0 && part.length == obj.Length {
 				return obj.Body, nil
 			}
-			again, err := s.bucket.Get(ctx, t.key, blob.GetOptions{Offset: part.offset, Length: part.length, IfMatch: obj.ETag})
+			again, err := s.getRef(ctx, t.ref, blob.GetOptions{Offset: part.offset, Length: part.length, IfMatch: obj.ETag})
 			if err != nil {
 				return nil, err
 			}
@@ -73,7 +77,11 @@ func (s *Server) encodedEntity(r *http.Request, t target, obj *blob.Object) (e *
 		}
 		return e, func() {}, nil
 	}
-	d, err := s.decode(name, obj.Body)
+	limit := s.limits.Decoded
+	if t.kind == layout.Archive {
+		limit = s.limits.ArchiveSize
+	}
+	d, err := s.decode(obj, limit)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", t.key, err)
 	}
@@ -96,8 +104,8 @@ type decoded struct {
 // decodedMemory is how much of a decoded object is kept in memory.
 const decodedMemory = 256 << 10
 
-func (s *Server) decode(name string, body io.Reader) (*decoded, error) {
-	r, err := codec.NewReader(name, body, codec.ReaderOptions{MaxSize: s.limits.Decoded})
+func (s *Server) decode(obj *blob.Object, limit int64) (*decoded, error) {
+	r, err := codec.NewContentReader(obj.ContentEncoding, obj.Body, codec.ReaderOptions{MaxSize: limit})
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +123,11 @@ func (s *Server) decode(name string, body io.Reader) (*decoded, error) {
 		return nil, err
 	}
 	d := &decoded{ReaderAt: f, file: f}
-	if d.size, err = io.Copy(f, io.MultiReader(&head, r)); err != nil {
+	d.size, err = io.Copy(f, io.LimitReader(io.MultiReader(&head, r), limit+1))
+	if err == nil && d.size > limit {
+		err = fmt.Errorf("%w: more than %d bytes", codec.ErrTooLarge, limit)
+	}
+	if err != nil {
 		d.close()
 		return nil, err
 	}
@@ -129,13 +141,22 @@ func (d *decoded) close() {
 	}
 }
 
-// accepts reports whether an Accept-Encoding header names an encoding with a
-// weight above zero (RFC 9110, section 12.5.3). The wildcard does not count:
-// clients that send it do not know the encodings of Nix.
-func accepts(header []string, encoding string) bool {
+// accepts reports whether an Accept-Encoding header names all encodings, each
+// with a weight above zero (RFC 9110, section 12.5.3). The wildcard does not
+// count: clients that send it do not know the encodings of Nix.
+func accepts(header, encodings []string) bool {
+	for _, encoding := range encodings {
+		if !acceptsOne(header, encoding) {
+			return false
+		}
+	}
+	return true
+}
+
+func acceptsOne(header []string, encoding string) bool {
 	for element := range strings.SplitSeq(strings.Join(header, ","), ",") {
 		name, params, _ := strings.Cut(element, ";")
-		if !strings.EqualFold(strings.TrimSpace(name), encoding) {
+		if name = strings.ToLower(strings.TrimSpace(name)); strings.TrimPrefix(name, "x-") != encoding {
 			continue
 		}
 		weight, ok := strings.CutPrefix(strings.TrimSpace(params), "q=")

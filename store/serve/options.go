@@ -58,7 +58,7 @@ type Limits struct {
 	Request     time.Duration // how long a small object or a decision may take; 30 s
 	Stall       time.Duration // how long a client may take or send nothing; 60 s
 	Decoded     int64         // bytes of an encoded listing or log after decoding; 1 GiB
-	ArchiveSize int64         // of a pushed archive as stored; 64 GiB
+	ArchiveSize int64         // of a pushed or encoded archive as stored; 64 GiB
 	NarSize     int64         // of a pushed archive after decompression; 256 GiB
 	LogSize     int64         // of a pushed log; 1 GiB
 	Pushes      int           // archives that are received at a time; 16

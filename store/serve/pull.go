@@ -2,7 +2,6 @@ package serve
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -109,8 +108,8 @@ func (s *Server) fetchPull(p *pull, o *small) (err error) {
 		return err
 	}
 	defer obj.Body.Close()
-	if obj.Length < 0 {
-		return errors.New("the upstream does not say how long the archive is")
+	if isEncoded(obj.ContentEncoding, o.info.Compression) || obj.Length < 0 {
+		return s.pullUnsized(p, o, obj)
 	}
 	if o.info.FileSize > 0 && obj.Length != o.info.FileSize {
 		return fmt.Errorf("%w: FileSize is %d, got %d bytes", store.ErrMismatch, o.info.FileSize, obj.Length)
@@ -125,6 +124,28 @@ func (s *Server) fetchPull(p *pull, o *small) (err error) {
 		return err
 	}
 	return verifyFile(o.info, io.NewSectionReader(p.file, 0, p.size))
+}
+
+// pullUnsized fetches an archive whose size is not known before its end.
+func (s *Server) pullUnsized(p *pull, o *small, obj *blob.Object) error {
+	limit := s.limits.ArchiveSize
+	file := obj.Body
+	if isEncoded(obj.ContentEncoding, o.info.Compression) {
+		var err error
+		if file, err = codec.NewContentReader(obj.ContentEncoding, obj.Body, codec.ReaderOptions{MaxSize: limit}); err != nil {
+			return err
+		}
+		defer file.Close()
+	}
+	n, err := io.Copy(p, io.LimitReader(file, limit+1))
+	if err != nil {
+		return err
+	}
+	if n > limit {
+		return fmt.Errorf("%w: an archive of more than %d bytes", store.ErrTooLarge, limit)
+	}
+	p.size = n
+	return verifyFile(o.info, io.NewSectionReader(p.file, 0, n))
 }
 
 // verifyFile reads an archive as stored, and compares it with its narinfo.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -234,14 +235,15 @@ func (p *receiver) checkCacheInfo(data []byte) error {
 
 // decodedBody removes the Content-Encoding of a request.
 func decodedBody(r *http.Request, body io.Reader, limit int64) (io.ReadCloser, error) {
-	name, err := codec.FromContentEncoding(r.Header.Get("Content-Encoding"))
+	encoding := strings.Join(r.Header.Values("Content-Encoding"), ",")
+	names, err := codec.ContentEncodings(encoding)
 	if err != nil {
 		return nil, refusef(http.StatusUnsupportedMediaType, "%v", err)
 	}
-	if name == codec.None {
+	if len(names) == 0 {
 		return io.NopCloser(body), nil
 	}
-	plain, err := codec.NewReader(name, body, codec.ReaderOptions{MaxSize: limit})
+	plain, err := codec.NewContentReader(encoding, body, codec.ReaderOptions{MaxSize: limit})
 	if err != nil {
 		return nil, refusef(http.StatusBadRequest, "%v", err)
 	}

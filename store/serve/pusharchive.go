@@ -37,7 +37,12 @@ func (p *receiver) receiveArchive(r *http.Request, key string, body *pushBody) (
 		return false, failure{err}
 	}
 	defer staged.Close()
-	f, err := p.examine(body, staged, key, want)
+	file, err := decodedBody(r, body, p.limits.ArchiveSize)
+	if err != nil {
+		return false, err
+	}
+	defer file.Close()
+	f, err := p.examine(file, staged, key, want)
 	p.metrics.received.Add(float64(body.n))
 	if err != nil {
 		return false, err

@@ -3,6 +3,7 @@ package serve_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -321,7 +322,8 @@ func TestEncodings(t *testing.T) {
 	}
 	assert.NotEqual(t, g.get(t, "/"+key).header.Get("ETag"), g.get(t, "/"+key, "Accept-Encoding: gzip").header.Get("ETag"))
 
-	// A narinfo is decoded for everybody, and an archive has no encoding.
+	// A narinfo is decoded for everybody. An encoding that is the compression
+	// of the archive was not applied.
 	src := openCache(t, "file://"+lab.Cache(t, "none"))
 	info := anyNarInfo(t, src)
 	plain, err := info.MarshalText()
@@ -341,6 +343,39 @@ func TestEncodings(t *testing.T) {
 	nar := g.get(t, "/nar/x.nar.xz")
 	assert.Equal(t, "bytes", nar.body)
 	assert.Empty(t, nar.header.Get("Content-Encoding"))
+
+	// An archive is decoded for a client that does not accept its encodings.
+	for label, names := range map[string][]string{"gzip": {"gzip"}, "X-Gzip": {"gzip"}, "zstd, br": {"zstd", "br"}} {
+		stored := []byte("archive")
+		for _, name := range names {
+			var out bytes.Buffer
+			enc, err := codec.NewWriter(name, &out, codec.WriterOptions{})
+			require.NoError(t, err)
+			_, err = enc.Write(stored)
+			require.NoError(t, errors.Join(err, enc.Close()))
+			stored = out.Bytes()
+		}
+		_, err = b.Put(t.Context(), "nar/y.nar.xz", bytes.NewReader(stored), blob.PutOptions{ContentEncoding: label})
+		require.NoError(t, err)
+		for header, want := range map[string]answer{
+			"identity":               {body: "archive"},
+			strings.Join(names, ","): {body: string(stored)},
+		} {
+			encoding := ""
+			if want.body != "archive" {
+				encoding = strings.Join(names, ", ")
+			}
+			got := g.get(t, "/nar/y.nar.xz", "Accept-Encoding: "+header)
+			assert.Equal(t, want.body, got.body, label)
+			assert.Equal(t, encoding, got.header.Get("Content-Encoding"))
+			assert.Equal(t, "Accept-Encoding", got.header.Get("Vary"))
+			part := g.get(t, "/nar/y.nar.xz", "Accept-Encoding: "+header, "Range: bytes=2-4")
+			assert.Equal(t, 206, part.status)
+			assert.Equal(t, want.body[2:5], part.body, label)
+			head := g.do(t, "HEAD", "/nar/y.nar.xz", nil, "Accept-Encoding: "+header)
+			assert.Equal(t, fmt.Sprint(len(want.body)), head.header.Get("Content-Length"))
+		}
+	}
 }
 
 // TestBadNarInfos are failures of the storage, not absent paths.

@@ -286,6 +286,9 @@ func (s *Server) unknownArchive(ctx context.Context, t target) (*entity, error) 
 		return nil, err
 	}
 	e := storedEntity(t.kind, at.attrs)
+	if isEncoded(at.attrs.ContentEncoding, compressionOf(t.key)) {
+		e.contentEncoding = at.attrs.ContentEncoding
+	}
 	e.open = func(ctx context.Context, part byteRange) (io.ReadCloser, error) {
 		if part.length == 0 {
 			return http.NoBody, nil

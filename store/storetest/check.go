@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"slices"
 	"strings"
@@ -114,16 +115,7 @@ func (c *checker) readInfo(key, hashPart string) error {
 	if err != nil {
 		return err
 	}
-	name, err := codec.FromContentEncoding(attrs.ContentEncoding)
-	if err != nil {
-		return err
-	}
-	r, _, err := codec.NewReaderDetect(name, bytes.NewReader(text), codec.ReaderOptions{MaxSize: layout.NarInfo.Limit()})
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	if text, err = io.ReadAll(r); err != nil {
+	if text, err = codec.DecodeContent(attrs.ContentEncoding, text, layout.NarInfo.Limit()); err != nil {
 		return err
 	}
 	info, err := narinfo.Parse(text)
@@ -155,7 +147,9 @@ func (c *checker) archive(info *narinfo.NarInfo) error {
 	if !ok {
 		return fmt.Errorf("its archive %s is missing", info.URL)
 	}
-	if info.FileSize != 0 && info.FileSize != size {
+	if attrs, err := c.b.Head(c.ctx, info.URL); err != nil {
+		return err
+	} else if info.FileSize != 0 && info.FileSize != size && !codec.HasEncoding(attrs.ContentEncoding) {
 		return fmt.Errorf("its archive %s has %d bytes, FileSize says %d", info.URL, size, info.FileSize)
 	}
 	if err := c.contents(info); err != nil {
@@ -166,32 +160,67 @@ func (c *checker) archive(info *narinfo.NarInfo) error {
 		return err
 	}
 	defer obj.Body.Close()
-	file, archive, structure := sha256.New(), sha256.New(), nar.NewValidator(nil)
-	body := io.TeeReader(obj.Body, file)
+	object, file, archive, structure := newSum(), newSum(), newSum(), nar.NewValidator(nil)
+	content, err := contentOf(obj, object)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	body := io.TeeReader(content, file)
 	r, err := codec.NewReader(string(info.Compression), body, codec.ReaderOptions{MaxSize: info.NarSize})
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	n, err := io.Copy(io.MultiWriter(archive, structure), r)
+	_, err = io.Copy(io.MultiWriter(archive, structure), r)
 	if err == nil {
 		err = structure.Close()
 	}
 	if err == nil {
 		_, err = io.Copy(io.Discard, body)
 	}
+	if object.n == info.FileSize {
+		file = object // some writers describe the object, not the archive in it
+	}
 	switch {
 	case err != nil:
 		return fmt.Errorf("its archive %s: %w", info.URL, err)
-	case n != info.NarSize:
-		return fmt.Errorf("its archive %s has %d bytes, NarSize says %d", info.URL, n, info.NarSize)
-	case nixhash.FromSHA256([32]byte(archive.Sum(nil))) != info.NarHash:
+	case archive.n != info.NarSize:
+		return fmt.Errorf("its archive %s has %d bytes, NarSize says %d", info.URL, archive.n, info.NarSize)
+	case archive.digest() != info.NarHash:
 		return fmt.Errorf("its archive %s has another NarHash", info.URL)
-	case !info.FileHash.IsZero() && nixhash.FromSHA256([32]byte(file.Sum(nil))) != info.FileHash:
+	case info.FileSize != 0 && info.FileSize != file.n:
+		return fmt.Errorf("its archive %s has %d bytes, FileSize says %d", info.URL, file.n, info.FileSize)
+	case !info.FileHash.IsZero() && file.digest() != info.FileHash:
 		return fmt.Errorf("its archive %s has another FileHash", info.URL)
 	}
 	return nil
 }
+
+// contentOf decodes the Content-Encoding of an object, whose bytes it writes to
+// stored.
+func contentOf(obj *blob.Object, stored io.Writer) (io.ReadCloser, error) {
+	body := io.TeeReader(obj.Body, stored)
+	if !codec.HasEncoding(obj.ContentEncoding) {
+		return io.NopCloser(body), nil
+	}
+	return codec.NewContentReader(obj.ContentEncoding, body, codec.ReaderOptions{})
+}
+
+// sum is the SHA-256 and the number of the bytes that are written to it.
+type sum struct {
+	hash.Hash
+	n int64
+}
+
+func newSum() *sum { return &sum{Hash: sha256.New()} }
+
+func (s *sum) Write(p []byte) (int, error) {
+	s.n += int64(len(p))
+	return s.Hash.Write(p)
+}
+
+func (s *sum) digest() nixhash.Hash { return nixhash.FromSHA256([32]byte(s.Sum(nil))) }
 
 // inMemory bounds the archives that contents reads as a whole.
 const inMemory = 64 << 20
@@ -206,7 +235,12 @@ func (c *checker) contents(info *narinfo.NarInfo) error {
 		return err
 	}
 	defer obj.Body.Close()
-	r, err := codec.NewReader(string(info.Compression), obj.Body, codec.ReaderOptions{MaxSize: info.NarSize})
+	content, err := contentOf(obj, io.Discard)
+	if err != nil {
+		return err
+	}
+	defer content.Close()
+	r, err := codec.NewReader(string(info.Compression), content, codec.ReaderOptions{MaxSize: info.NarSize})
 	if err != nil {
 		return err
 	}

@@ -303,11 +303,7 @@ func (w *watched) Read(p []byte) (int, error) {
 
 // decodeAll decodes an object to its end, and returns how many bytes came out.
 func decodeAll(encoding string, body io.Reader) (int64, error) {
-	name, err := codec.FromContentEncoding(encoding)
-	if err != nil {
-		return 0, err
-	}
-	r, _, err := codec.NewReaderDetect(name, body, codec.ReaderOptions{MaxSize: maxLog})
+	r, err := codec.NewContentReader(encoding, body, codec.ReaderOptions{MaxSize: maxLog})
 	if err != nil {
 		return 0, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/internal/resume"
@@ -20,7 +21,7 @@ func attrs(key string, resp *http.Response) blob.Attrs {
 		ETag:            resp.Header.Get("ETag"),
 		ModTime:         modified,
 		ContentType:     resp.Header.Get("Content-Type"),
-		ContentEncoding: resp.Header.Get("Content-Encoding"),
+		ContentEncoding: strings.Join(resp.Header.Values("Content-Encoding"), ", "),
 	}
 }
 

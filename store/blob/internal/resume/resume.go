@@ -83,7 +83,7 @@ func (b *Body) begin(obj *blob.Object) error {
 	b.next, b.end = obj.Offset, -1
 	if obj.Size < 0 {
 		if b.opts.Offset > 0 || b.opts.Length > 0 {
-			return errors.New("the server knows neither ranges nor the size of the object")
+			return fmt.Errorf("%w: the server knows neither ranges nor the size of the object", errors.ErrUnsupported)
 		}
 		obj.Length = -1
 		return nil
