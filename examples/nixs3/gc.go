@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -15,7 +13,6 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"example.com/nixs3/s3url"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/gc"
 )
@@ -37,8 +34,8 @@ type gcCommand struct {
 	NoRoots   bool           `help:"Collect a cache that has no root at all."`
 	Broken    string         `enum:"stop,keep" default:"stop" help:"What to do about narinfos that cannot be read: stop, or keep them and all that they mention."`
 	Alone     bool           `help:"Promise that no other collector runs, for servers that ignore the conditions of writes."`
-	Inventory string         `placeholder:"URL" help:"Take the list of archives from the manifest.json of an S3 Inventory in CSV, such as s3://inventory/cache/daily/2026-11-25T01-00Z/manifest.json?region=…, instead of listing them."`
-	Manifest  string         `type:"path" placeholder:"FILE" help:"Write what would be destroyed into a manifest for S3 Batch Operations, lines of bucket and key, and do not destroy it. A job may tag the objects, and a lifecycle rule let the tag expire."`
+	Inventory string         `placeholder:"URL" help:"Take the list of archives from the manifest.json of an S3 Inventory in CSV or Parquet, such as s3://inventory/cache/daily/2026-11-25T01-00Z/manifest.json?region=…, instead of listing them."`
+	Manifest  string         `placeholder:"FILE" help:"Write what would be destroyed into a manifest for S3 Batch Operations, a file or an s3:// URL with a key, and do not destroy it. Its lines are bucket and key. A job may tag the objects, and a lifecycle rule let the tag expire."`
 	DryRun    bool           `help:"Print what would go and what would stay, and delete nothing."`
 	JSON      bool           `name:"json" help:"Print the report as JSON."`
 }
@@ -71,7 +68,7 @@ func (c *gcCommand) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		report, err := c.collect(ctx, cache, opts)
+		report, err := c.collect(ctx, con, cache, opts)
 		if err != nil && report.Run == "" {
 			return err
 		}
@@ -80,39 +77,6 @@ func (c *gcCommand) Run(ctx context.Context, con *console) error {
 		}
 		return errors.Join(err, printCollected(con, report))
 	})
-}
-
-// collect runs the collection, with a manifest where one is asked for.
-func (c *gcCommand) collect(ctx context.Context, cache *store.Cache, opts gc.Options) (report *gc.Report, err error) {
-	if c.Manifest == "" {
-		return gc.Collect(ctx, cache, opts)
-	}
-	bucket, prefix, err := objectsOf(c.Store)
-	if err != nil {
-		return &gc.Report{}, err
-	}
-	f, err := os.Create(c.Manifest)
-	if err != nil {
-		return &gc.Report{}, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	w := csv.NewWriter(f)
-	opts.Manifest = func(key string) error { return w.Write([]string{bucket, url.QueryEscape(prefix + key)}) }
-	report, err = gc.Collect(ctx, cache, opts)
-	w.Flush()
-	return report, errors.Join(err, w.Error())
-}
-
-// objectsOf returns the bucket of an s3:// URL and what its keys begin with.
-func objectsOf(rawURL string) (bucket, prefix string, err error) {
-	u, err := s3url.Parse(rawURL)
-	if err != nil {
-		return "", "", fmt.Errorf("expected a cache in S3: %w", err)
-	}
-	if prefix = strings.Trim(u.Prefix, "/"); prefix != "" {
-		prefix += "/"
-	}
-	return u.Bucket, prefix, nil
 }
 
 func (c *gcCommand) options(ctx context.Context, con *console, cache *store.Cache) (gc.Options, error) {
@@ -139,26 +103,6 @@ func (c *gcCommand) options(ctx context.Context, con *console, cache *store.Cach
 		return opts, err
 	}
 	return opts, errors.New("the cache has no roots, so everything except recent uploads would be deleted; set one with \"nixs3 root set\", or confirm with --no-roots")
-}
-
-// openInventory opens the inventory, whose bucket stays open as long as the
-// command runs.
-func (c *gcCommand) openInventory(ctx context.Context, con *console) (*gc.Inventory, error) {
-	_, prefix, err := objectsOf(c.Store)
-	if err != nil {
-		return nil, err
-	}
-	at, err := s3url.Parse(c.Inventory)
-	if err != nil {
-		return nil, err
-	}
-	manifest := at.Prefix
-	at.Prefix = ""
-	b, err := openCache(ctx, con, at.String())
-	if err != nil {
-		return nil, err
-	}
-	return gc.OpenInventory(ctx, b.Bucket(), manifest, prefix)
 }
 
 // shownPaths is how many paths and roots are printed.

@@ -1,38 +1,53 @@
 package gc
 
 import (
-	"compress/gzip"
 	"context"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
-	"net/url"
+	"maps"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
+	"sync"
 
 	"example.com/nixs3/store/blob"
 )
 
-// Inventory is a list of the objects of a bucket that S3 Inventory made: CSV
-// files, compressed by gzip, and a manifest that names them. It takes the place
-// of the listing of archives, the longest of all. What was uploaded since is not
-// in it, and stays; what was deleted since is deleted once more.
+// Inventory is a list of the objects of a bucket that S3 Inventory made: a
+// manifest and the files that it names. It replaces the listing of archives, the
+// longest of all. An object that was uploaded since is not in it, and stays. An
+// object that it lists is looked at again before it is destroyed.
 type Inventory struct {
 	b      blob.Bucket // in which the files are
-	prefix string      // of the cache in the bucket that the inventory describes
-	files  []string    // keys
-	fields inventoryFields
+	source string
+	prefix string // of the cache in the bucket that the inventory describes
+	schema string
+	format InventoryFormat
+	files  []inventoryFile
 }
 
-// inventoryFields are the places of the columns.
-type inventoryFields struct {
-	key, size, modified, etag     int
-	version, latest, deleteMarker int
+// SourceBucket returns the name of the bucket that the inventory describes.
+func (inv *Inventory) SourceBucket() string { return inv.source }
+
+// InventoryFormat reads a file of an inventory. It yields the objects with their
+// whole keys, and leaves out delete markers and versions that are not the latest.
+// The schema is that of the manifest. A file that ends with io.EOF is whole and
+// has the digest of the manifest.
+type InventoryFormat func(ctx context.Context, file io.Reader, schema string) iter.Seq2[blob.Attrs, error]
+
+var inventoryFormats = struct {
+	sync.RWMutex
+	byName map[string]InventoryFormat
+}{byName: map[string]InventoryFormat{"CSV": readInventoryCSV}}
+
+// RegisterInventoryFormat makes a format of S3 Inventory known by the name that
+// manifests give it. CSV is known. Package parquetinventory registers Parquet.
+func RegisterInventoryFormat(name string, f InventoryFormat) {
+	inventoryFormats.Lock()
+	defer inventoryFormats.Unlock()
+	inventoryFormats.byName[name] = f
 }
 
 // manifestLimit bounds the manifest of an inventory in bytes.
@@ -41,7 +56,7 @@ const manifestLimit = 16 << 20
 // OpenInventory reads the manifest.json of an S3 Inventory in a bucket, which
 // must be the root of the one that the inventory was delivered to. prefix is that
 // of the cache in the bucket that the inventory describes, such as "cache/". The
-// format must be CSV, with the fields Size, LastModifiedDate and ETag.
+// inventory must have the fields Size, LastModifiedDate and ETag.
 func OpenInventory(ctx context.Context, b blob.Bucket, manifest, prefix string) (*Inventory, error) {
 	data, _, err := blob.ReadAll(ctx, b, manifest, manifestLimit)
 	if err != nil {
@@ -57,36 +72,30 @@ func OpenInventory(ctx context.Context, b blob.Bucket, manifest, prefix string) 
 
 func parseManifest(data []byte) (*Inventory, error) {
 	var m struct {
-		Format string `json:"fileFormat"`
-		Schema string `json:"fileSchema"`
-		Files  []struct {
-			Key string `json:"key"`
-		} `json:"files"`
+		Source string          `json:"sourceBucket"`
+		Format string          `json:"fileFormat"`
+		Schema string          `json:"fileSchema"`
+		Files  []inventoryFile `json:"files"`
 	}
 	if err := json.Unmarshal(data, &m); err != nil {
 		return nil, err
 	}
-	if m.Format != "CSV" {
-		return nil, fmt.Errorf("expected the format CSV, got %.100q", m.Format)
+	inventoryFormats.RLock()
+	defer inventoryFormats.RUnlock()
+	inv := &Inventory{source: m.Source, schema: m.Schema, files: m.Files, format: inventoryFormats.byName[m.Format]}
+	if inv.format == nil {
+		return nil, fmt.Errorf("expected one of the formats %s, got %.100q",
+			strings.Join(slices.Sorted(maps.Keys(inventoryFormats.byName)), " and "), m.Format)
 	}
-	columns := strings.Split(m.Schema, ",")
-	for i := range columns {
-		columns[i] = strings.TrimSpace(columns[i])
-	}
-	inv := &Inventory{}
-	for name, place := range map[string]*int{
-		"Key": &inv.fields.key, "Size": &inv.fields.size, "LastModifiedDate": &inv.fields.modified, "ETag": &inv.fields.etag,
-		"VersionId": &inv.fields.version, "IsLatest": &inv.fields.latest, "IsDeleteMarker": &inv.fields.deleteMarker,
-	} {
-		if *place = slices.Index(columns, name); *place < 0 && !strings.HasPrefix(name, "Is") && name != "VersionId" {
-			return nil, fmt.Errorf("expected the field %s, got %.500s", name, m.Schema)
+	if m.Format == "CSV" {
+		if _, err := csvFields(m.Schema); err != nil {
+			return nil, err
 		}
 	}
 	for _, f := range m.Files {
 		if blob.ValidateKey(f.Key) != nil {
 			return nil, fmt.Errorf("expected the keys of files, got %.100q", f.Key)
 		}
-		inv.files = append(inv.files, f.Key)
 	}
 	return inv, nil
 }
@@ -94,96 +103,37 @@ func parseManifest(data []byte) (*Inventory, error) {
 // List yields the objects that opts select, in the order of the files.
 func (inv *Inventory) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob.Attrs, error] {
 	return func(yield func(blob.Attrs, error) bool) {
-		for _, key := range inv.files {
-			more, err := inv.listFile(ctx, key, opts, yield)
-			if err != nil {
-				yield(blob.Attrs{}, fmt.Errorf("inventory file %s in %s: %w", key, inv.b, err))
+		for _, f := range inv.files {
+			for attrs, err := range f.read(ctx, inv) {
+				if err != nil {
+					yield(blob.Attrs{}, fmt.Errorf("inventory file %s in %s: %w", f.Key, inv.b, err))
+					return
+				}
+				key, ok := strings.CutPrefix(attrs.Key, inv.prefix)
+				if !ok || !opts.Selects(key) {
+					continue
+				}
+				attrs.Key = key
+				if !yield(attrs, nil) {
+					return
+				}
 			}
-			if err != nil || !more {
-				return
-			}
 		}
 	}
 }
 
-func (inv *Inventory) listFile(ctx context.Context, key string, opts blob.ListOptions, yield func(blob.Attrs, error) bool) (more bool, err error) {
-	obj, err := inv.b.Get(ctx, key, blob.GetOptions{})
-	if err != nil {
-		return false, err
-	}
-	defer obj.Body.Close()
-	plain, err := gzip.NewReader(obj.Body)
-	if err != nil {
-		return false, err
-	}
-	text := &rowText{ctx: ctx, r: plain}
-	rows := csv.NewReader(text)
-	rows.ReuseRecord = true
-	for {
-		text.left = maxRow
-		row, err := rows.Read()
-		if errors.Is(err, io.EOF) {
-			return true, nil
-		}
-		if err != nil {
-			return false, err
-		}
-		attrs, ok, err := inv.fields.parse(row, inv.prefix)
-		if err != nil {
-			return false, err
-		}
-		if ok && opts.Selects(attrs.Key) && !yield(attrs, nil) {
-			return false, nil
-		}
-	}
-}
-
-// maxRow bounds a row of an inventory in bytes. Keys have at most 1024.
-const maxRow = 64 << 10
-
-// rowText is the text of an inventory file. Reading it fails after the end of
-// the context, and in a row that is longer than maxRow.
-type rowText struct {
-	ctx  context.Context
-	r    io.Reader
-	left int // bytes until the row is too long
-}
-
-func (t *rowText) Read(p []byte) (int, error) {
+// checkRow fails for an object that cannot be.
+func checkRow(attrs blob.Attrs) error {
 	switch {
-	case t.ctx.Err() != nil:
-		return 0, context.Cause(t.ctx)
-	case t.left <= 0:
-		return 0, fmt.Errorf("expected rows of at most %d bytes", maxRow)
+	case blob.ValidateKey(attrs.Key) != nil:
+		return fmt.Errorf("expected a key, got %.100q", attrs.Key)
+	case attrs.Size < 0:
+		return fmt.Errorf("object %.100q: expected a size that is not negative, got %d", attrs.Key, attrs.Size)
+	case attrs.ModTime.Unix() <= 0:
+		return fmt.Errorf("object %.100q: expected the time of its last modification, got %v", attrs.Key, attrs.ModTime)
 	}
-	n, err := t.r.Read(p[:min(len(p), t.left)])
-	t.left -= n
-	return n, err
+	return nil
 }
 
-// parse reads a row. It reports whether the row is an object of the cache.
-func (f *inventoryFields) parse(row []string, prefix string) (attrs blob.Attrs, ok bool, err error) {
-	if len(row) <= max(f.key, f.size, f.modified, f.etag, f.latest, f.deleteMarker) {
-		return attrs, false, fmt.Errorf("expected a row of more fields, got %d", len(row))
-	}
-	if f.latest >= 0 && row[f.latest] == "false" || f.deleteMarker >= 0 && row[f.deleteMarker] == "true" {
-		return attrs, false, nil
-	}
-	full, err := url.QueryUnescape(row[f.key])
-	if err != nil {
-		return attrs, false, err
-	}
-	key, ok := strings.CutPrefix(full, prefix)
-	if !ok {
-		return attrs, false, nil
-	}
-	size, err := strconv.ParseInt(row[f.size], 10, 64)
-	if err != nil || size < 0 {
-		return attrs, false, fmt.Errorf("expected a size, got %.100q", row[f.size])
-	}
-	modified, err := time.Parse(time.RFC3339, row[f.modified])
-	if err != nil {
-		return attrs, false, fmt.Errorf("expected a time, got %.100q", row[f.modified])
-	}
-	return blob.Attrs{Key: strings.Clone(key), Size: size, ETag: row[f.etag], ModTime: modified}, true, nil
-}
+// errInventory is an inventory file that is not what its manifest says.
+var errInventory = errors.New("not the file that the manifest names")

@@ -3,6 +3,12 @@ package gc_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"iter"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -75,5 +81,89 @@ func TestInventory(t *testing.T) {
 			_, err = gc.OpenInventory(t.Context(), other, "manifest.json", "cache/")
 			assert.ErrorContains(t, err, "inventory manifest", manifest)
 		}
+	})
+}
+
+// An inventory's files must be those of its manifest.
+func TestInventoryFiles(t *testing.T) {
+	cache, b := newCache(t)
+	add(t, cache, "a")
+	var buf bytes.Buffer
+	w := gzip.NewWriter(&buf)
+	_, err := w.Write([]byte(`"nar/x","1","2026-11-24T01:02:03.000Z","etag"` + "\n"))
+	require.NoError(t, err)
+	require.NoError(t, w.Close())
+	digest := md5.Sum(buf.Bytes())
+	put := func(key, text string) {
+		_, err := b.Put(t.Context(), key, strings.NewReader(text), blob.PutOptions{})
+		require.NoError(t, err)
+	}
+	put("1.csv.gz", buf.String())
+	for size, md5s := range map[int]map[string]string{
+		buf.Len(): {hex.EncodeToString(digest[:]): "", strings.ToUpper(hex.EncodeToString(digest[:])): "", strings.Repeat("0", 32): "expected the MD5 0"},
+		0:         {"": ""}, 1: {"": "expected 1 bytes, got"},
+	} {
+		for sum, expected := range md5s {
+			put("manifest.json", fmt.Sprintf(`{"fileFormat":"CSV","fileSchema":"Key, Size, LastModifiedDate, ETag","files":[{"key":"1.csv.gz","size":%d,"MD5checksum":%q}]}`, size, sum))
+			inventory, err := gc.OpenInventory(t.Context(), b, "manifest.json", "")
+			require.NoError(t, err)
+			_, err = gc.Collect(t.Context(), cache, gc.Options{DryRun: true, Inventory: inventory})
+			if expected == "" {
+				assert.NoError(t, err)
+			} else {
+				assert.ErrorContains(t, err, expected)
+			}
+		}
+	}
+
+	t.Run("a long row", func(t *testing.T) {
+		var buf bytes.Buffer
+		w := gzip.NewWriter(&buf)
+		_, err := w.Write([]byte(`"` + strings.Repeat("x\n", 1<<20)))
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		put("1.csv.gz", buf.String())
+		put("manifest.json", `{"fileFormat":"CSV","fileSchema":"Key, Size, LastModifiedDate, ETag","files":[{"key":"1.csv.gz"}]}`)
+		inventory, err := gc.OpenInventory(t.Context(), b, "manifest.json", "")
+		require.NoError(t, err)
+		_, err = gc.Collect(t.Context(), cache, gc.Options{DryRun: true, Inventory: inventory})
+		assert.ErrorContains(t, err, "expected rows of at most")
+	})
+}
+
+// A writer that knows nothing of collectors writes an archive anew after the
+// inventory was made, and is about to publish a narinfo that refers to it.
+func TestInventoryIsOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cache, b := newCache(t)
+		add(t, cache, "a")
+		const archive = "nar/again.nar"
+		put := func(key, text string) {
+			_, err := b.Put(t.Context(), key, strings.NewReader(text), blob.PutOptions{})
+			require.NoError(t, err)
+		}
+		put(archive, "x")
+		gc.RegisterInventoryFormat("Test", func(context.Context, io.Reader, string) iter.Seq2[blob.Attrs, error] {
+			return func(yield func(blob.Attrs, error) bool) {
+				yield(blob.Attrs{Key: archive, Size: 1, ModTime: time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)}, nil)
+			}
+		})
+		put("manifest.json", `{"sourceBucket":"cache","fileFormat":"Test","files":[{"key":"manifest.json"}]}`)
+		inventory, err := gc.OpenInventory(t.Context(), b, "manifest.json", "")
+		require.NoError(t, err)
+		assert.Equal(t, "cache", inventory.SourceBucket())
+		time.Sleep(2 * day)
+		put(archive, "x")
+		collect := func() {
+			t.Helper()
+			_, err = gc.Collect(t.Context(), cache, gc.Options{Roots: paths("a"), Grace: none, Inventory: inventory})
+			require.NoError(t, err)
+		}
+		collect()
+		assert.Contains(t, keys(t, b, "nar/"), archive)
+		time.Sleep(2 * day)
+		collect()
+		assert.NotContains(t, keys(t, b, "nar/"), archive)
+		collect() // it is still in the inventory
 	})
 }

@@ -54,12 +54,15 @@ type Options struct {
 	// first. 0 means 1,000; negative means all.
 	Paths int
 
-	// Manifest, where set, receives the keys of archives and other objects that
-	// would be destroyed, in place of their deletion. The narinfos are deleted
-	// all the same. An error ends the run.
+	// Manifest, if set, is called with the key of each archive and other object
+	// that would be destroyed, in place of its deletion. Narinfos are deleted all
+	// the same. An error ends the run. Until the objects are gone, each run names
+	// them again, and a writer of the same contents relies on them. So destroy
+	// them soon after the run.
 	Manifest func(key string) error
 
-	// Inventory, where set, takes the place of the listing of archives.
+	// Inventory, if set, replaces the listing of archives. Each archive that
+	// would be destroyed costs a request more.
 	Inventory *Inventory
 
 	Logger   *slog.Logger   // nil is silent

@@ -253,6 +253,9 @@ func filter[T any](items []T, ok func(T) bool) iter.Seq[T] {
 
 // destroy deletes the objects that have been orphans for long enough.
 func (c *collector) destroy(ctx context.Context) error {
+	if err := c.lookAgain(ctx); err != nil {
+		return err
+	}
 	n := c.needs()
 	var keys []string
 	var rest []orphan
@@ -281,6 +284,33 @@ func (c *collector) destroy(ctx context.Context) error {
 	}
 	c.report.Destroyed, c.report.Condemned = destroyed, condemned
 	return c.abortUploads(ctx)
+}
+
+// lookAgain asks the bucket for the archives of an inventory that would be
+// destroyed: since the inventory was made, a writer that knows nothing of
+// collectors may have written one again, and be about to refer to it.
+func (c *collector) lookAgain(ctx context.Context) error {
+	if c.opts.Inventory == nil {
+		return nil
+	}
+	var ripe []int
+	for i, o := range c.orphans {
+		if layout.KindOf(o.key) == layout.Archive && c.ripe(o) {
+			ripe = append(ripe, i)
+		}
+	}
+	return inParallel(ctx, ripe, func(ctx context.Context, i int) error {
+		o := &c.orphans[i]
+		attrs, err := c.b.Head(ctx, o.key)
+		if errors.Is(err, blob.ErrNotFound) {
+			return nil // deleted once more
+		}
+		if err != nil {
+			return err
+		}
+		o.size, o.added = attrs.Size, secondsOf(attrs.ModTime)
+		return nil
+	})
 }
 
 // delete deletes objects while the lock is held. A cancelled run waits for the
