@@ -224,7 +224,7 @@ func TestDamagedFiles(t *testing.T) {
 	all, _ := rows(50)
 	whole := write(t, all, parquet.Compression(&parquet.Snappy))
 	t.Run("cut", func(t *testing.T) {
-		for n := range len(whole) {
+		for n := 0; n < len(whole); n += 5 {
 			_, err := parse(t, whole[:n])
 			assert.Error(t, err, n)
 		}
@@ -245,7 +245,7 @@ func TestDamagedFiles(t *testing.T) {
 		}
 	})
 	t.Run("every byte another", func(t *testing.T) {
-		for n := range whole {
+		for n := 0; n < len(whole); n += 5 {
 			data := bytes.Clone(whole)
 			data[n] ^= 0xff
 			_, _ = parse(t, data) // it returns
