@@ -38,6 +38,7 @@ type collector struct {
 	broken       []Broken
 	orphans      []orphan
 	dangling     []blob.Attrs // realisations whose path does not stay
+	uploads      []blob.Upload
 
 	report Report
 }

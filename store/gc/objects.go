@@ -132,6 +132,9 @@ func (c *collector) findOrphans(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := c.findUploads(ctx); err != nil {
+		return err
+	}
 	return c.findLinks(ctx, n)
 }
 

@@ -157,4 +157,7 @@ func (c *collector) fill() {
 			r.Condemned.add(o.size)
 		}
 	}
+	for range c.uploads {
+		r.Destroyed.add(0)
+	}
 }

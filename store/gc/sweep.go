@@ -70,7 +70,7 @@ func (c *collector) garbage() []id {
 // sweep deletes what does not stay, as far as no writer at work needs it.
 func (c *collector) sweep(ctx context.Context) error {
 	garbage, dangling := c.garbage(), c.oldRealisations()
-	if len(garbage) == 0 && len(dangling) == 0 && !slices.ContainsFunc(c.orphans, c.ripe) {
+	if len(garbage) == 0 && len(dangling) == 0 && len(c.uploads) == 0 && !slices.ContainsFunc(c.orphans, c.ripe) {
 		return nil
 	}
 	if len(garbage) > 0 || len(dangling) > 0 {
@@ -348,31 +348,4 @@ func (c *collector) healNew(ctx context.Context) error {
 	}
 	c.mark(c.keeper("(recent)"), changed...)
 	return c.heal(ctx)
-}
-
-// abortUploads ends unfinished uploads that no writer at work has begun.
-func (c *collector) abortUploads(ctx context.Context) error {
-	cleaner, ok := blob.As[blob.UploadCleaner](c.b)
-	if !ok {
-		return nil
-	}
-	for u, err := range cleaner.Uploads(ctx, "") {
-		if errors.Is(err, errors.ErrUnsupported) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if layout.KindOf(u.Key) == layout.Other || !c.old(secondsOf(u.Initiated), c.opts.Recent) {
-			continue
-		}
-		if err := c.stillLocked(); err != nil {
-			return err
-		}
-		if err := cleaner.AbortUpload(ctx, u); err != nil {
-			return err
-		}
-		c.report.Destroyed.add(0)
-	}
-	return nil
 }
