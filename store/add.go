@@ -38,6 +38,9 @@ func (c *Cache) add(ctx context.Context, info *narinfo.PathInfo, archive io.Read
 		}
 		switch existing, err := c.NarInfo(ctx, info.Path); {
 		case err == nil:
+			if opts.Keep == nil {
+				opts.Session.lease.Found(info.Path.HashPart())
+			}
 			return existing, nil
 		case !isAbsent(err):
 			return nil, err

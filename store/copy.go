@@ -68,6 +68,7 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 	if err != nil {
 		return err
 	}
+	c.noteFound(g, roots)
 	if err := c.send(ctx, g, todo); err != nil {
 		return err
 	}
@@ -84,6 +85,19 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 		return nil
 	}
 	return c.opts.Keep(ctx)
+}
+
+// noteFound lets collectors know of the roots that the destination has already,
+// as if they were uploaded. A root that Keep sets needs no such note.
+func (c *copier) noteFound(g closure, roots []storepath.Path) {
+	if c.opts.Keep != nil || c.session == nil {
+		return
+	}
+	for _, root := range roots {
+		if n := g[root]; n != nil && n.present {
+			c.session.lease.Found(root.HashPart())
+		}
+	}
 }
 
 // begin announces the copy to the collectors of the destination.

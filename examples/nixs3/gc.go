@@ -226,6 +226,9 @@ func (c *gcUndoCommand) Run(ctx context.Context, con *console) error {
 				return errors.Join(err, perr)
 			}
 		}
+		if err == nil && len(report.Restored) == 0 && len(report.Lost) == 0 && !con.quiet {
+			fmt.Fprintf(con.stderr, "all paths of the run %s are visible already\n", c.Name)
+		}
 		if err == nil && len(report.Lost) > 0 {
 			printOddities(con, &gc.Report{Lost: report.Lost})
 			err = fmt.Errorf("%d paths could not be brought back", len(report.Lost))

@@ -97,6 +97,8 @@ func TestGC(t *testing.T) {
 	require.Equal(t, exitOK, got.exit, got.stderr)
 	assert.ElementsMatch(t, []string{wrapper, env}, strings.Fields(got.stdout))
 	assert.Equal(t, all, nixs3(t, "", "path-info", "--store", url, "--all").stdout)
+	got = nixs3(t, "", "gc", "undo", "--store", url, report.Run)
+	assert.Equal(t, "all paths of the run "+report.Run+" are visible already\n", got.stderr)
 	check(t, []command{
 		{"a run that never was", []string{"gc", "undo", "--store", url, "x"}, "", "", "no journal of the run", exitFailed},
 		{"a manifest of a directory", []string{"gc", "--store", url, "--manifest", filepath.Join(t.TempDir(), "m")}, "", "", "expected a cache in S3", exitFailed},
@@ -138,13 +140,17 @@ func TestStatsAndDelete(t *testing.T) {
 	require.Equal(t, exitOK, got.exit, got.stderr)
 	assert.Regexp(t, `(?m)^ *narinfo +3 `, got.stdout)
 	assert.Regexp(t, `(?m)^ *no root keeps +2 `, got.stdout)
+	assert.Regexp(t, `(?m)^ *incomplete closures +0 `, got.stdout)
+	assert.Regexp(t, `(?m)^ *archives without a narinfo +0 `, got.stdout)
+	assert.Regexp(t, `(?m)^ *narinfos without an archive +0 `, got.stdout)
 	got = nixs3(t, "", "stats", "--store", url, "--json")
+	assert.Contains(t, got.stdout, `"incomplete":[]`)
 	assert.Contains(t, got.stdout, `"unrooted":{"paths":2`)
 	got = nixs3(t, "", "delete", "--store", url, env)
 	require.Equal(t, exitOK, got.exit, got.stderr)
 	assert.Equal(t, env+"\n", got.stdout)
 	check(t, []command{
-		{"referred to", []string{"delete", "--store", url, hello}, "", "", "--referrers", exitFailed},
+		{"referred to", []string{"delete", "--store", url, hello}, "", "", "other paths refer to it, such as ", exitFailed},
 		{"kept by a root", []string{"delete", "--store", url, "--referrers", hello}, "", "", "a root or a writer at work needs", exitFailed},
 		{"not there", []string{"delete", "--store", url, absent}, "", "", "is not in", exitFailed},
 	})

@@ -54,12 +54,20 @@ func printStats(con *console, s *gc.Statistics) error {
 	for _, l := range s.Largest {
 		printAmount(w, l.Path, l.Amount)
 	}
-	fmt.Fprintf(w, "\narchives without a narinfo\t%d\t%s\t\n", s.Unreferenced.Objects, size(s.Unreferenced.Bytes))
-	for what, paths := range map[string][]string{
-		"narinfos without an archive": s.WithoutArchive, "incomplete closures": s.Incomplete, "narinfos that cannot be read": s.Broken,
+	fmt.Fprintf(w, "\nfaults\t\t\t\n")
+	fmt.Fprintf(w, "archives without a narinfo\t%d\t%s\t\n", s.Unreferenced.Objects, size(s.Unreferenced.Bytes))
+	fmt.Fprintf(w, "paths of roots that are missing\t%d\t\t\n", s.MissingRootPaths)
+	for _, fault := range []struct {
+		what  string
+		paths []string
+	}{
+		{"narinfos without an archive", s.WithoutArchive},
+		{"incomplete closures", s.Incomplete},
+		{"narinfos that cannot be read", s.Broken},
 	} {
-		if len(paths) > 0 && !con.quiet {
-			fmt.Fprintf(con.stderr, "%d %s: %s\n", len(paths), what, strings.Join(paths[:min(len(paths), shownPaths)], ", "))
+		fmt.Fprintf(w, "%s\t%d\t\t\n", fault.what, len(fault.paths))
+		if len(fault.paths) > 0 && !con.quiet {
+			fmt.Fprintf(con.stderr, "%s: %s\n", fault.what, strings.Join(fault.paths[:min(len(fault.paths), shownPaths)], ", "))
 		}
 	}
 	return w.Flush()

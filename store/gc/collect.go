@@ -22,6 +22,8 @@ type collector struct {
 	run   string
 	lock  *lock // nil in a dry run
 
+	pathsGiven bool // the paths that go are given, however recent they are
+
 	versions versionDeleter // nil where the bucket keeps no versions
 
 	g         graph
@@ -60,10 +62,26 @@ func Collect(ctx context.Context, cache *store.Cache, opts Options) (*Report, er
 	return c.result(), err
 }
 
-// result returns the report alone, so that it does not hold on to the graph.
+// result returns the report alone, so that it does not hold on to the graph. An
+// empty list is not null in JSON.
 func (c *collector) result() *Report {
 	r := c.report
+	orEmpty(&r.ByRoot)
+	orEmpty(&r.ByAge)
+	orEmpty(&r.Paths)
+	orEmpty(&r.Restored)
+	orEmpty(&r.Lost)
+	orEmpty(&r.MissingRoots)
+	for _, names := range []*[]string{&r.RootsRemoved, &r.Dangling, &r.Broken} {
+		orEmpty(names)
+	}
 	return &r
+}
+
+func orEmpty[T any](list *[]T) {
+	if *list == nil {
+		*list = []T{}
+	}
 }
 
 func newCollector(cache *store.Cache, opts Options) *collector {

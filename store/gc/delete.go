@@ -27,6 +27,7 @@ type DeleteOptions struct {
 // at work has leased, or a root names, it does not delete.
 func Delete(ctx context.Context, cache *store.Cache, paths []storepath.Path, opts DeleteOptions) (*Report, error) {
 	c := newCollector(cache, opts.Options)
+	c.pathsGiven = true
 	err := c.locked(ctx, func(ctx context.Context) error { return c.deletePaths(ctx, paths, opts.Referrers) })
 	return c.result(), err
 }
@@ -103,7 +104,7 @@ func (c *collector) deleted(paths []storepath.Path, referrers bool) (map[id]bool
 				continue
 			}
 			if !referrers {
-				return nil, fmt.Errorf("%s: %w by %s; delete that too, or all that refer to it by --referrers", g.base(g.references(i)[n]), store.ErrReferenced, g.base(i))
+				return nil, fmt.Errorf("%s: %w, such as %s; delete that too, or all that refer to it by --referrers", g.base(g.references(i)[n]), store.ErrReferenced, g.base(i))
 			}
 			goes[i], grown = true, true
 		}

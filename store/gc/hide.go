@@ -20,8 +20,9 @@ import (
 // nothing was hidden.
 func Hide(ctx context.Context, cache *store.Cache, paths []storepath.Path, opts Options) (*Report, error) {
 	c := newCollector(cache, Options{Grace: opts.Grace, Alone: opts.Alone, Logger: opts.Logger, Progress: opts.Progress, Paths: -1})
+	c.pathsGiven = true
 	err := c.locked(ctx, func(ctx context.Context) error { return c.hidePaths(ctx, paths) })
-	return &c.report, err
+	return c.result(), err
 }
 
 // hidePaths sweeps the paths, as Collect sweeps garbage.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -158,14 +159,20 @@ func (c *collector) markGiven() error {
 	return nil
 }
 
-// markLeases keeps what writers at work have leased. It reports whether one has
-// leased everything.
+// markLeases keeps what writers at work have leased, and what writers have found
+// recently. It reports whether a writer has leased everything.
 func (c *collector) markLeases(leases []lease.Held) (all bool) {
 	now := c.clock.now()
 	k := noID
 	c.oldestWriter = time.Time{}
 	for _, l := range leases {
 		if l.Expired(l.ModTime, now) {
+			continue
+		}
+		if l.Done {
+			if secondsOf(l.ModTime) >= c.recentSince() && !c.pathsGiven {
+				c.markLeased(c.keeper("(recent)"), l)
+			}
 			continue
 		}
 		if k == noID {
@@ -175,11 +182,7 @@ func (c *collector) markLeases(leases []lease.Held) (all bool) {
 		if c.oldestWriter.IsZero() || l.Start.Before(c.oldestWriter) {
 			c.oldestWriter = l.Start
 		}
-		for _, part := range l.Paths {
-			if h, ok := parseHashPart(part); ok {
-				c.mark(k, c.g.node(h))
-			}
-		}
+		c.markLeased(k, l)
 		for _, key := range l.Archives {
 			c.keptStems[stem(key)] = true
 		}
@@ -187,17 +190,34 @@ func (c *collector) markLeases(leases []lease.Held) (all bool) {
 	return all
 }
 
+// markLeased keeps the paths that a lease names.
+func (c *collector) markLeased(by id, l lease.Held) {
+	for _, part := range l.Paths {
+		if h, ok := parseHashPart(part); ok {
+			c.mark(by, c.g.node(h))
+		}
+	}
+}
+
+// recentSince returns since when uploads are kept for being recent.
+func (c *collector) recentSince() seconds {
+	span := max(c.opts.Recent, c.opts.KeepSince)
+	if span == 0 {
+		return math.MaxUint32
+	}
+	return secondsOf(c.clock.now().Add(-span))
+}
+
 // markRecent keeps what was uploaded within a time, and broken narinfos.
 func (c *collector) markRecent() {
-	since := secondsOf(c.clock.now().Add(-max(c.opts.Recent, c.opts.KeepSince)))
-	recent, spoilt := c.keeper("(recent)"), noID
+	since, recent, spoilt := c.recentSince(), c.keeper("(recent)"), noID
 	for i := range c.g.visible {
 		if c.g.marks[i]&broken != 0 {
 			if spoilt == noID {
 				spoilt = c.keeper("(cannot be read)")
 			}
 			c.mark(spoilt, i)
-		} else if c.g.added[i] >= since && max(c.opts.Recent, c.opts.KeepSince) > 0 {
+		} else if c.g.added[i] >= since {
 			c.mark(recent, i)
 		}
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // tidy deletes objects of collectors and writers that nobody needs any more:
-// journals older than the grace period, expired leases and lost canaries.
+// journals older than the grace period, leases and traces that have expired, and lost canaries.
 func (c *collector) tidy(ctx context.Context) error {
 	var keys []string
 	runs := map[string][]string{}
@@ -39,7 +39,7 @@ func (c *collector) tidy(ctx context.Context) error {
 		return err
 	}
 	for _, l := range leases {
-		if l.Expired(l.ModTime, c.clock.now()) {
+		if l.Expired(l.ModTime, c.clock.now()) || l.Done && secondsOf(l.ModTime) < c.recentSince() {
 			keys = append(keys, l.Key)
 		}
 	}

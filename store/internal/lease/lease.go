@@ -24,6 +24,10 @@ const (
 	Stop  = 40 * time.Minute
 )
 
+// traceTTL is how long the trace of a writer that has ended is valid at most.
+// Collectors take it for an upload, and most keep those for a day.
+const traceTTL = 7 * 24 * time.Hour
+
 // limit bounds a lease in bytes, maxNames the paths and archives that one
 // names. A writer of more leases everything.
 const (
@@ -36,6 +40,7 @@ type Lease struct {
 	Paths    []string  `json:"paths,omitempty"`    // hash parts that will be published or relied on
 	Archives []string  `json:"archives,omitempty"` // keys that are relied on
 	All      bool      `json:"all,omitempty"`      // everything: nothing may be swept
+	Done     bool      `json:"done,omitempty"`     // the writer has ended; the paths count as uploaded at the object's ModTime
 	TTL      int64     `json:"ttl"`                // seconds after the object's ModTime
 	Holder   string    `json:"holder,omitempty"`   // free text
 	Begun    time.Time `json:"begun,omitzero"`     // of the session, by the server's clock; zero in the first write

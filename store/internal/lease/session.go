@@ -67,6 +67,7 @@ type Session struct {
 	mu     sync.Mutex // guards what follows, and is held during no request
 	names  names
 	safe   int // that many names may be relied on
+	found  []string
 	leased bool
 	held   Stopwatch // since the last renewal was sent, or where not leased the last look at the state
 	err    error     // why the session is over
@@ -319,8 +320,23 @@ func (s *Session) Covers(archive string) bool {
 	return !s.leased || ok && i < s.safe
 }
 
+// Found notes paths that the writer was asked to store and that the cache had
+// already. When the session ends well, collectors take them for paths that were
+// uploaded then. It costs no request.
+func (s *Session) Found(hashParts ...string) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.found)+len(hashParts) <= maxNames {
+		s.found = append(s.found, hashParts...)
+	}
+}
+
 // End ends the session. The lease goes, unless the writer failed: a request whose
 // answer it does not know may still arrive, so the lease then expires by itself.
+// Where the writer has found paths, a trace of them takes the place of the lease.
 func (s *Session) End(ctx context.Context, failure error) {
 	if s == nil {
 		return
@@ -332,7 +348,14 @@ func (s *Session) End(ctx context.Context, failure error) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
 	defer cancel()
-	if err := s.b.Delete(ctx, s.key); err != nil {
+	var err error
+	if len(s.found) > 0 {
+		trace := Lease{Paths: s.found, Done: true, TTL: int64(traceTTL / time.Second), Holder: Holder(), Nonce: rand.Text()}
+		_, err = put(ctx, s.b, s.key, trace)
+	} else {
+		err = s.b.Delete(ctx, s.key)
+	}
+	if err != nil {
 		s.log.DebugContext(ctx, "the lease stays until it expires", "bucket", s.b.String(), "key", s.key, "error", err)
 	}
 }
