@@ -60,35 +60,72 @@ func (c *Cache) UnverifiedFS(ctx context.Context, p storepath.Path) (*ArchiveFS,
 	return nil, err
 }
 
+// RangeFS is UnverifiedFS for callers that have something better to do than to
+// fetch an archive whole: it fails with [codec.ErrNoIndex] then. The narinfo is
+// one of the cache.
+func (c *Cache) RangeFS(ctx context.Context, info *narinfo.NarInfo) (*ArchiveFS, error) {
+	if err := c.trust(&info.PathInfo); err != nil {
+		return nil, err
+	}
+	return c.partFS(ctx, info)
+}
+
+// NARAt is the NAR in a stored archive, read in ranges. Nothing but the checksums
+// of compressed pieces is verified. It is safe for concurrent use until it is
+// closed.
+type NARAt struct {
+	io.ReaderAt
+	Size int64 // as the index of the archive states it
+
+	leave func()
+}
+
+// Close ends the use of the NAR.
+func (n *NARAt) Close() { n.leave() }
+
+// NARAt opens the NAR in an archive at any offset. It uses URL, Compression and
+// FileSize of a narinfo, and NarSize where that is not zero. It fails with
+// [codec.ErrNoIndex] where the archive has to be fetched whole.
+func (c *Cache) NARAt(ctx context.Context, info *narinfo.NarInfo) (*NARAt, error) {
+	if info.FileSize <= fetchWhole || c.settings.LocalNARCache != "" {
+		return nil, codec.ErrNoIndex
+	}
+	leave, err := c.places.reading.enter(ctx, partMemory)
+	if err != nil {
+		return nil, err
+	}
+	contents, size, err := c.contentsAt(ctx, info, &rangeReader{ctx: ctx, cache: c, info: info, size: info.FileSize})
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return &NARAt{contents, size, leave}, nil
+}
+
 // partFS fails with codec.ErrNoIndex where the archive has to be fetched whole.
 func (c *Cache) partFS(ctx context.Context, info *narinfo.NarInfo) (*ArchiveFS, error) {
-	if info.FileSize <= fetchWhole || c.settings.LocalNARCache != "" {
+	if info.FileSize <= fetchWhole {
 		return nil, codec.ErrNoIndex
 	}
 	listing, err := c.storedListing(ctx, info.Path)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", codec.ErrNoIndex, err)
 	}
-	leave, err := c.places.reading.enter(ctx, partMemory)
+	contents, err := c.NARAt(ctx, info)
 	if err != nil {
 		return nil, err
 	}
-	archive := &rangeReader{ctx: ctx, cache: c, info: info, size: info.FileSize}
-	contents, err := c.contentsAt(ctx, info, archive)
-	if err != nil {
-		leave()
-		return nil, err
-	}
-	return &ArchiveFS{FS: nar.NewFS(contents, listing), Info: info, Listing: listing, close: func() error { leave(); return nil }}, nil
+	return &ArchiveFS{FS: nar.NewFS(contents, listing), Info: info, Listing: listing, close: func() error { contents.Close(); return nil }}, nil
 }
 
-// contentsAt returns a reader of the NAR in an archive at any offset.
-func (c *Cache) contentsAt(ctx context.Context, info *narinfo.NarInfo, archive *rangeReader) (io.ReaderAt, error) {
+// contentsAt returns a reader of the NAR in an archive at any offset, and its
+// size.
+func (c *Cache) contentsAt(ctx context.Context, info *narinfo.NarInfo, archive *rangeReader) (io.ReaderAt, int64, error) {
 	if info.Compression == codec.None {
-		if info.FileSize != info.NarSize {
-			return nil, fmt.Errorf("%w: FileSize is not NarSize", codec.ErrNoIndex)
+		if info.NarSize > 0 && info.FileSize != info.NarSize {
+			return nil, 0, fmt.Errorf("%w: FileSize is not NarSize", codec.ErrNoIndex)
 		}
-		return archive, archive.probe()
+		return archive, info.FileSize, archive.probe()
 	}
 	index, err := codec.FindIndex(string(info.Compression), archive, info.FileSize)
 	if errors.Is(err, codec.ErrNoIndex) && info.Compression == narinfo.CompressionZstd {
@@ -96,13 +133,13 @@ func (c *Cache) contentsAt(ctx context.Context, info *narinfo.NarInfo, archive *
 	}
 	switch {
 	case err != nil:
-		return nil, err
-	case index.Size() != info.NarSize:
-		return nil, fmt.Errorf("%w: expected one of %d bytes, got one of %d", codec.ErrNoIndex, info.NarSize, index.Size())
+		return nil, 0, err
+	case info.NarSize > 0 && index.Size() != info.NarSize:
+		return nil, 0, fmt.Errorf("%w: expected one of %d bytes, got one of %d", codec.ErrNoIndex, info.NarSize, index.Size())
 	case index.Pieces() < 2:
-		return nil, fmt.Errorf("%w: the archive is one piece", codec.ErrNoIndex)
+		return nil, 0, fmt.Errorf("%w: the archive is one piece", codec.ErrNoIndex)
 	}
-	return index.NewReaderAt(archive), nil
+	return index.NewReaderAt(archive), index.Size(), nil
 }
 
 // storedIndex reads the index object of an archive.

@@ -11,8 +11,6 @@ import (
 
 	"example.com/nixs3/nar"
 	"example.com/nixs3/store"
-	"example.com/nixs3/store/blob"
-	"example.com/nixs3/store/codec"
 	"example.com/nixs3/store/layout"
 )
 
@@ -53,35 +51,21 @@ func (s *Server) readDebugFile(w http.ResponseWriter, r *http.Request, id string
 		s.fail(w, r, err)
 		return
 	}
-	obj, err := s.bucket.Get(r.Context(), key, blob.GetOptions{})
-	if err != nil {
-		s.fail(w, r, err)
-		return
-	}
-	defer obj.Body.Close()
-	plain, _, err := codec.NewReaderDetect(string(compressionOf(key)), obj.Body, codec.ReaderOptions{MaxSize: s.limits.NarSize})
+	m, err := s.openMember(r.Context(), key, link.Member)
 	if err != nil {
 		s.fail(w, r, fmt.Errorf("%s: %w", key, err))
 		return
 	}
-	defer plain.Close()
-	member := nar.NewReader(plain)
-	header, err := find(member, link.Member)
-	if err != nil {
-		s.fail(w, r, fmt.Errorf("%s: %w", key, err))
-		return
-	}
+	defer m.close()
 	e := &entity{
-		kind: layout.DebugInfo, contentType: "application/octet-stream", size: header.Size,
-		etag: strings.TrimSuffix(storedETag(obj.Attrs), `"`) + "-" + id + `"`, modTime: obj.ModTime,
+		kind: layout.DebugInfo, contentType: "application/octet-stream", size: m.size,
+		etag: strings.TrimSuffix(storedETag(m.attrs), `"`) + "-" + id + `"`, modTime: m.attrs.ModTime,
 		open: func(_ context.Context, part byteRange) (io.ReadCloser, error) {
-			if _, err := io.CopyN(io.Discard, member, part.offset); err != nil {
-				return nil, err
-			}
-			return io.NopCloser(io.LimitReader(member, part.length)), nil
+			body, err := m.open(part)
+			return io.NopCloser(body), err
 		},
 	}
-	w.Header().Set("X-DEBUGINFOD-SIZE", fmt.Sprint(header.Size))
+	w.Header().Set("X-DEBUGINFOD-SIZE", fmt.Sprint(m.size))
 	s.send(w, r, e)
 }
 

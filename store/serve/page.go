@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 	"embed"
+	"errors"
 	"fmt"
 	"html/template"
-	"io"
 	"net/http"
 	"net/url"
 	"path"
@@ -65,6 +65,7 @@ type pageData struct {
 	Bytes         int64
 	Target        string
 	Unshown       string
+	Unverified    bool // the archive's hash, when the file was read
 	HasReferrers  bool
 	DerivationLog string
 }
@@ -326,33 +327,21 @@ func (s *Server) fillFile(ctx context.Context, d *pageData, p storepath.Path, na
 	return nil
 }
 
-// link escapes the path of a link.
-func link(prefix, name string) string { return (&url.URL{Path: prefix + name}).EscapedPath() }
-
+// fillText shows a file that is text.
 func (s *Server) fillText(ctx context.Context, d *pageData, p storepath.Path, node *nar.Node) error {
 	if node.Size > maxText {
 		d.Unshown = "It is too large to be shown here."
 		return nil
 	}
-	r, err := s.cache.NAR(ctx, p)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	// The archive decides what the file is: no signature covers a listing.
-	member := nar.NewReader(r)
-	header, err := find(member, d.File)
-	if err != nil {
-		return err
-	}
-	if d.Bytes = header.Size; header.Size > maxText {
+	text, verified, err := s.readFile(ctx, d.Info, d.File)
+	switch {
+	case errors.Is(err, errTooLarge):
 		d.Unshown = "It is too large to be shown here."
 		return nil
+	case err != nil:
+		return fmt.Errorf("%s: %s: %w", p, d.File, err)
 	}
-	text, err := io.ReadAll(member)
-	if err != nil {
-		return err
-	}
+	d.Bytes, d.Unverified = int64(len(text)), !verified
 	if !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0 {
 		d.Unshown = "It is not text."
 		return nil
@@ -360,6 +349,9 @@ func (s *Server) fillText(ctx context.Context, d *pageData, p storepath.Path, no
 	d.Text = string(text)
 	return nil
 }
+
+// link escapes the path of a link.
+func link(prefix, name string) string { return (&url.URL{Path: prefix + name}).EscapedPath() }
 
 func humanSize(n int64) string {
 	units := []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
