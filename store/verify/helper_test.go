@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -26,7 +27,33 @@ var corpus = lab.Caches
 // corpusCache copies a cache of the corpus into memory, object by object.
 func corpusCache(t testing.TB, name string) *store.Cache {
 	t.Helper()
+	return newCache(t, bucketOf(t, corpusObjects(t, name)))
+}
+
+// objects are what a bucket has.
+type objects map[string]object
+
+type object struct{ data, encoding string }
+
+func bucketOf(t testing.TB, all objects) blob.Bucket {
+	t.Helper()
 	b := memblob.New()
+	for key, o := range all {
+		_, err := b.Put(t.Context(), key, strings.NewReader(o.data), blob.PutOptions{ContentEncoding: o.encoding})
+		require.NoError(t, err)
+	}
+	return b
+}
+
+var readCorpus sync.Map // by name: objects
+
+// corpusObjects reads a cache of the corpus, once.
+func corpusObjects(t testing.TB, name string) objects {
+	t.Helper()
+	if all, ok := readCorpus.Load(name); ok {
+		return all.(objects)
+	}
+	all := objects{}
 	root := lab.Cache(t, name)
 	require.NoError(t, filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -36,10 +63,11 @@ func corpusCache(t testing.TB, name string) *store.Cache {
 		require.NoError(t, err)
 		rel, err := filepath.Rel(root, path)
 		require.NoError(t, err)
-		put(t, b, filepath.ToSlash(rel), data)
+		all[filepath.ToSlash(rel)] = object{data: string(data)}
 		return nil
 	}))
-	return newCache(t, b)
+	readCorpus.Store(name, all)
+	return all
 }
 
 func newCache(t testing.TB, b blob.Bucket, change ...func(*store.Settings)) *store.Cache {

@@ -310,18 +310,21 @@ func TestMutantsAreFound(t *testing.T) {
 					require.LessOrEqual(t, f.Kind.Depth(), m.depth, f)
 					require.NotEmpty(t, f.Kind.Remedy(), f)
 				}
-				requireAgreement(t, c, m)
+				if m.depth != verify.Contents {
+					findings = check(t, c, verify.Options{Depth: verify.Contents})
+				}
+				requireAgreement(t, c, m, findings)
 			})
 		}
 	}
 }
 
 // requireAgreement compares what CheckCache says of a mutant with what Check
-// says of it.
-func requireAgreement(t *testing.T, c *store.Cache, m mutant) {
+// finds at the depth Contents without keys.
+func requireAgreement(t *testing.T, c *store.Cache, m mutant, findings []verify.Finding) {
 	t.Helper()
 	_, judged := storetest.CheckCache(context.Background(), c.Bucket(), storetest.CheckOptions{})
-	found := len(check(t, c, verify.Options{Depth: verify.Contents})) > 0
+	found := len(findings) > 0
 	if judged != nil {
 		require.True(t, found, "CheckCache says: %v", judged)
 	}

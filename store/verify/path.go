@@ -116,27 +116,33 @@ func (c *checker) metadata(ctx context.Context, r *result) {
 	if len(c.opts.TrustedKeys) == 0 || ctx.Err() != nil {
 		return
 	}
-	if err := c.opts.TrustedKeys.Verify(&bare.PathInfo); err != nil && !addressed {
+	trusted := false
+	if fingerprint, err := r.info.Fingerprint(); err == nil { // else Validate has said why
+		trusted = c.signatures(ctx, r, fingerprint, r.info.Signatures)
+	}
+	if trusted || addressed || ctx.Err() != nil {
+		return
+	}
+	if err := c.opts.TrustedKeys.Verify(&bare.PathInfo); err != nil {
 		r.find(Untrusted, r.Key, err.Error())
 	}
-	fingerprint, err := r.info.Fingerprint()
-	if err != nil {
-		return // Validate has said why
-	}
-	c.signatures(ctx, r, fingerprint, r.info.Signatures)
 }
 
-// signatures reports those that claim to be by a trusted key and are not. It
-// ends with the context, since each takes time to check.
-func (c *checker) signatures(ctx context.Context, r *result, fingerprint string, sigs []narinfo.Signature) {
+// signatures finds those that claim to be by a trusted key and are not, and
+// reports whether any is by one. It ends with the context, since each takes time
+// to check.
+func (c *checker) signatures(ctx context.Context, r *result, fingerprint string, sigs []narinfo.Signature) (trusted bool) {
 	for _, sig := range sigs {
 		if ctx.Err() != nil {
-			return // the caller fails with the cause
+			return false // the caller fails with the cause
 		}
-		if named, good := signedBy(c.opts.TrustedKeys, fingerprint, sig); named && !good {
+		named, good := signedBy(c.opts.TrustedKeys, fingerprint, sig)
+		if named && !good {
 			r.find(SignatureInvalid, r.Key, fmt.Sprintf("by %q", sig.KeyName))
 		}
+		trusted = trusted || good
 	}
+	return trusted
 }
 
 // signedBy reports whether one of the keys has the name of a signature, and

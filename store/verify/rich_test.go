@@ -24,13 +24,26 @@ func namedCache(t testing.TB, name string) *store.Cache {
 	return corpusCache(t, name)
 }
 
-// richCache adds to a cache of the corpus what newer writers store: a
-// realisation of the second generation, compressed logs, and an archive in
-// pieces with an index.
+// richCache returns the rich cache, which is made once.
 func richCache(t testing.TB) *store.Cache {
 	t.Helper()
+	all, ok := readCorpus.Load(rich)
+	if !ok {
+		all = makeRich(t)
+		readCorpus.Store(rich, all)
+	}
+	return newCache(t, bucketOf(t, all.(objects)), compressedLogs)
+}
+
+func compressedLogs(s *store.Settings) { s.LogCompression = "zstd" }
+
+// makeRich adds to a cache of the corpus what newer writers store: a realisation
+// of the second generation, compressed logs, and an archive in pieces with an
+// index.
+func makeRich(t testing.TB) objects {
+	t.Helper()
 	b := corpusCache(t, "full-xz").Bucket()
-	c := newCache(t, b, func(s *store.Settings) { s.LogCompression = "zstd" })
+	c := newCache(t, b, compressedLogs)
 	require.NoError(t, c.PutRealisation(t.Context(), &narinfo.Realisation{
 		ID:      narinfo.DrvOutput{DrvPath: path("00000000000000000000000000000000-hello.drv"), Output: "out"},
 		OutPath: infoOf(t, b, hello).Path,
@@ -59,5 +72,11 @@ func richCache(t testing.TB) *store.Cache {
 	require.NoError(t, err)
 	put(t, b, infoKey(info), text)
 	require.NoError(t, c.PutIndex(t.Context(), info.Path))
-	return c
+	all := objects{}
+	for key, data := range contentsOf(t, b) {
+		attrs, err := b.Head(t.Context(), key)
+		require.NoError(t, err)
+		all[key] = object{data, attrs.ContentEncoding}
+	}
+	return all
 }
