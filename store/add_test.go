@@ -256,7 +256,7 @@ func TestArchivesAsFileSystems(t *testing.T) {
 		require.Equal(t, "#!/bin/sh\necho hello\n", string(text))
 		require.NoError(t, a.Close())
 	}
-	name := filepath.Join(kept, added.Path.HashPart()+".nar")
+	name := filepath.Join(kept, added.NarHash.Nix32()+".nar")
 	require.FileExists(t, name)
 
 	require.NoError(t, os.WriteFile(name, []byte("rubbish"), 0o644))

@@ -61,9 +61,9 @@ func (c *Cache) openFS(ctx context.Context, info *narinfo.NarInfo) (*ArchiveFS, 
 	if err := c.trust(&info.PathInfo); err != nil {
 		return nil, err
 	}
-	kept := filepath.Join(c.settings.LocalNARCache, info.Path.HashPart()+".nar")  // as Nix up to 2.26 names it
-	newer := filepath.Join(c.settings.LocalNARCache, info.NarHash.Nix32()+".nar") // as Nix since 2.34 does
-	for _, name := range []string{kept, newer} {
+	kept := filepath.Join(c.settings.LocalNARCache, info.NarHash.Nix32()+".nar")  // as Nix since 2.34 names it
+	older := filepath.Join(c.settings.LocalNARCache, info.Path.HashPart()+".nar") // as Nix up to 2.26 does
+	for _, name := range []string{kept, older} {
 		if a, err := c.openKept(ctx, info, name); err == nil {
 			return a, nil
 		} else if !errors.Is(err, os.ErrNotExist) {

@@ -32,6 +32,7 @@ let drv = name: script: extra: derivation ({ inherit name; system = builtins.cur
 in rec {
   leaf = drv "leaf" "mkdir -p $out/lib/debug/.build-id/ab; echo leaf > $out/f; echo D > $out/lib/debug/.build-id/ab/cdef0123456789abcdef0123456789abcdef01.debug" {};
   user = drv "user" "mkdir $out; echo ${leaf} $out > $out/refs; i=0; while [ $i -lt 9000 ]; do echo line $i of text; i=$((i+1)); done > $out/text" {};
+  ca = drv "ca" "echo content-addressed > $out" { __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256"; };
 }`
 
 // place is where a cache is: a URL for Nix, one for nixs3, and one at which all
@@ -130,6 +131,9 @@ func TestNixMatrix(t *testing.T) {
 				listing, err := theirs.Listing(t.Context(), user)
 				require.NoError(t, err)
 				require.NotNil(t, listing.Lookup("text"))
+				debugLink := "debuginfo/abcdef0123456789abcdef0123456789abcdef01.debug"
+				_, err = open(t, from.listed).Bucket().Head(t.Context(), debugLink)
+				require.NoError(t, err)
 
 				// From Nix's cache to one of ours of the same kind, and back.
 				to := make(t)
@@ -137,6 +141,8 @@ func TestNixMatrix(t *testing.T) {
 				_, err = store.Copy(t.Context(), ours, theirs, []storepath.Path{user}, store.CopyOptions{TrustedKeys: trusted})
 				require.NoError(t, err)
 				checkSound(t, to, 2)
+				_, err = open(t, to.listed).Bucket().Head(t.Context(), debugLink)
+				require.NoError(t, err)
 				fresh := lab.NewNix(t)
 				fresh.Run("nix", "copy", "--from", to.nix, built, "--option", "require-sigs", "true", "--option", "trusted-public-keys", public)
 				require.Equal(t, dumped, fresh.Run("nix-store", "--dump", fresh.Physical(built)))
@@ -164,6 +170,43 @@ func leafOf(t *testing.T, cache *store.Cache, user storepath.Path) string {
 	}
 	t.Fatal("no reference")
 	return ""
+}
+
+// TestNixMatrixOfRealisations copies a content-addressed derivation with its
+// realisation from Nix's cache to one of ours and back, over each kind of cache.
+func TestNixMatrixOfRealisations(t *testing.T) {
+	nix := lab.NewNix(t)
+	secret, public := nix.GenerateKey("nixs3-test-1")
+	key, err := narinfo.LoadSecretKey(secret)
+	require.NoError(t, err)
+	built := nix.Run("nix-build", "--no-out-link", "--expr", matrixNix, "-A", "ca")
+	ca, err := storepath.Default.Parse(built)
+	require.NoError(t, err)
+	for kind, make := range places(t, nix) {
+		t.Run(kind, func(t *testing.T) {
+			from, to := make(t), make(t)
+			nix.Run("nix", "copy", "--to", withParameters(from.nix, "secret-key="+secret), "--impure", "--expr", "("+matrixNix+").ca")
+			theirs, ours := open(t, from.listed), open(t, to.ours, store.WithSigners(key))
+			report, err := store.Copy(t.Context(), ours, theirs, []storepath.Path{ca}, store.CopyOptions{})
+			require.NoError(t, err)
+			require.NotZero(t, report.Realisations)
+			require.Equal(t, realisationsOf(t, theirs), realisationsOf(t, open(t, to.listed)))
+			fresh := lab.NewNix(t)
+			fresh.Run("nix", "copy", "--from", to.nix, built, "--option", "require-sigs", "true", "--option", "trusted-public-keys", public)
+			require.Equal(t, "content-addressed", fresh.Run("cat", fresh.Physical(built)))
+		})
+	}
+}
+
+// realisationsOf returns which output leads to which path.
+func realisationsOf(t *testing.T, c *store.Cache) map[string]storepath.Path {
+	t.Helper()
+	all := map[string]storepath.Path{}
+	for r, err := range c.Realisations(t.Context()) {
+		require.NoError(t, err)
+		all[r.ID.String()] = r.OutPath
+	}
+	return all
 }
 
 // TestNixAndWeWriteOneCache has both write the same paths to one cache at once.

@@ -12,8 +12,9 @@ import (
 )
 
 type addCommand struct {
-	To   string `required:"" placeholder:"URL" help:"Binary cache to add to."`
-	Name string `help:"Name of the store path; by default the name of the file or folder. Only with one path."`
+	To             string   `required:"" placeholder:"URL" help:"Binary cache to add to."`
+	Name           string   `help:"Name of the store path; by default the name of the file or folder. Only with one path."`
+	FindReferences []string `sep:"none" placeholder:"STORE-PATH" help:"A store path to record as a reference where the contents mention it. Repeat it for more. The cache must have those that are found."`
 	signFlag
 	rootFlag
 	JSON  bool     `name:"json" help:"Print the cache's records of the paths as JSON."`
@@ -24,7 +25,8 @@ func (addCommand) Help() string {
 	return "Computes the content-addressed store path of each PATH as \"nix store add-path\" does, uploads\n" +
 		"it unless the cache has it, and prints the store path. A symbolic link is added as a link; use\n" +
 		"copy for the store path that a link such as ./result points to.\n\n" +
-		"    nixs3 add --to 's3://cache?region=eu-west-1' --sign-with secret-key ./dist"
+		"    nixs3 add --to 's3://cache?region=eu-west-1' --sign-with secret-key ./dist\n" +
+		"    nixs3 add --to file:///cache --find-references /nix/store/…-hello-1.0 ./script"
 }
 
 // Validate is called by kong.
@@ -46,6 +48,13 @@ func (c *addCommand) Run(ctx context.Context, con *console) (err error) {
 	}
 	defer func() { err = errors.Join(err, cache.Close()) }()
 	opts := store.AddPathOptions{Name: c.Name}
+	for _, name := range c.FindReferences {
+		p, err := cache.StoreDir().Parse(name)
+		if err != nil {
+			return fmt.Errorf("--find-references: %w", err)
+		}
+		opts.FindReferences = append(opts.FindReferences, p)
+	}
 	var added []storepath.Path
 	opts.Keep = func(ctx context.Context, info *narinfo.NarInfo) error {
 		added = append(added, info.Path)

@@ -154,6 +154,24 @@ func TestLocalNARCache(t *testing.T) {
 	}
 }
 
+// References are those of the given paths that the contents mention.
+func TestAddFindsReferences(t *testing.T) {
+	cache := fileURL(t, filepath.Join(t.TempDir(), "cache"))
+	leaf, script := filepath.Join(t.TempDir(), "leaf"), filepath.Join(t.TempDir(), "script")
+	require.NoError(t, os.WriteFile(leaf, []byte("leaf\n"), 0o644))
+	got := nixs3(t, "", "add", "--to", cache, leaf)
+	require.Equal(t, exitOK, got.exit, got.stderr)
+	added := strings.TrimSpace(got.stdout)
+	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\ncat "+added+"\n"), 0o755))
+	got = nixs3(t, "", "add", "--to", cache, "--json", "--find-references", added, "--find-references", hello, script)
+	require.Equal(t, exitOK, got.exit, got.stderr)
+	assert.Contains(t, got.stdout, added)
+	assert.NotContains(t, got.stdout, hello)
+	got = nixs3(t, "", "add", "--to", cache, "--find-references", "hello", script)
+	assert.Equal(t, exitFailed, got.exit)
+	assert.Contains(t, got.stderr, "--find-references")
+}
+
 func TestAdd(t *testing.T) {
 	tree := filepath.Join(t.TempDir(), "tree")
 	require.NoError(t, os.Mkdir(tree, 0o755))
