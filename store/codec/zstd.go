@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 
 	"github.com/klauspost/compress/zstd"
+
+	"example.com/nixs3/store/codec/internal/linked"
 )
 
 // zstdFrame is the input size of one frame: large enough that the output is less
@@ -109,10 +111,13 @@ func newZstdWriter(w io.Writer, o WriterOptions) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	speed := zstdSpeed(level)
-	return newFrameWriter(w, o, frameFormat{size: zstdFrame, index: appendSeekTable, encode: func(dst, src []byte, _ *atomic.Bool) ([]byte, error) {
-		return encodeZstd(dst, src, speed)
-	}}), nil
+	encode := func(dst, src []byte, _ *atomic.Bool) ([]byte, error) {
+		if linked.ZstdEncode != nil {
+			return linked.ZstdEncode(dst, src, level)
+		}
+		return encodeZstd(dst, src, zstdSpeed(level))
+	}
+	return newFrameWriter(w, o, frameFormat{size: zstdFrame, index: appendSeekTable, encode: encode}), nil
 }
 
 func encodeZstd(dst, src []byte, speed zstd.EncoderLevel) ([]byte, error) {

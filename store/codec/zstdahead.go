@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zstd"
+
+	"example.com/nixs3/store/codec/internal/linked"
 )
 
 // framesAhead is the number of frames that a parallel zstd reader decodes beside
@@ -31,21 +33,16 @@ type zstdAhead struct {
 	ended   bool          // no more frames are added
 }
 
-// checkingFrames and trustingFrames decode whole frames for all readers. Their
-// decoders keep their memory, so they have only a few.
-var (
-	checkingFrames = sync.OnceValue(func() *zstd.Decoder { return newFrameDecoder(false) })
-	trustingFrames = sync.OnceValue(func() *zstd.Decoder { return newFrameDecoder(true) })
-)
-
-func newFrameDecoder(ignoreChecksum bool) *zstd.Decoder {
+// frameDecoder decodes whole frames for all readers. Its decoders keep their
+// memory, so it has only a few.
+var frameDecoder = sync.OnceValue(func() *zstd.Decoder {
 	decoders := min(cap(encodeSlots), 2*framesAhead)
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(decoders), zstd.WithDecoderMaxWindow(zstdFrame), zstd.IgnoreChecksum(ignoreChecksum))
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(decoders), zstd.WithDecoderMaxWindow(zstdFrame))
 	if err != nil {
 		panic(err) // the options are constant
 	}
 	return d
-}
+})
 
 func (z *zstdAhead) Read(p []byte) (int, error) {
 	for len(z.rest) == 0 {
@@ -97,24 +94,23 @@ func (z *zstdAhead) begin() {
 	}
 	done := make(chan frame, 1)
 	z.pending, z.any = append(z.pending, done), true
-	decoder := checkingFrames
-	if z.options.IgnoreChecksums {
-		decoder = trustingFrames
-	}
 	go func() {
-		data, err := decodeFrame(decoder(), src, size)
+		data, err := decodeFrame(src, size)
 		putBuffer(src)
 		done <- frame{data, len(data), err}
 	}()
 }
 
-func decodeFrame(d *zstd.Decoder, src []byte, size int) (data []byte, err error) {
+func decodeFrame(src []byte, size int) (data []byte, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			data, err = nil, fmt.Errorf("decoder failed: %v", v)
 		}
 	}()
-	return d.DecodeAll(src, getBuffer(size))
+	if linked.ZstdDecode != nil {
+		return linked.ZstdDecode(getBuffer(size+1), src, size)
+	}
+	return frameDecoder().DecodeAll(src, getBuffer(size))
 }
 
 // next reads a frame and returns the size of its content. It returns false, and
@@ -158,8 +154,14 @@ func (z *zstdAhead) next() (src []byte, size int, ok bool) {
 			return src, 0, false
 		}
 	}
-	if h.HasCheckSum && !take(4) {
-		return src, 0, false
+	if h.HasCheckSum {
+		if !take(4) {
+			return src, 0, false
+		}
+		if z.options.IgnoreChecksums {
+			src = src[:len(src)-4]
+			src[4] &^= 1 << 2 // the header no longer says that there is one
+		}
 	}
 	if !z.any && size <= smallBuffer {
 		// A goroutine for a single small frame costs more than it gains.

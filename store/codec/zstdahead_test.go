@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"testing"
 	"testing/iotest"
@@ -154,12 +155,14 @@ func TestZstdAheadFails(t *testing.T) {
 }
 
 func TestIgnoreChecksums(t *testing.T) {
+	checksum := regexp.MustCompile("CRC|checksum") // in Go, linked
 	large := noise(1 << 20)
 	for _, contents := range [][]byte{large, large[:10]} { // ahead, and as a stream
 		data := zstdPieces(t, contents)
 		data[len(data)-1] ^= 1 // of the checksum
 		_, err := readAhead(data, plainReader)
-		require.ErrorIs(t, err, zstd.ErrCRCMismatch)
+		require.Error(t, err)
+		require.Regexp(t, checksum, err)
 		r, err := NewReader("zstd", bytes.NewReader(data), ReaderOptions{Parallel: true, IgnoreChecksums: true})
 		require.NoError(t, err)
 		got, err := io.ReadAll(r)
@@ -167,7 +170,8 @@ func TestIgnoreChecksums(t *testing.T) {
 		require.Equal(t, contents, got)
 		require.NoError(t, r.Close())
 		_, err = readAhead(data, plainReader)
-		require.ErrorIs(t, err, zstd.ErrCRCMismatch, "after a reader that ignores")
+		require.Error(t, err)
+		require.Regexp(t, checksum, err, "after a reader that ignores")
 	}
 }
 
