@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// MaxListingEntries bounds the file system objects of a [Listing], unless
+// maxListingEntries bounds the file system objects of a [Listing], unless
 // [ListingWriter.MaxEntries] is set.
-const MaxListingEntries = 1 << 20
+const maxListingEntries = 1 << 20
 
 // maxTextPerEntry bounds the names and link targets of a listing, on average.
 const maxTextPerEntry = 256
@@ -83,10 +83,10 @@ func (n *Node) walk(path string, yield func(string, *Node) bool) bool {
 }
 
 // List reads a NAR and returns its table of contents. It skips contents as
-// [Reader] does. A NAR of more than [MaxListingEntries] entries is an error.
+// [Reader] does. A NAR of more than [maxListingEntries] entries is an error.
 func List(r io.Reader) (*Listing, error) {
 	nr := NewReader(r)
-	b := listingBuilder{max: MaxListingEntries}
+	b := listingBuilder{max: maxListingEntries}
 	for {
 		switch err := nr.advance(); err {
 		case nil:
@@ -107,7 +107,7 @@ func List(r io.Reader) (*Listing, error) {
 type ListingWriter struct {
 	// MaxEntries bounds the entries; Write fails at one more. Names and link
 	// targets may have 256 bytes for each of MaxEntries. 0 means
-	// MaxListingEntries. It must be set before the first Write.
+	// maxListingEntries. It must be set before the first Write.
 	MaxEntries int
 
 	// Visit, which may be nil, is called for each entry once its header is
@@ -124,7 +124,7 @@ func NewListingWriter() *ListingWriter {
 	w.validator.visit = func(m *machine) error {
 		w.builder.max = w.MaxEntries
 		if w.MaxEntries == 0 {
-			w.builder.max = MaxListingEntries
+			w.builder.max = maxListingEntries
 		}
 		if err := w.builder.add(m); err != nil || w.Visit == nil {
 			return err

@@ -14,7 +14,7 @@ import (
 
 // UnmarshalJSON reads a listing as any Nix writes it. Keys come in any order;
 // unknown ones are ignored. Names, targets and nesting must follow the rules of
-// NARs, numbers must not be negative, and [MaxListingEntries] bounds the
+// NARs, numbers must not be negative, and [maxListingEntries] bounds the
 // entries. The listing takes at most 12 times the memory of data. Whether sizes
 // and offsets fit together is what [Listing.Validate] checks.
 func (l *Listing) UnmarshalJSON(data []byte) error {
@@ -70,8 +70,8 @@ func (p *listingParser) node(name string, depth int) (*Node, error) {
 	if depth >= maxDepth {
 		return nil, fmt.Errorf("%s is nested too deeply", quote(name))
 	}
-	if p.entries++; p.entries > MaxListingEntries {
-		return nil, fmt.Errorf("more than %d entries", MaxListingEntries)
+	if p.entries++; p.entries > maxListingEntries {
+		return nil, fmt.Errorf("more than %d entries", maxListingEntries)
 	}
 	n := &Node{Name: name}
 	var kind string

@@ -114,7 +114,7 @@ func ExampleAppendRecords() {
 	if err != nil {
 		panic(err)
 	}
-	text, err := narinfo.AppendRecords(nil, narinfo.JSONFormat2, records...)
+	text, err := narinfo.AppendRecords(nil, 2, records...)
 	if err != nil {
 		panic(err)
 	}

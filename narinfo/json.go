@@ -48,8 +48,8 @@ func (l *signatureList) UnmarshalJSON(data []byte) error {
 	l.list = nil // of a repeated field, the last counts
 	count := 0
 	return decodeArray(data, func(item json.RawMessage) error {
-		if count++; count > defaultMaxSignatures {
-			return fmt.Errorf("more than %d signatures", defaultMaxSignatures)
+		if count++; count > maxSignatures {
+			return fmt.Errorf("more than %d signatures", maxSignatures)
 		}
 		name, text, err := decodeSignature(item)
 		if err != nil {
@@ -65,8 +65,8 @@ func (l *signatureList) UnmarshalJSON(data []byte) error {
 // checkSignatureList returns an error if UnmarshalJSON could not read the
 // signatures.
 func checkSignatureList(sigs []Signature) error {
-	if n := len(inNixOrder(sigs)); n > defaultMaxSignatures {
-		return fmt.Errorf("%d signatures, at most %d are read", n, defaultMaxSignatures)
+	if n := len(inNixOrder(sigs)); n > maxSignatures {
+		return fmt.Errorf("%d signatures, at most %d are read", n, maxSignatures)
 	}
 	return checkSignatures(sigs)
 }

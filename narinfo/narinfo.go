@@ -10,33 +10,24 @@ import (
 	"example.com/nixs3/narinfo/nixhash"
 )
 
-// Compression is the name of the compression of a NAR in a cache. A narinfo may
-// have a name that is not one of the constants below.
+// Compression is the name of the compression of a NAR in a cache. Nix knows
+// none, br, bzip2, compress, grzip, gzip, lrzip, lz4, lzip, lzma, lzop, xz and
+// zstd. A narinfo may have another name.
 type Compression string
 
-// The names that Nix knows.
+// The compressions that caches commonly have.
 const (
-	CompressionNone     Compression = "none"
-	CompressionBrotli   Compression = "br"
-	CompressionBzip2    Compression = "bzip2"
-	CompressionCompress Compression = "compress"
-	CompressionGrzip    Compression = "grzip"
-	CompressionGzip     Compression = "gzip"
-	CompressionLrzip    Compression = "lrzip"
-	CompressionLz4      Compression = "lz4"
-	CompressionLzip     Compression = "lzip"
-	CompressionLzma     Compression = "lzma"
-	CompressionLzop     Compression = "lzop"
-	CompressionXz       Compression = "xz"
-	CompressionZstd     Compression = "zstd"
+	CompressionNone   Compression = "none"
+	CompressionBrotli Compression = "br"
+	CompressionBzip2  Compression = "bzip2"
+	CompressionXz     Compression = "xz"
+	CompressionZstd   Compression = "zstd"
 )
 
-// Known reports whether the name is one of those above.
+// Known reports whether Nix knows the name.
 func (c Compression) Known() bool {
 	switch c {
-	case CompressionNone, CompressionBrotli, CompressionBzip2, CompressionCompress, CompressionGrzip,
-		CompressionGzip, CompressionLrzip, CompressionLz4, CompressionLzip, CompressionLzma,
-		CompressionLzop, CompressionXz, CompressionZstd:
+	case "none", "br", "bzip2", "compress", "grzip", "gzip", "lrzip", "lz4", "lzip", "lzma", "lzop", "xz", "zstd":
 		return true
 	}
 	return false

@@ -1,7 +1,6 @@
 package narinfo
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -13,26 +12,13 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// ParseOptions are the bounds of [ParseWith]. The zero value means the defaults,
-// which [Parse] uses.
-type ParseOptions struct {
-	// StoreDir is the directory in which StorePath must be. "" allows any
-	// directory.
-	StoreDir storepath.Dir
-
-	MaxSize       int // of the text in bytes, by default 4 MiB
-	MaxReferences int // by default 100,000
-	MaxSignatures int // by default 256
-	MaxExtra      int // lines in NarInfo.Extra, by default 256
-}
-
-func (o ParseOptions) withDefaults() ParseOptions {
-	o.MaxSize = cmp.Or(o.MaxSize, 4<<20)
-	o.MaxReferences = cmp.Or(o.MaxReferences, 100_000)
-	o.MaxSignatures = cmp.Or(o.MaxSignatures, defaultMaxSignatures)
-	o.MaxExtra = cmp.Or(o.MaxExtra, 256)
-	return o
-}
+// The bounds of what is read. They are far above what caches have.
+const (
+	maxSize       = 4 << 20 // of a text in bytes
+	maxReferences = 100_000
+	maxSignatures = 256
+	maxExtra      = 256 // lines in NarInfo.Extra
+)
 
 // ParseError describes a narinfo or nix-cache-info that cannot be read.
 type ParseError struct {
@@ -80,13 +66,14 @@ func (e *ParseError) Unwrap() error { return e.Err }
 //     colon. Nix drops that character: it reads "NarSize:1984" as 984;
 //   - a size of 2^63 and more;
 //   - a NarHash that is not SHA-256, which Nix cannot copy;
-//   - more than the bounds of [ParseOptions].
+//   - more than 4 MiB of text, 100,000 references, 256 signatures or 256 lines of
+//     Extra.
 //
 // All three refuse, and Parse accepts:
 //
 //   - BLAKE3 hashes and Git content addresses, for which newer Nix has
 //     experimental features;
-//   - a store directory that is not Nix's own, unless ParseOptions name one.
+//   - a store directory that is not Nix's own.
 //
 // All three fail to verify a narinfo that has a Sig of the wrong length by a
 // trusted key, even if another signature is good. Parse ignores such a Sig.
@@ -95,15 +82,11 @@ func (e *ParseError) Unwrap() error { return e.Err }
 // retains the whole text.
 //
 // Every error is a [*ParseError].
-func Parse(data []byte) (*NarInfo, error) { return ParseWith(data, ParseOptions{}) }
-
-// ParseWith is [Parse] with other bounds.
-func ParseWith(data []byte, opts ParseOptions) (*NarInfo, error) {
-	opts = opts.withDefaults()
-	if len(data) > opts.MaxSize {
-		return nil, &ParseError{Kind: kindNarInfo, Err: fmt.Errorf("%d bytes, at most %d are read", len(data), opts.MaxSize)}
+func Parse(data []byte) (*NarInfo, error) {
+	if len(data) > maxSize {
+		return nil, &ParseError{Kind: kindNarInfo, Err: fmt.Errorf("%d bytes, at most %d are read", len(data), maxSize)}
 	}
-	p := parser{opts: opts, info: new(NarInfo), line: 1}
+	p := parser{info: new(NarInfo), line: 1}
 	for rest := string(data); rest != ""; {
 		name, after, ok := strings.Cut(rest, ":")
 		if !ok {
@@ -140,8 +123,6 @@ func (n *NarInfo) UnmarshalText(text []byte) error {
 const (
 	kindNarInfo = "narinfo"
 
-	defaultMaxSignatures = 256
-
 	// defaultCompression is what an absent or empty Compression means.
 	defaultCompression = CompressionBzip2
 
@@ -150,7 +131,6 @@ const (
 )
 
 type parser struct {
-	opts  ParseOptions
 	line  int
 	info  *NarInfo
 	seen  fieldSet
@@ -178,9 +158,6 @@ func (p *parser) field(name string, separator byte, value string) (err error) {
 	case fieldStorePath:
 		p.seen |= seenStorePath
 		n.StoreDir, n.Path, err = parseFullPath(value)
-		if want := p.opts.StoreDir; err == nil && want != "" && n.StoreDir != want {
-			err = fmt.Errorf("%q is not in the store directory %q", clip(value), want)
-		}
 	case fieldURL:
 		p.seen |= seenURL
 		n.URL = value
@@ -236,8 +213,8 @@ func (p *parser) field(name string, separator byte, value string) (err error) {
 }
 
 func (p *parser) extra(f Field) error {
-	if len(p.info.Extra) >= p.opts.MaxExtra {
-		return fmt.Errorf("more than %d unknown fields", p.opts.MaxExtra)
+	if len(p.info.Extra) >= maxExtra {
+		return fmt.Errorf("more than %d unknown fields", maxExtra)
 	}
 	p.info.Extra = append(p.info.Extra, f)
 	return nil
@@ -251,13 +228,13 @@ func (p *parser) references(value string) error {
 	if value == "" {
 		return nil
 	}
-	n.References = make([]storepath.Path, 0, min(strings.Count(value, " ")+1, p.opts.MaxReferences))
+	n.References = make([]storepath.Path, 0, min(strings.Count(value, " ")+1, maxReferences))
 	for base := range strings.SplitSeq(value, " ") {
 		if base == "" {
 			continue
 		}
-		if len(n.References) >= p.opts.MaxReferences {
-			return fmt.Errorf("more than %d references", p.opts.MaxReferences)
+		if len(n.References) >= maxReferences {
+			return fmt.Errorf("more than %d references", maxReferences)
 		}
 		ref, err := storepath.ParseBase(base)
 		if err != nil {
@@ -273,8 +250,8 @@ func (p *parser) signature(value string) error {
 	if err != nil {
 		return p.extra(Field{Name: fieldSig, Value: value})
 	}
-	if len(p.info.Signatures) >= p.opts.MaxSignatures {
-		return fmt.Errorf("more than %d signatures", p.opts.MaxSignatures)
+	if len(p.info.Signatures) >= maxSignatures {
+		return fmt.Errorf("more than %d signatures", maxSignatures)
 	}
 	p.info.Signatures = append(p.info.Signatures, sig)
 	return nil

@@ -25,7 +25,7 @@ func (n *NarInfo) MarshalText() ([]byte, error) {
 // without Compression, which Nix would read as bzip2.
 //
 // With many signatures, references or extra fields, the text may exceed the
-// default bounds of [Parse]; [ParseWith] accepts other bounds.
+// bounds of [Parse].
 //
 // AppendText does not allocate if dst is large enough and references and
 // signatures are sorted and do not repeat.

@@ -199,9 +199,6 @@ func TestTextMayExceedTheBoundsOfParse(t *testing.T) {
 	require.NoError(t, err)
 	_, err = narinfo.Parse(text)
 	require.ErrorContains(t, err, "more than 256 signatures")
-	again, err := narinfo.ParseWith(text, narinfo.ParseOptions{MaxSignatures: 257})
-	require.NoError(t, err)
-	assert.True(t, n.Equal(again))
 }
 
 func TestMarshalTextRefuses(t *testing.T) {
@@ -269,8 +266,8 @@ func TestAllocations(t *testing.T) {
 func TestAppendTextReferencesOfAllLengths(t *testing.T) {
 	n := narInfoWith(t, 0)
 	var want []string
-	for length := 1; length <= storepath.MaxNameLen; length++ {
-		hash := nixhash.EncodeNix32(nixhash.CompressDigest(nixhash.Sum(nixhash.SHA256, []byte{byte(length)}).Digest(), 20))
+	for length := 1; length <= 211; length++ {
+		hash := nixhash.EncodeNix32(nixhash.Sum(nixhash.SHA256, []byte{byte(length)}).Digest()[:20])
 		ref, err := storepath.ParseBase(hash + "-" + strings.Repeat("n", length))
 		require.NoError(t, err)
 		n.References = append(n.References, ref)

@@ -10,15 +10,17 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 )
 
-// JSONFormat is a format of the output of "nix path-info --json".
+// JSONFormat is a format of the output of "nix path-info --json", by the number
+// that --json-format takes:
+//
+//	0  an array with full paths: Nix up to 2.18, and Lix, which have no number
+//	1  an object by full paths
+//	2  an object by base names, with content addresses as objects
+//	3  as 2, with signatures as objects
 type JSONFormat uint8
 
-const (
-	JSONArray   JSONFormat = iota // an array with full paths: Nix up to 2.18, Lix
-	JSONFormat1                   // an object by full paths
-	JSONFormat2                   // base names, content addresses as objects
-	JSONFormat3                   // as JSONFormat2, with signatures as objects
-)
+// jsonArray is format 0.
+const jsonArray JSONFormat = 0
 
 // AppendRecords appends the records to dst in a format, compact and in Nix's
 // order: the array in the order of the records, the objects sorted by path. It
@@ -43,19 +45,19 @@ func encodeRecords(format JSONFormat, records []*Record) ([]byte, error) {
 		}
 	}
 	switch format {
-	case JSONArray:
+	case jsonArray:
 		entries := make([]any, len(records))
 		for i, r := range records {
 			entries[i] = r.array()
 		}
 		return encodeJSON(entries)
-	case JSONFormat1:
+	case 1:
 		entries, err := format.entries(records)
 		if err != nil {
 			return nil, err
 		}
 		return encodeJSON(entries)
-	case JSONFormat2, JSONFormat3:
+	case 2, maxJSONFormat:
 		dir, err := commonDir(records)
 		if err != nil {
 			return nil, err
@@ -70,7 +72,7 @@ func encodeRecords(format JSONFormat, records []*Record) ([]byte, error) {
 			Version  JSONFormat     `json:"version"`
 		}{entries, dir, format})
 	}
-	return nil, fmt.Errorf("unknown format %d, expected at most %d", format, JSONFormat3)
+	return nil, fmt.Errorf("unknown format %d, expected at most %d", format, maxJSONFormat)
 }
 
 // commonDir returns the one store directory of the records.
@@ -181,7 +183,7 @@ func (r *Record) checkTexts() error {
 
 // path returns the form of a path in the format.
 func (f JSONFormat) path(dir storepath.Dir, p storepath.Path) string {
-	if f >= JSONFormat2 {
+	if f >= 2 {
 		return p.String()
 	}
 	return dir.Join(p)
@@ -204,7 +206,7 @@ func optional[T comparable](value T) *T {
 	return &value
 }
 
-// arrayEntry is an entry of JSONArray, which omits unknown fields.
+// arrayEntry is an entry of the array, which omits unknown fields.
 type arrayEntry struct {
 	Path                string        `json:"path"`
 	NarHash             hashJSON      `json:"narHash"`
@@ -234,7 +236,7 @@ func (r *Record) array() any {
 		Path:                n.StoreDir.Join(n.Path),
 		NarHash:             hashJSON{n.NarHash},
 		NarSize:             n.NarSize,
-		References:          JSONArray.references(&n.PathInfo),
+		References:          jsonArray.references(&n.PathInfo),
 		CA:                  n.CA.String(),
 		ClosureSize:         r.ClosureSize,
 		RegistrationTime:    r.RegistrationTime,
@@ -288,7 +290,7 @@ func (r *Record) object(format JSONFormat) any {
 		RegistrationTime:    optional(r.RegistrationTime),
 		Signatures: signatureList{
 			list:    append([]Signature{}, inNixOrder(n.Signatures)...),
-			objects: format == JSONFormat3,
+			objects: format >= 3,
 		},
 		StoreDir: n.StoreDir,
 		Ultimate: r.Ultimate,
@@ -297,7 +299,7 @@ func (r *Record) object(format JSONFormat) any {
 	}
 	if !n.CA.IsZero() {
 		entry.CA = n.CA.String()
-		if format >= JSONFormat2 {
+		if format >= 2 {
 			entry.CA = contentAddressObject{hashJSON{n.CA.Hash}, n.CA.Method.String()}
 		}
 	}

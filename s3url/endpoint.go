@@ -10,17 +10,6 @@ import (
 	"strings"
 )
 
-// AddressingStyle is the place of the bucket's name in a request. The zero value
-// means [AutoStyle].
-type AddressingStyle string
-
-// The addressing styles.
-const (
-	AutoStyle    AddressingStyle = "auto"    // virtual on AWS if the bucket's name is one label of a host name, else path
-	PathStyle    AddressingStyle = "path"    // https://host/bucket/key
-	VirtualStyle AddressingStyle = "virtual" // https://bucket.host/key
-)
-
 // isLabel reports whether a bucket's name can be one label of a host name.
 func isLabel(name string) bool {
 	other := func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' }
@@ -31,9 +20,9 @@ func isLabel(name string) bool {
 // not in the host.
 func (u *URL) UsesPathStyle() bool {
 	switch u.AddressingStyle {
-	case PathStyle:
+	case "path":
 		return true
-	case VirtualStyle:
+	case "virtual":
 		return false
 	}
 	return u.Endpoint != "" || !isLabel(u.Bucket)
@@ -53,7 +42,7 @@ func (u *URL) EndpointURL() (*url.URL, error) {
 func (u *URL) endpoint() (*url.URL, error) {
 	full := u.Endpoint
 	if !strings.Contains(full, "://") {
-		full = cmp.Or(u.Scheme, DefaultScheme) + "://" + full
+		full = cmp.Or(u.Scheme, defaultScheme) + "://" + full
 	}
 	e, err := url.Parse(full)
 	if err != nil {
@@ -95,7 +84,7 @@ func (u *URL) IsAWS() bool {
 	}
 	host := strings.ToLower(strings.TrimSuffix(e.Hostname(), "."))
 	for _, p := range partitions {
-		if strings.HasSuffix(host, "."+p.DNSSuffix) {
+		if strings.HasSuffix(host, "."+p.dnsSuffix) {
 			return true
 		}
 	}
@@ -111,35 +100,34 @@ func (u *URL) endpointIsAddress() bool {
 	return err == nil
 }
 
-// Partition is one of the partitions of AWS, which share nothing.
-type Partition struct {
-	ID        string // as in ARNs: "aws", "aws-cn", "aws-us-gov", …
-	DNSSuffix string
-}
+// partition is one of the partitions of AWS, which share nothing.
+type partition struct{ id, dnsSuffix string }
 
-var commercial = Partition{"aws", "amazonaws.com"}
+var commercial = partition{"aws", "amazonaws.com"}
 
 // partitions has the partitions by the prefixes of their regions.
 var partitions = []struct {
 	prefix string
-	Partition
+	partition
 }{
-	{"cn-", Partition{"aws-cn", "amazonaws.com.cn"}},
-	{"us-gov-", Partition{"aws-us-gov", "amazonaws.com"}},
-	{"us-iso-", Partition{"aws-iso", "c2s.ic.gov"}},
-	{"us-isob-", Partition{"aws-iso-b", "sc2s.sgov.gov"}},
-	{"eu-isoe-", Partition{"aws-iso-e", "cloud.adc-e.uk"}},
-	{"us-isof-", Partition{"aws-iso-f", "csp.hci.ic.gov"}},
-	{"eusc-", Partition{"aws-eusc", "amazonaws.eu"}},
+	{"cn-", partition{"aws-cn", "amazonaws.com.cn"}},
+	{"us-gov-", partition{"aws-us-gov", "amazonaws.com"}},
+	{"us-iso-", partition{"aws-iso", "c2s.ic.gov"}},
+	{"us-isob-", partition{"aws-iso-b", "sc2s.sgov.gov"}},
+	{"eu-isoe-", partition{"aws-iso-e", "cloud.adc-e.uk"}},
+	{"us-isof-", partition{"aws-iso-f", "csp.hci.ic.gov"}},
+	{"eusc-", partition{"aws-eusc", "amazonaws.eu"}},
 	{"", commercial},
 }
 
-// PartitionOf returns the partition of a region. For an unknown region it is
-// "aws".
-func PartitionOf(region string) Partition {
+// PartitionOf returns the partition of a region as in ARNs: "aws", "aws-cn",
+// "aws-us-gov" and so on. For an unknown region it is "aws".
+func PartitionOf(region string) string { return partitionOf(region).id }
+
+func partitionOf(region string) partition {
 	for _, p := range partitions {
 		if strings.HasPrefix(region, p.prefix) {
-			return p.Partition
+			return p.partition
 		}
 	}
 	return commercial
@@ -160,7 +148,7 @@ func (u *URL) ObjectURL(key string) (*url.URL, error) {
 		return nil, conceal(u.Endpoint, &parameterError{"endpoint", u.Endpoint, err})
 	}
 	if base == nil {
-		base = &url.URL{Scheme: cmp.Or(u.Scheme, DefaultScheme), Host: u.awsHost()}
+		base = &url.URL{Scheme: cmp.Or(u.Scheme, defaultScheme), Host: u.awsHost()}
 	}
 	path := key
 	if u.UsesPathStyle() {
@@ -181,7 +169,7 @@ func (u *URL) ObjectURL(key string) (*url.URL, error) {
 // awsHost returns the host of AWS for the region and the kind of endpoint.
 func (u *URL) awsHost() string {
 	region := cmp.Or(u.Region, DefaultRegion)
-	suffix := PartitionOf(region).DNSSuffix
+	suffix := partitionOf(region).dnsSuffix
 	stack := ""
 	if u.DualStack {
 		stack = ".dualstack"

@@ -107,6 +107,6 @@ func TestPartitionOf(t *testing.T) {
 		"cn-northwest-1": "aws-cn", "us-gov-west-1": "aws-us-gov", "us-iso-east-1": "aws-iso",
 		"us-isob-east-1": "aws-iso-b", "eu-isoe-west-1": "aws-iso-e", "us-isof-south-1": "aws-iso-f", "eusc-de-east-1": "aws-eusc",
 	} {
-		assert.Equal(t, want, s3url.PartitionOf(region).ID, region)
+		assert.Equal(t, want, s3url.PartitionOf(region), region)
 	}
 }

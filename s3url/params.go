@@ -16,7 +16,7 @@ type param struct {
 	extension  bool   // unknown to Nix and Lix
 	transport  bool   // a field of Transport
 	setting    bool   // a cache setting, kept in Rest
-	file       bool   // a field of File, not allowed in s3:// URLs
+	file       bool   // of directories, not allowed in s3:// URLs
 
 	bind func(u *URL) value // its place in a URL
 }
@@ -35,10 +35,10 @@ func extended(p param) param {
 var params = []param{
 	{name: "profile", def: "AWS_PROFILE, else default", bind: func(u *URL) value { return text{&u.Profile, line(256)} }},
 	{name: "region", def: "AWS_REGION, else the profile's, else " + DefaultRegion, bind: func(u *URL) value { return text{&u.Region, isRegion} }},
-	{name: "scheme", def: DefaultScheme, deprecated: "write it into the endpoint, as in endpoint=http://host:port", bind: func(u *URL) value { return text{&u.Scheme, oneOf("http", "https")} }},
+	{name: "scheme", def: defaultScheme, deprecated: "write it into the endpoint, as in endpoint=http://host:port", bind: func(u *URL) value { return text{&u.Scheme, oneOf("http", "https")} }},
 	{name: "endpoint", def: "AWS", bind: func(u *URL) value { return text{&u.Endpoint, line(1024)} }},
 	{name: "addressing-style", def: "auto", bind: func(u *URL) value {
-		return text{(*string)(&u.AddressingStyle), oneOf(string(AutoStyle), string(PathStyle), string(VirtualStyle))}
+		return text{&u.AddressingStyle, oneOf("auto", "path", "virtual")}
 	}},
 	{name: "multipart-upload", def: "true", bind: func(u *URL) value { return optionalBool{&u.MultipartUpload} }},
 	{name: "multipart-chunk-size", def: "5242880", alias: "buffer-size", bind: func(u *URL) value {
@@ -75,7 +75,7 @@ var params = []param{
 		return number[int]{p: &u.MaxConcurrency, min: 1, max: 10000}
 	}},
 
-	{name: "fsync", def: "true", extension: true, file: true, bind: func(u *URL) value { return optionalBool{&u.file.Fsync} }},
+	{name: "fsync", def: "true", extension: true, file: true, bind: func(u *URL) value { return optionalBool{&u.fsync} }},
 
 	setting("compression", "zstd", oneOf(compressions...)),
 	setting("compression-level", "-1", isInteger(-1<<31, 1<<31-1)),
@@ -104,21 +104,11 @@ var compressions = []string{
 	"none", "br", "bzip2", "compress", "grzip", "gzip", "lrzip", "lz4", "lzip", "lzma", "lzop", "xz", "zstd",
 }
 
-// Origin is where the value of a parameter came from.
-type Origin string
-
-// The origins of a value.
-const (
-	FromDefault Origin = "default"
-	FromURL     Origin = "url"
-	FromAlias   Origin = "alias" // from the URL, by an alias of Parameter.Name
-)
-
 // Parameter is one setting of a URL as it takes effect.
 type Parameter struct {
 	Name      string
-	Value     string // for people; if Origin is FromDefault, it may be a description
-	Origin    Origin
+	Value     string // for people; that of a default may be a description
+	Origin    string // "default", "url", or "alias": the URL has an alias of Name
 	Extension bool   // Nix and Lix do not know it
 	Note      string // that it is deprecated, or its alias in the URL; else ""
 }
@@ -132,12 +122,12 @@ func (u *URL) Parameters() []Parameter {
 		if p.file {
 			continue
 		}
-		out := Parameter{Name: p.name, Value: p.def, Origin: FromDefault, Extension: p.extension}
+		out := Parameter{Name: p.name, Value: p.def, Origin: "default", Extension: p.extension}
 		if text := p.bind(u).String(); text != "" {
-			out.Value, out.Origin = text, FromURL
+			out.Value, out.Origin = text, "url"
 			out.Note = p.note(u)
 			if u.spelled[p.name] != "" {
-				out.Origin = FromAlias
+				out.Origin = "alias"
 			}
 		}
 		all = append(all, out)

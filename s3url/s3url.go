@@ -27,11 +27,12 @@ import (
 	"time"
 )
 
+const defaultScheme = "https"
+
 // The defaults of parameters, which are those of Nix. DefaultRegion applies if
 // neither the environment nor the profile names a region.
 const (
 	DefaultRegion             = "us-east-1"
-	DefaultScheme             = "https"
 	DefaultMultipartChunkSize = 5 << 20   // bytes
 	DefaultMultipartThreshold = 100 << 20 // bytes
 )
@@ -49,7 +50,11 @@ type URL struct {
 	Scheme   string // "http" or "https", of an Endpoint without "://"; deprecated in Nix 2.36
 	Endpoint string // "https://host[:port][/path]" or "host[:port]"; "" is AWS. See EndpointURL
 
-	AddressingStyle AddressingStyle // see UsesPathStyle
+	// AddressingStyle is the place of the bucket's name in a request:
+	// "path" is https://host/bucket/key, "virtual" https://bucket.host/key, and
+	// "auto", or "", virtual on AWS if the name is one label of a host name,
+	// else path.
+	AddressingStyle string
 
 	MultipartUpload    *bool // nil is true, unlike in Nix: objects over 5 GiB need it
 	MultipartChunkSize int64 // bytes, 5 MiB to 5 GiB; 0 is DefaultMultipartChunkSize
@@ -79,7 +84,7 @@ type URL struct {
 	// known names and well-formed values.
 	Rest url.Values
 
-	file     File              // always empty; the table of parameters needs it
+	fsync    *bool             // always nil; the table of parameters needs it
 	spelled  map[string]string // parameters given by their alias: name to alias
 	repeated []string          // names given more than once
 }
@@ -97,11 +102,6 @@ type Transport struct {
 	// Extensions of nixs3.
 	StallTimeout     *time.Duration // stall-timeout: longest time without progress of a transfer; nil is 5 min
 	FirstByteTimeout *time.Duration // first-byte-timeout: longest time from a request to its response; nil is 5 min
-}
-
-// File has the parameters that only the store URL of a directory has.
-type File struct {
-	Fsync *bool // fsync: writes return after they are on disk; nil is true
 }
 
 // maxLength bounds the length of a URL in bytes.

@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 		{"host and port are not a scheme", "s3://bucket/key?endpoint=localhost:9000", s3url.URL{Bucket: "bucket", Prefix: "key", Endpoint: "localhost:9000"}},
 		{"version", "s3://my-bucket/my-key.txt?versionId=abc123xyz", s3url.URL{Bucket: "my-bucket", Prefix: "my-key.txt", VersionID: "abc123xyz"}},
 		{"old bucket name on another server", "s3://My_Bucket?endpoint=https://ceph.example.org", s3url.URL{Bucket: "My_Bucket", Endpoint: "https://ceph.example.org"}},
-		{"addressing", "s3://bucket?addressing-style=virtual", s3url.URL{Bucket: "bucket", AddressingStyle: s3url.VirtualStyle}},
+		{"addressing", "s3://bucket?addressing-style=virtual", s3url.URL{Bucket: "bucket", AddressingStyle: "virtual"}},
 		{
 			"multipart", "s3://bucket?multipart-upload=false&multipart-chunk-size=16M&multipart-threshold=20971520",
 			s3url.URL{Bucket: "bucket", MultipartUpload: new(false), MultipartChunkSize: 16 << 20, MultipartThreshold: 20 << 20},
@@ -204,7 +204,7 @@ func TestString(t *testing.T) {
 func TestStringParsesBack(t *testing.T) {
 	u := &s3url.URL{
 		Bucket: "bucket", Prefix: "a b/ü", Profile: "dev&ops", Region: "eu-west-1", Scheme: "http", Endpoint: "[::1]:9000",
-		AddressingStyle: s3url.PathStyle, MultipartUpload: new(true), MultipartChunkSize: 6 << 20, MultipartThreshold: 7 << 20,
+		AddressingStyle: "path", MultipartUpload: new(true), MultipartChunkSize: 6 << 20, MultipartThreshold: 7 << 20,
 		StorageClass: "GLACIER_IR", VersionID: "a+b/c=", RetryableExceptionNames: []string{"A", "B"},
 		Transport: s3url.Transport{
 			TLSCertificate: "/c", TLSPrivateKey: "/k", RetryAttempts: 3, RetryDelay: new(time.Second),

@@ -58,12 +58,13 @@ func ParseTransport(v url.Values) (Transport, url.Values, error) {
 	return u.Transport, rest, nil
 }
 
-// ParseFile splits the query of the store URL of a directory into the
-// parameters of the directory and the cache settings. Both are checked.
-func ParseFile(v url.Values) (File, url.Values, error) {
+// ParseFile splits the query of the store URL of a directory into its parameter
+// fsync, which is whether writes wait for stable storage, and the cache settings.
+// Both are checked. A nil fsync means that the query has none.
+func ParseFile(v url.Values) (fsync *bool, settings url.Values, err error) {
 	var u URL
 	rest, err := split(v, &u, func(p *param) bool { return p.file })
-	return u.file, rest, err
+	return u.fsync, rest, err
 }
 
 // split sets the selected parameters in u and returns the others, which must be

@@ -29,7 +29,7 @@ func TestParametersAreComplete(t *testing.T) {
 	got := map[bool][]string{}
 	for _, p := range (&s3url.URL{Bucket: "bucket"}).Parameters() {
 		got[p.Extension] = append(got[p.Extension], p.Name)
-		assert.Equal(t, s3url.FromDefault, p.Origin, p.Name)
+		assert.Equal(t, "default", p.Origin, p.Name)
 		assert.NotEmpty(t, p.Value, "%s says what holds by default", p.Name)
 	}
 	assert.ElementsMatch(t, known, got[false])
@@ -39,11 +39,11 @@ func TestParametersAreComplete(t *testing.T) {
 func TestParameters(t *testing.T) {
 	u, err := s3url.Parse("s3://bucket?buffer-size=8M&scheme=http&trusted=1&fips=no")
 	require.NoError(t, err)
-	given := slices.DeleteFunc(u.Parameters(), func(p s3url.Parameter) bool { return p.Origin == s3url.FromDefault })
+	given := slices.DeleteFunc(u.Parameters(), func(p s3url.Parameter) bool { return p.Origin == "default" })
 	assert.Equal(t, []s3url.Parameter{
-		{Name: "scheme", Value: "http", Origin: s3url.FromURL, Note: "scheme is deprecated: write it into the endpoint, as in endpoint=http://host:port"},
-		{Name: "multipart-chunk-size", Value: "8388608", Origin: s3url.FromAlias, Note: "buffer-size is the old name of multipart-chunk-size"},
-		{Name: "trusted", Value: "1", Origin: s3url.FromURL},
+		{Name: "scheme", Value: "http", Origin: "url", Note: "scheme is deprecated: write it into the endpoint, as in endpoint=http://host:port"},
+		{Name: "multipart-chunk-size", Value: "8388608", Origin: "alias", Note: "buffer-size is the old name of multipart-chunk-size"},
+		{Name: "trusted", Value: "1", Origin: "url"},
 	}, given)
 }
 
@@ -61,7 +61,7 @@ func TestDefaultsAgree(t *testing.T) {
 		},
 	}
 	for _, p := range u.Parameters() {
-		if p.Origin == s3url.FromURL {
+		if p.Origin == "url" {
 			assert.Equal(t, values[p.Name], p.Value, p.Name)
 			delete(values, p.Name)
 		}
@@ -156,9 +156,9 @@ func TestParseTransport(t *testing.T) {
 
 func TestParseFile(t *testing.T) {
 	v := url.Values{"fsync": {"false"}, "compression": {"none"}}
-	file, rest, err := s3url.ParseFile(v)
+	fsync, rest, err := s3url.ParseFile(v)
 	require.NoError(t, err)
-	assert.Equal(t, s3url.File{Fsync: new(false)}, file)
+	assert.Equal(t, new(false), fsync)
 	assert.Equal(t, url.Values{"compression": {"none"}}, rest)
 	assert.Len(t, v, 2, "the argument is left alone")
 
@@ -176,14 +176,14 @@ func TestParseFile(t *testing.T) {
 	require.ErrorContains(t, err, "fsync is a parameter of file:// URLs, not of this one")
 }
 
-func TestParseBool(t *testing.T) {
+func TestBooleans(t *testing.T) {
 	for s, want := range map[string]bool{"true": true, "yes": true, "1": true, "false": false, "no": false, "0": false} {
-		got, err := s3url.ParseBool(s)
+		got, _, err := s3url.ParseFile(url.Values{"fsync": {s}})
 		require.NoError(t, err)
-		assert.Equal(t, want, got, s)
+		assert.Equal(t, &want, got, s)
 	}
 	for _, s := range []string{"", "TRUE", "on", "t", " 1"} {
-		_, err := s3url.ParseBool(s)
+		_, _, err := s3url.ParseFile(url.Values{"fsync": {s}})
 		assert.Error(t, err, s)
 	}
 }

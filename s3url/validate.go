@@ -66,11 +66,11 @@ func (u *URL) checkConflicts() error {
 	custom := u.Endpoint != ""
 	dotted := strings.Contains(u.Bucket, ".")
 	switch {
-	case u.AddressingStyle == VirtualStyle && dotted:
+	case u.AddressingStyle == "virtual" && dotted:
 		return errors.New("addressing-style=virtual: the dots in the bucket's name break TLS certificates; use addressing-style=path")
-	case u.AddressingStyle == VirtualStyle && !isLabel(u.Bucket):
+	case u.AddressingStyle == "virtual" && !isLabel(u.Bucket):
 		return errors.New("addressing-style=virtual: the bucket's name cannot be a part of a host name; use addressing-style=path")
-	case u.AddressingStyle == VirtualStyle && custom && u.endpointIsAddress():
+	case u.AddressingStyle == "virtual" && custom && u.endpointIsAddress():
 		return errors.New("addressing-style=virtual: the endpoint is an IP address, which cannot have the bucket as a subdomain; use addressing-style=path")
 	case u.Anonymous && u.Profile != "":
 		return errors.New("anonymous=true excludes profile")
@@ -78,7 +78,7 @@ func (u *URL) checkConflicts() error {
 		return errors.New("anonymous=true excludes requester-pays: S3 cannot charge an anonymous requester")
 	case u.SSEKMSKeyID != "" && !strings.HasPrefix(u.SSE, "aws:kms"):
 		return errors.New("sse-kms-key-id needs sse=aws:kms or sse=aws:kms:dsse")
-	case u.Accelerate && (custom || u.FIPS || !isLabel(u.Bucket) || u.AddressingStyle == PathStyle):
+	case u.Accelerate && (custom || u.FIPS || !isLabel(u.Bucket) || u.AddressingStyle == "path"):
 		return errors.New("accelerate=true excludes endpoint, fips, addressing-style=path and a bucket whose name is not one label of a host name")
 	case u.DualStack && custom:
 		return errors.New("dualstack=true excludes endpoint: write the address of such an endpoint")

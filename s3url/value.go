@@ -49,7 +49,7 @@ func (v boolean) String() string {
 }
 
 func (v boolean) set(s string) (err error) {
-	*v.p, err = ParseBool(s)
+	*v.p, err = parseBool(s)
 	return err
 }
 
@@ -63,7 +63,7 @@ func (v optionalBool) String() string {
 }
 
 func (v optionalBool) set(s string) error {
-	b, err := ParseBool(s)
+	b, err := parseBool(s)
 	*v.p = &b
 	return err
 }
@@ -208,8 +208,8 @@ func isTag(s string, limit int) error {
 	return nil
 }
 
-// ParseBool reads a boolean as Nix does: true, yes or 1, and false, no or 0.
-func ParseBool(s string) (bool, error) {
+// parseBool reads a boolean as Nix does: true, yes or 1, and false, no or 0.
+func parseBool(s string) (bool, error) {
 	switch s {
 	case "true", "yes", "1":
 		return true, nil
@@ -240,7 +240,7 @@ func parseInteger(s string, low, high int64) (int64, error) {
 }
 
 func isBool(s string) error {
-	_, err := ParseBool(s)
+	_, err := parseBool(s)
 	return err
 }
 

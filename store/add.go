@@ -10,6 +10,7 @@ import (
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
 )
 
@@ -122,11 +123,11 @@ func (c *Cache) prepare(ctx context.Context, claims *narinfo.PathInfo, archive i
 	reading, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	source := watchSource(archive, c.settings.Budget.Stall, func() {
-		stop(ErrStalled)
+		stop(blob.ErrStalled)
 		place.leave()
 		unlock()
 		if i, ok := archive.(Interrupter); ok {
-			i.Interrupt(ErrStalled)
+			i.Interrupt(blob.ErrStalled)
 		}
 	})
 	f, err := c.takeIn(reading, claims, source, staged, opts)

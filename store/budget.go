@@ -9,8 +9,8 @@ import (
 	"example.com/nixs3/store/internal/flow"
 )
 
-// MinMemory is the smallest Budget.Memory in bytes.
-const MinMemory = 1 << 20
+// minMemory is the smallest Budget.Memory.
+const minMemory = 1 << 20
 
 // Budget bounds the resources that all operations of one Cache use at a time. The
 // zero value of a field is its default.
@@ -25,7 +25,7 @@ type Budget struct {
 	// 15/32 for adding archives, 12/32 for reading them and 5/32 for
 	// decompressing on several cores. An archive that needs more than its part
 	// has the part to itself. Default 128 MiB, which is enough to compress one
-	// archive on three cores and to read four at a time; at least MinMemory.
+	// archive on three cores and to read four at a time; at least 1 MiB.
 	// Every transfer holds at most 2 MiB in addition, and a stream with a
 	// window larger than the usual 8 MiB holds that window: 128 MiB at most.
 	Memory int64
@@ -42,8 +42,9 @@ type Budget struct {
 	Requests int
 
 	// Stall is the longest time for which the source of an added archive may
-	// deliver nothing. After it the addition fails with ErrStalled and frees its
-	// place, even if the source's Read does not return. Default 5 minutes.
+	// deliver nothing. After it the addition fails with blob.ErrStalled and
+	// frees its place, even if the source's Read does not return. Default 5
+	// minutes.
 	Stall time.Duration
 }
 
@@ -66,8 +67,8 @@ func (b *Budget) setDefaults() {
 // bounded.
 func (b *Budget) check() error {
 	switch {
-	case b.Memory < MinMemory:
-		return fmt.Errorf("budget: expected at least %d bytes of memory, got %d", MinMemory, b.Memory)
+	case b.Memory < minMemory:
+		return fmt.Errorf("budget: expected at least %d bytes of memory, got %d", minMemory, b.Memory)
 	case b.Transfers < 0:
 		return fmt.Errorf("budget: expected a positive number of transfers, got %d", b.Transfers)
 	case b.Requests < 0:
@@ -114,7 +115,7 @@ func encoderMemory(name narinfo.Compression, o codec.WriterOptions, narSize int6
 	case codec.None:
 	case narinfo.CompressionZstd:
 		full = workers*zstdEncoder + held*zstdPiece
-	case narinfo.CompressionXz, narinfo.CompressionLzip, narinfo.CompressionLzma:
+	case narinfo.CompressionXz, "lzip", "lzma":
 		full = workers*xzEncoder + held*xzPiece
 	default:
 		full = (workers + held) * otherCodec

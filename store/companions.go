@@ -42,11 +42,6 @@ type LogDestination interface {
 	PutLog(ctx context.Context, drv storepath.Path, log io.Reader) error
 }
 
-// SigningDestination is a Destination whose paths can get further signatures.
-type SigningDestination interface {
-	AddSignatures(ctx context.Context, p storepath.Path, signers ...narinfo.Signer) (*narinfo.NarInfo, error)
-}
-
 // companionWorkers is the number of companions that are copied at a time. The
 // budgets of the stores may allow fewer.
 const companionWorkers = 16
@@ -67,7 +62,9 @@ func (n *node) there() bool { return n.err == nil && (n.present || n.published) 
 
 // signPresent adds signatures to the paths that were at the destination before.
 func (c *copier) signPresent(ctx context.Context, g closure) error {
-	dst, ok := c.dst.(SigningDestination)
+	dst, ok := c.dst.(interface {
+		AddSignatures(ctx context.Context, p storepath.Path, signers ...narinfo.Signer) (*narinfo.NarInfo, error)
+	})
 	if !ok || len(c.opts.Signers) == 0 {
 		return nil
 	}

@@ -263,7 +263,7 @@ func (f *failing) Read([]byte) (int, error) { return 0, f.err }
 // TestCopiesInOppositeDirections copies between two caches both ways at once,
 // and a cache to itself, with as little room as can be.
 func TestCopiesInOppositeDirections(t *testing.T) {
-	narrow := store.Budget{Memory: store.MinMemory, Transfers: 1, Requests: 1}
+	narrow := store.Budget{Memory: 1 << 20, Transfers: 1, Requests: 1}
 	here, there := independent(t, 30, 5000), independent(t, 31, 5000)
 	a, _ := fill(t, here, store.Settings{Budget: narrow, Compression: "gzip"})
 	b, _ := fill(t, there, store.Settings{Budget: narrow, Compression: "zstd"})

@@ -51,7 +51,7 @@ type CopyOptions struct {
 
 	// Signers sign every path that is copied, besides those of the
 	// destination's settings, and add their signatures to the paths that the
-	// destination has already where it is a SigningDestination. Signatures of
+	// destination has already if it has the method AddSignatures. Signatures of
 	// the source are kept.
 	Signers []narinfo.Signer
 
@@ -77,23 +77,20 @@ type CopyOptions struct {
 
 // Upstream is a cache whose paths need not be copied.
 type Upstream struct {
-	Store UpstreamStore
-	Keys  narinfo.TrustedKeys // one of which must have signed the path
-}
+	// Store is a Source, of which only these two methods are called.
+	Store interface {
+		String() string
+		PathInfo(ctx context.Context, p storepath.Path) (*narinfo.PathInfo, error)
+	}
 
-// UpstreamStore is the interface that Copy requires of an upstream. Every Source
-// implements it.
-type UpstreamStore interface {
-	String() string
-
-	// PathInfo returns the description of a path, or an error that is
-	// ErrNotFound.
-	PathInfo(ctx context.Context, p storepath.Path) (*narinfo.PathInfo, error)
+	Keys narinfo.TrustedKeys // one of which must have signed the path
 }
 
 // Destination is the interface that Copy requires of the store that it copies to.
 // Every BinaryCacheStore implements it. Some destinations also implement the
-// optional interfaces ServiceCopier and Metered.
+// optional interfaces ServiceCopier, Sessions, RealisationDestination and
+// LogDestination. If one has the method Stats of Cache, the progress and the
+// report of a copy have its requests and bytes.
 type Destination interface {
 	String() string
 	StoreDir() storepath.Dir
@@ -108,11 +105,6 @@ type ServiceCopier interface {
 	// PrepareCopy is Prepare for an archive of another store. It fails with
 	// errors.ErrUnsupported where the service cannot copy it.
 	PrepareCopy(ctx context.Context, src Source, file *narinfo.NarInfo, opts AddOptions) (Pending, error)
-}
-
-// Metered is a Destination that counts its requests.
-type Metered interface {
-	Stats() Stats
 }
 
 // CompressedSource is a Source that has narinfos, and the archives as they are
@@ -193,7 +185,7 @@ type CopyReport struct {
 	Copied       int // paths that were published
 	NARBytes     int64
 	FileBytes    int64 // read from the source
-	BytesWritten int64 // to a destination that is Metered, narinfos included
+	BytesWritten int64 // to a destination that has Stats, narinfos included
 	Realisations int   // that were copied
 	Logs         int   // that were copied
 	Signed       int   // paths that were at the destination, and carry the signatures of Signers now

@@ -57,7 +57,7 @@ func (c *Cache) describe(ctx context.Context) (*description, error) {
 
 func (c *Cache) readDescription(ctx context.Context) (*description, error) {
 	data, _, err := blob.ReadAll(ctx, c.bucket, layout.CacheInfoKey, layout.CacheInfo.Limit())
-	if errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoSuchBucket) && c.makesBucket() {
+	if errors.Is(err, ErrNotFound) || errors.Is(err, blob.ErrNoSuchBucket) && c.makesBucket() {
 		return &description{}, nil
 	}
 	if err != nil {

@@ -12,17 +12,11 @@ import (
 	"example.com/nixs3/store/internal/graph"
 )
 
-// Sentinels for errors.Is. Those of the bucket below pass through unchanged.
+// Sentinels for errors.Is. The others of package blob, such as blob.ErrStalled
+// and blob.ErrNoSuchBucket, pass through unchanged.
 var (
-	ErrNotFound      = blob.ErrNotFound
-	ErrAccessDenied  = blob.ErrAccessDenied
-	ErrNoSuchBucket  = blob.ErrNoSuchBucket
-	ErrNoCredentials = blob.ErrNoCredentials
-	ErrReadOnly      = blob.ErrReadOnly
-
-	// ErrStalled is a transfer without progress: with the bucket for
-	// blob.Retry.Stall, or from the source of an archive for Budget.Stall.
-	ErrStalled = blob.ErrStalled
+	ErrNotFound     = blob.ErrNotFound
+	ErrAccessDenied = blob.ErrAccessDenied
 
 	// ErrUntrusted is a store object without a signature by a trusted key.
 	ErrUntrusted = narinfo.ErrUntrusted
@@ -158,5 +152,5 @@ func subject(p storepath.Path, key string) string {
 // isAbsent reports whether an error means that a path is missing, or the bucket
 // does not exist yet.
 func isAbsent(err error) bool {
-	return errors.Is(err, ErrNotFound) || errors.Is(err, ErrNoSuchBucket)
+	return errors.Is(err, ErrNotFound) || errors.Is(err, blob.ErrNoSuchBucket)
 }

@@ -12,6 +12,7 @@ import (
 
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/storetest"
 	"example.com/nixs3/store/storetest/fakes3"
 )
@@ -40,7 +41,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		{"an unknown compression", "mem://?compression=zst", []string{"zst", "zstd"}, nil},
 		{"a compression that cannot be written", "mem://?compression=bzip2", []string{"bzip2", "written"}, nil},
 		{"a key file that is not there", "mem://?secret-key=/nowhere/key", []string{"/nowhere/key"}, os.ErrNotExist},
-		{"a bucket that is not there", "s3://elsewhere?endpoint=" + s3.Endpoint(), []string{"elsewhere"}, store.ErrNoSuchBucket},
+		{"a bucket that is not there", "s3://elsewhere?endpoint=" + s3.Endpoint(), []string{"elsewhere"}, blob.ErrNoSuchBucket},
 		{"another store directory", "file://" + other, []string{"/other/store", "/nix/store", "store=/other/store"}, store.ErrStoreDir},
 		{"a broken nix-cache-info", "file://" + broken, []string{"nix-cache-info", "Priority", "2"}, nil},
 		{"a host in a file URL", "file://dir/cache", []string{"without a host"}, nil},
@@ -80,7 +81,7 @@ func TestOpenDirectoryThatIsMadeLater(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "not", "yet")
 	c := open(t, "file://"+dir)
 	_, err := c.Has(t.Context(), madeUpPath(1, "x"))
-	require.ErrorIs(t, err, store.ErrNoSuchBucket)
+	require.ErrorIs(t, err, blob.ErrNoSuchBucket)
 	require.NoDirExists(t, dir)
 	add(t, c, newObject(t, 1, []byte("x")), store.AddOptions{})
 	require.FileExists(t, filepath.Join(dir, "nix-cache-info"))

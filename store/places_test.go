@@ -17,6 +17,7 @@ import (
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
+	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/blob/memblob"
 	"example.com/nixs3/store/storetest"
 )
@@ -29,7 +30,7 @@ type uncompressed struct{ store.Source }
 // of it than there is.
 func TestNoWayOfUseWaitsForever(t *testing.T) {
 	objects := independent(t, 6, 300_000)
-	tiny := store.Budget{Memory: store.MinMemory, Transfers: 1, Requests: 1}
+	tiny := store.Budget{Memory: 1 << 20, Transfers: 1, Requests: 1}
 	all := paths(objects)
 	add := func(ctx context.Context, from, to *store.Cache, opts store.AddOptions) error {
 		for _, p := range all {
@@ -144,10 +145,10 @@ func TestBudgetsBelowTheirParts(t *testing.T) {
 		ok     bool
 	}{
 		{store.Budget{}, true},
-		{store.Budget{Memory: store.MinMemory, Transfers: 1, Requests: 1, Stall: 1}, true},
+		{store.Budget{Memory: 1 << 20, Transfers: 1, Requests: 1, Stall: 1}, true},
 		{store.Budget{Memory: 1}, false},
 		{store.Budget{Memory: 31}, false},
-		{store.Budget{Memory: store.MinMemory - 1}, false},
+		{store.Budget{Memory: 1<<20 - 1}, false},
 		{store.Budget{Memory: -1}, false},
 		{store.Budget{Transfers: -1}, false},
 		{store.Budget{Requests: -1}, false},
@@ -211,7 +212,7 @@ func TestStalledSources(t *testing.T) {
 					if !returns {
 						close(s.release)
 					}
-					require.ErrorIs(t, <-first, store.ErrStalled)
+					require.ErrorIs(t, <-first, blob.ErrStalled)
 					require.Equal(t, 1, requireSound(t, b).Paths)
 				})
 			})
@@ -235,7 +236,7 @@ func TestCopyEndsAStalledSource(t *testing.T) {
 		dst := newCache(t, memblob.New(), store.Settings{Compression: "none"})
 		begin := time.Now()
 		_, err := store.Copy(t.Context(), dst, hanging{&liar{info: o.info}}, paths([]object{o}), store.CopyOptions{})
-		require.ErrorIs(t, err, store.ErrStalled)
+		require.ErrorIs(t, err, blob.ErrStalled)
 		require.Equal(t, 5*time.Minute, time.Since(begin))
 	})
 }

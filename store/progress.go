@@ -25,7 +25,7 @@ type Progress struct {
 	// estimate where sizes are not known.
 	FileBytes, FileBytesTotal int64
 
-	// BytesWritten were sent to a destination that is Metered since the copy
+	// BytesWritten were sent to a destination that has Stats since the copy
 	// began, Requests since the destination was opened. Bytes count while they
 	// are sent.
 	BytesWritten, Requests int64
@@ -54,7 +54,7 @@ func newProgressCounters(dst Destination, report *CopyReport) *progressCounters 
 }
 
 func (c *progressCounters) stats() Stats {
-	if m, ok := c.dst.(Metered); ok {
+	if m, ok := c.dst.(interface{ Stats() Stats }); ok {
 		return m.Stats()
 	}
 	return Stats{}

@@ -43,7 +43,7 @@ func fileNAR(t testing.TB, text []byte) []byte {
 
 func madeUpPath(n uint64, name string) storepath.Path {
 	seed := binary.BigEndian.AppendUint64([]byte("made up "), n)
-	digest := nixhash.CompressDigest(nixhash.Sum(nixhash.SHA256, seed).Digest(), 20)
+	digest := nixhash.Sum(nixhash.SHA256, seed).Digest()[:20]
 	p, err := storepath.ParseBase(nixhash.EncodeNix32(digest) + "-" + name)
 	if err != nil {
 		panic(err)

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -89,9 +90,7 @@ func (p *queryParser) optionalBool(key string) *bool {
 	if !p.q.Has(key) {
 		return nil
 	}
-	b, err := s3url.ParseBool(p.q.Get(key))
-	p.note(key, err)
-	return &b
+	return new(slices.Contains([]string{"true", "yes", "1"}, p.q.Get(key))) // ValidateSettings has checked it
 }
 
 func (p *queryParser) bool(key string) bool {

@@ -8,9 +8,9 @@ import (
 	"example.com/nixs3/narinfo"
 )
 
-// PathInfoCacheTTL is the time for which a narinfo is remembered if
+// pathInfoCacheTTL is the time for which a narinfo is remembered if
 // Settings.PathInfoCacheSize is set.
-const PathInfoCacheTTL = time.Hour
+const pathInfoCacheTTL = time.Hour
 
 // infoCache remembers the narinfos that were read last, but not the absence of a
 // path. A nil infoCache remembers nothing.
@@ -62,7 +62,7 @@ func (c *infoCache) put(hashPart string, info *narinfo.NarInfo) {
 	if e := c.byHash[hashPart]; e != nil {
 		c.remove(e)
 	}
-	c.byHash[hashPart] = c.recent.PushFront(&rememberedInfo{hashPart, info.Clone(), time.Now().Add(PathInfoCacheTTL)})
+	c.byHash[hashPart] = c.recent.PushFront(&rememberedInfo{hashPart, info.Clone(), time.Now().Add(pathInfoCacheTTL)})
 	if c.recent.Len() > c.size {
 		c.remove(c.recent.Back())
 	}

@@ -104,7 +104,7 @@ func locateFile(u *url.URL, query url.Values) (*location, error) {
 	if dir == "" {
 		return nil, errors.New("expected a directory, as in file:///directory, got none")
 	}
-	file, settings, err := s3url.ParseFile(query)
+	fsync, settings, err := s3url.ParseFile(query)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func locateFile(u *url.URL, query url.Values) (*location, error) {
 		}
 		settings.Del(name)
 	}
-	opts := fileblob.Options{Create: true, NoSync: file.Fsync != nil && !*file.Fsync}
+	opts := fileblob.Options{Create: true, NoSync: fsync != nil && !*fsync}
 	l.connect = func(context.Context, driverOptions, int) (blob.Bucket, error) { return fileblob.Open(dir, opts) }
 	return l, nil
 }

@@ -71,8 +71,8 @@ type Settings struct {
 	Priority      *int
 	WantMassQuery *bool
 
-	// PathInfoCacheSize is the number of narinfos that are remembered for
-	// PathInfoCacheTTL. 0 means none: every read goes to the bucket.
+	// PathInfoCacheSize is the number of narinfos that are remembered for an
+	// hour. 0 means none: every read goes to the bucket.
 	PathInfoCacheSize int
 
 	Budget Budget

@@ -57,7 +57,7 @@ func TestFetch(t *testing.T) {
 		assert.NoFileExists(t, dest)
 	})
 	t.Run("not what is not there", func(t *testing.T) {
-		absent := "/nix/store/" + strings.Repeat("1", storepath.HashPartLen) + "-absent"
+		absent := "/nix/store/" + strings.Repeat("1", 32) + "-absent"
 		require.ErrorIs(t, fetch(t.Context(), url, key.Public().String(), absent, filepath.Join(t.TempDir(), "dest")), store.ErrNotFound)
 	})
 	t.Run("not from another store directory", func(t *testing.T) {

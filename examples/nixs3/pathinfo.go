@@ -161,10 +161,10 @@ func (c *pathInfoCommand) column(n int64) string {
 }
 
 var jsonFormats = map[string]narinfo.JSONFormat{
-	"array": narinfo.JSONArray,
-	"1":     narinfo.JSONFormat1,
-	"2":     narinfo.JSONFormat2,
-	"3":     narinfo.JSONFormat3,
+	"array": 0,
+	"1":     1,
+	"2":     2,
+	"3":     3,
 }
 
 func printRecords(w io.Writer, format string, infos ...*narinfo.NarInfo) error {

@@ -50,9 +50,9 @@ func (c *urlCommand) Run(ctx context.Context, con *console) error {
 	fmt.Fprintf(w, "%s\t%s\n\n", layout.CacheInfoKey, info)
 	fmt.Fprint(w, "PARAMETER\tVALUE\tFROM\tNOTE\n")
 	for _, p := range parameters {
-		s := setting{p.Value, string(p.Origin)}
+		s := setting{p.Value, p.Origin}
 		switch {
-		case p.Origin != s3url.FromDefault:
+		case p.Origin != "default":
 		case p.Name == "region":
 			s = region
 		case p.Name == "profile" && os.Getenv("AWS_PROFILE") != "":
@@ -105,7 +105,7 @@ type setting struct{ value, origin string }
 // URL, else of the environment or the profile.
 func effectiveRegion(ctx context.Context, u *s3url.URL) (setting, error) {
 	if u.Region != "" {
-		return setting{u.Region, string(s3url.FromURL)}, nil
+		return setting{u.Region, "url"}, nil
 	}
 	bucket, err := s3blob.Open(ctx, u, s3blob.Options{})
 	if err != nil {
@@ -119,7 +119,7 @@ func effectiveRegion(ctx context.Context, u *s3url.URL) (setting, error) {
 		}
 	}
 	if region == s3url.DefaultRegion {
-		return setting{region, string(s3url.FromDefault)}, nil
+		return setting{region, "default"}, nil
 	}
 	return setting{region, "profile"}, nil
 }

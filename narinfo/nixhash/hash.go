@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"example.com/nixs3/narinfo/internal/nix32"
 )
 
 // Hash is a digest and its algorithm. Hashes compare with == and can be keys of
@@ -65,9 +67,9 @@ func ParseDigest(a Algorithm, s string) (Hash, error) {
 	switch {
 	case size == 0:
 		return Hash{}, fmt.Errorf("unknown hash algorithm %d", uint8(a))
-	case len(s) == nix32Len(size):
+	case len(s) == nix32.TextLen(size):
 		h := Hash{algorithm: a}
-		if _, err := AppendDecodeNix32(h.digest[:0], s); err != nil {
+		if _, err := nix32.AppendDecode(h.digest[:0], s); err != nil {
 			return Hash{}, err
 		}
 		return h, nil
@@ -81,7 +83,7 @@ func ParseDigest(a Algorithm, s string) (Hash, error) {
 		return parseBase64(a, s)
 	}
 	return Hash{}, fmt.Errorf("digest has %d characters, %v has %d in base16, %d in nix32, %d in base64",
-		len(s), a, hex.EncodedLen(size), nix32Len(size), base64.StdEncoding.EncodedLen(size))
+		len(s), a, hex.EncodedLen(size), nix32.TextLen(size), base64.StdEncoding.EncodedLen(size))
 }
 
 // parseBase64 reads a digest. As in Nix, the padding is optional, and text after
@@ -151,7 +153,7 @@ func (h Hash) AppendString(dst []byte) []byte {
 	if h.algorithm == SHA256 {
 		return appendSHA256(dst, (*[32]byte)(h.digest[:]))
 	}
-	return AppendNix32(h.appendAlgorithm(dst, ':'), h.bytes())
+	return nix32.Append(h.appendAlgorithm(dst, ':'), h.bytes())
 }
 
 // appendSHA256 is a fast AppendString for SHA-256, which nearly all hashes are.
@@ -160,7 +162,7 @@ func appendSHA256(dst []byte, digest *[32]byte) []byte {
 	n := len(dst)
 	dst = slices.Grow(dst, size)[:n+size]
 	copy(dst[n:n+len(label)], label)
-	encodeNix32Of32((*[52]byte)(dst[n+len(label):]), digest)
+	nix32.Encode32((*[52]byte)(dst[n+len(label):]), digest)
 	return dst
 }
 
@@ -168,7 +170,7 @@ func appendSHA256(dst []byte, digest *[32]byte) []byte {
 func (h Hash) AppendSRI(dst []byte) []byte { return h.AppendBase64(h.appendAlgorithm(dst, '-')) }
 
 // AppendNix32 appends what [Hash.Nix32] returns to dst.
-func (h Hash) AppendNix32(dst []byte) []byte { return AppendNix32(dst, h.bytes()) }
+func (h Hash) AppendNix32(dst []byte) []byte { return nix32.Append(dst, h.bytes()) }
 
 // AppendBase16 appends what [Hash.Base16] returns to dst.
 func (h Hash) AppendBase16(dst []byte) []byte { return hex.AppendEncode(dst, h.bytes()) }
@@ -205,4 +207,24 @@ func (h *Hash) UnmarshalText(text []byte) error {
 	}
 	*h = parsed
 	return nil
+}
+
+// EncodeNix32 returns src in nix32: base 32 with the digits
+// 0123456789abcdfghijklmnpqrsvwxyz, of the bytes read as one little-endian
+// number, the most significant digit first, without padding. 32 bytes become
+// 52 characters.
+func EncodeNix32(src []byte) string {
+	var buf textBuffer
+	return string(nix32.Append(buf[:0], src))
+}
+
+// DecodeNix32 returns the bytes that [EncodeNix32] encodes as s. It fails for
+// characters outside of the alphabet, for lengths that EncodeNix32 never returns,
+// and if bits beyond the last byte are set.
+func DecodeNix32(s string) ([]byte, error) {
+	data, err := nix32.AppendDecode(make([]byte, 0, len(s)*5/8), s)
+	if err != nil {
+		return nil, err
+	}
+	return data, nil
 }

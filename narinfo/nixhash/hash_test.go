@@ -223,3 +223,29 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestAppendFormsDoNotAllocate(t *testing.T) {
+	h := nixhash.Sum(nixhash.SHA256, nil)
+	buf := make([]byte, 0, 256)
+	for name, form := range map[string]func(){
+		"AppendNix32":  func() { h.AppendNix32(buf) },
+		"AppendString": func() { h.AppendString(buf) },
+		"AppendSRI":    func() { h.AppendSRI(buf) },
+		"AppendBase16": func() { h.AppendBase16(buf) },
+		"AppendBase64": func() { h.AppendBase64(buf) },
+		"Parse":        func() { nixhash.Parse("sha256:0bbzj8my3rlqwdaf82c4kgdslrl27n9cikcizh7iiblvfww681kg") },
+		"Parse SRI":    func() { nixhash.Parse("sha256-bwZkOHebrhgP/JHNyJI9gmaq25uECeRU45jm4SuSfy0=") },
+	} {
+		assert.Zero(t, testing.AllocsPerRun(100, form), name)
+	}
+}
+
+func TestNix32(t *testing.T) {
+	text := nixhash.EncodeNix32([]byte{0xff})
+	assert.Equal(t, "7z", text)
+	data, err := nixhash.DecodeNix32(text)
+	require.NoError(t, err)
+	assert.Equal(t, []byte{0xff}, data)
+	_, err = nixhash.DecodeNix32("e0")
+	assert.ErrorContains(t, err, "'e' at offset 0")
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"example.com/nixs3/narinfo/internal/nix32"
 	"example.com/nixs3/narinfo/nixhash"
 )
 
@@ -218,6 +219,16 @@ func (d Dir) makePath(kind string, refs References, inner nixhash.Hash, name str
 	text = append(text, name...)
 
 	digest := nixhash.Sum(nixhash.SHA256, text).Digest()
-	base := nixhash.AppendNix32(nil, nixhash.CompressDigest(digest, hashSize))
+	base := nix32.Append(nil, fold(digest))
 	return Path{string(append(append(base, '-'), name...))}
+}
+
+// fold shortens a digest to the bytes of a hash part, as Nix does: byte i of the
+// digest is XORed into byte i mod hashSize.
+func fold(digest []byte) []byte {
+	folded := make([]byte, hashSize)
+	for i, b := range digest {
+		folded[i%hashSize] ^= b
+	}
+	return folded
 }

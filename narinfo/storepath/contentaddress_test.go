@@ -98,7 +98,10 @@ func TestFromContentAddressNewerMethods(t *testing.T) {
 			hash := nixhash.Sum(test.algorithm, []byte("nixs3"))
 			inner := sha256.Sum256([]byte(test.inner + hash.Base16() + ":"))
 			outer := sha256.Sum256([]byte("output:out:sha256:" + hex.EncodeToString(inner[:]) + ":/nix/store:hello"))
-			want := nixhash.EncodeNix32(nixhash.CompressDigest(outer[:], 20)) + "-hello"
+			for i := 20; i < len(outer); i++ {
+				outer[i-20] ^= outer[i]
+			}
+			want := nixhash.EncodeNix32(outer[:20]) + "-hello"
 
 			got, err := storepath.Default.FromContentAddress("hello", storepath.ContentAddress{Method: test.method, Hash: hash}, storepath.References{})
 			require.NoError(t, err)

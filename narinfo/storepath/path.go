@@ -7,12 +7,12 @@ import (
 	"unicode/utf8"
 
 	"example.com/nixs3/narinfo/internal/charset"
-	"example.com/nixs3/narinfo/nixhash"
+	"example.com/nixs3/narinfo/internal/nix32"
 )
 
 const (
-	// HashPartLen is the length of the hash part in characters.
-	HashPartLen = 32
+	// hashPartLen is the length of the hash part in characters.
+	hashPartLen = 32
 	// MaxNameLen is the greatest length of a name in bytes.
 	MaxNameLen = 211
 
@@ -34,25 +34,25 @@ func ParseBase(s string) (Path, error) {
 }
 
 func checkBase(s string) error {
-	if len(s) <= HashPartLen {
-		return fmt.Errorf("%d bytes are too short, expected <%d nix32 characters>-<name>", len(s), HashPartLen)
+	if len(s) <= hashPartLen {
+		return fmt.Errorf("%d bytes are too short, expected <%d nix32 characters>-<name>", len(s), hashPartLen)
 	}
-	if err := ValidateHashPart(s[:HashPartLen]); err != nil {
+	if err := ValidateHashPart(s[:hashPartLen]); err != nil {
 		return err
 	}
-	if s[HashPartLen] != '-' {
-		return fmt.Errorf("%q follows the hash part, expected '-'", s[HashPartLen])
+	if s[hashPartLen] != '-' {
+		return fmt.Errorf("%q follows the hash part, expected '-'", s[hashPartLen])
 	}
-	return ValidateName(s[HashPartLen+1:])
+	return ValidateName(s[hashPartLen+1:])
 }
 
 // ValidateHashPart returns an error unless s is the hash part of a store path: 32
 // characters of nix32.
 func ValidateHashPart(s string) error {
-	if len(s) != HashPartLen {
-		return fmt.Errorf("hash part %q has %d characters, expected %d", clip(s), len(s), HashPartLen)
+	if len(s) != hashPartLen {
+		return fmt.Errorf("hash part %q has %d characters, expected %d", clip(s), len(s), hashPartLen)
 	}
-	if !nixhash.IsNix32(s) {
+	if !nix32.Valid(s) {
 		return fmt.Errorf("hash part %q has characters that are not nix32 (0-9 a-z without e, o, t, u)", s)
 	}
 	return nil
@@ -95,7 +95,7 @@ func (p Path) HashPart() string {
 	if p.IsZero() {
 		return ""
 	}
-	return p.base[:HashPartLen]
+	return p.base[:hashPartLen]
 }
 
 // Name returns the part after the hash part and its hyphen. For the zero Path it
@@ -104,7 +104,7 @@ func (p Path) Name() string {
 	if p.IsZero() {
 		return ""
 	}
-	return p.base[HashPartLen+1:]
+	return p.base[hashPartLen+1:]
 }
 
 // IsDerivation reports whether the name ends with ".drv".
@@ -136,7 +136,7 @@ func (p *Path) UnmarshalText(text []byte) error {
 
 // clip shortens text from outside for an error message.
 func clip(s string) string {
-	const limit = 80 + HashPartLen
+	const limit = 80 + hashPartLen
 	if len(s) <= limit {
 		return s
 	}

@@ -11,15 +11,15 @@ import (
 //
 // It is not safe for concurrent use. Write never fails.
 type Scanner struct {
-	of    *Candidates
+	of    *candidates
 	found []Path
 	seen  map[string]bool // hash parts of found
 	tail  []byte          // the last bytes written, less than a hash part
 }
 
-// Candidates are store paths that scanners look for. Any number of scanners can
-// share them concurrently. They take some 200 bytes of memory for each path.
-type Candidates struct {
+// candidates are store paths that scanners look for. Any number of scanners can
+// share them concurrently.
+type candidates struct {
 	// An occurrence of a hash part covers an aligned word that begins at one
 	// of the hash part's first eight offsets. So scan looks only at the word
 	// at every eighth position of the stream, and compares whole hash parts
@@ -28,7 +28,7 @@ type Candidates struct {
 	filter []uint64 // bits, two for each word
 	shift  uint     // leaves the index of a bit of a word's product
 
-	candidates map[string][]Path // by hash part
+	byHash map[string][]Path
 }
 
 const (
@@ -40,32 +40,36 @@ const (
 	filterBitsCandidate = wordLen * 64
 )
 
-// NewScanner returns a Scanner for references to the candidates.
-func NewScanner(candidates []Path) *Scanner { return NewCandidates(candidates).NewScanner() }
+// NewScanner returns a Scanner for references to the candidates, of which it
+// ignores the zero Path and repeated paths. They take some 200 bytes of memory
+// each.
+func NewScanner(candidates []Path) *Scanner { return newCandidates(candidates).scanner() }
 
-// NewScanner returns a Scanner for references to the candidates.
-func (c *Candidates) NewScanner() *Scanner {
-	return &Scanner{of: c, seen: map[string]bool{}, tail: make([]byte, 0, HashPartLen-1)}
+// New returns a Scanner for references to the same candidates, which has found
+// nothing. The two share the memory of the candidates, and may be used
+// concurrently.
+func (s *Scanner) New() *Scanner { return s.of.scanner() }
+
+func (c *candidates) scanner() *Scanner {
+	return &Scanner{of: c, seen: map[string]bool{}, tail: make([]byte, 0, hashPartLen-1)}
 }
 
-// NewCandidates returns candidates for scanners. It ignores the zero Path and
-// repeated paths.
-func NewCandidates(candidates []Path) *Candidates {
-	s := &Candidates{candidates: make(map[string][]Path, len(candidates))}
-	known := make(map[Path]bool, len(candidates))
-	for _, p := range candidates {
+func newCandidates(of []Path) *candidates {
+	s := &candidates{byHash: make(map[string][]Path, len(of))}
+	known := make(map[Path]bool, len(of))
+	for _, p := range of {
 		if hash := p.HashPart(); hash != "" && !known[p] {
-			s.candidates[hash] = append(s.candidates[hash], p)
+			s.byHash[hash] = append(s.byHash[hash], p)
 			known[p] = true
 		}
 	}
 	bits := uint(minFilterBits)
-	for bits < maxFilterBits && 1<<bits < filterBitsCandidate*len(s.candidates) {
+	for bits < maxFilterBits && 1<<bits < filterBitsCandidate*len(s.byHash) {
 		bits++
 	}
 	s.filter = make([]uint64, 1<<bits/64)
 	s.shift = 64 - bits
-	for hash := range s.candidates {
+	for hash := range s.byHash {
 		for offset := range wordLen {
 			first, second := s.bits(binary.LittleEndian.Uint64([]byte(hash[offset:])))
 			s.filter[first/64] |= 1 << (first % 64)
@@ -76,12 +80,12 @@ func NewCandidates(candidates []Path) *Candidates {
 }
 
 // bits returns the indexes of a word's bits in the filter.
-func (s *Candidates) bits(word uint64) (first, second uint64) {
+func (s *candidates) bits(word uint64) (first, second uint64) {
 	product := word * 0x9e3779b97f4a7c15 // 2⁶⁴ divided by the golden ratio
 	return product >> s.shift, product << 16 >> s.shift
 }
 
-func (s *Candidates) mayHave(word uint64) bool {
+func (s *candidates) mayHave(word uint64) bool {
 	first, second := s.bits(word)
 	return s.filter[first/64]>>(first%64)&1 != 0 && s.filter[second/64]>>(second%64)&1 != 0
 }
@@ -89,21 +93,21 @@ func (s *Candidates) mayHave(word uint64) bool {
 // Write scans the next part of the stream.
 func (s *Scanner) Write(p []byte) (int, error) {
 	n := len(p)
-	if len(s.of.candidates) == 0 {
+	if len(s.of.byHash) == 0 {
 		return n, nil
 	}
 	// Hash parts that begin in earlier writes and end in this one.
 	if len(s.tail) > 0 {
-		var seam [2 * (HashPartLen - 1)]byte
+		var seam [2 * (hashPartLen - 1)]byte
 		k := copy(seam[:], s.tail)
-		k += copy(seam[k:], p[:min(n, HashPartLen-1)])
+		k += copy(seam[k:], p[:min(n, hashPartLen-1)])
 		s.scan(seam[:k])
 	}
 	s.scan(p)
 
-	keep := min(len(s.tail), max(0, HashPartLen-1-n))
+	keep := min(len(s.tail), max(0, hashPartLen-1-n))
 	s.tail = append(s.tail[:0], s.tail[len(s.tail)-keep:]...)
-	s.tail = append(s.tail, p[max(0, n-(HashPartLen-1)):]...)
+	s.tail = append(s.tail, p[max(0, n-(hashPartLen-1)):]...)
 	return n, nil
 }
 
@@ -121,9 +125,9 @@ func (s *Scanner) scan(p []byte) {
 
 // look finds the hash parts of which the word at i is the first aligned one.
 func (s *Scanner) look(p []byte, i int) {
-	for start := max(0, i-wordLen+1); start <= i && start+HashPartLen <= len(p); start++ {
-		hash := p[start : start+HashPartLen]
-		if paths, ok := s.of.candidates[string(hash)]; ok && !s.seen[string(hash)] {
+	for start := max(0, i-wordLen+1); start <= i && start+hashPartLen <= len(p); start++ {
+		hash := p[start : start+hashPartLen]
+		if paths, ok := s.of.byHash[string(hash)]; ok && !s.seen[string(hash)] {
 			s.found = append(s.found, paths...)
 			s.seen[string(hash)] = true
 		}

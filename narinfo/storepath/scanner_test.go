@@ -80,7 +80,7 @@ func somePaths(t testing.TB, n int) []storepath.Path {
 	random := rand.New(rand.NewPCG(1, 2))
 	paths := make([]storepath.Path, n)
 	for i := range paths {
-		hash := make([]byte, storepath.HashPartLen)
+		hash := make([]byte, 32)
 		for j := range hash {
 			hash[j] = nix32Alphabet[random.IntN(len(nix32Alphabet))]
 		}

@@ -12,7 +12,6 @@ import (
 func brotliCodec() Codec {
 	return Codec{
 		Name:      "br",
-		Extension: ".br",
 		NewReader: newBrotliReader,
 		NewWriter: newBrotliWriter,
 	}

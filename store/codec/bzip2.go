@@ -8,9 +8,8 @@ import (
 
 func bzip2Codec() Codec {
 	return Codec{
-		Name:      "bzip2",
-		Extension: ".bz2",
-		Detect:    detectBzip2,
+		Name:   "bzip2",
+		Detect: detectBzip2,
 		NewReader: func(r io.Reader, _ ReaderOptions) (io.ReadCloser, error) {
 			t := &tap{src: bufio.NewReader(r)} // of r itself where it is buffered
 			return zeroTail{io.NopCloser(bzip2.NewReader(t)), t.src, func(err error) bool {

@@ -28,10 +28,6 @@ type Codec struct {
 	// Name is the codec's name in the Compression field of a narinfo.
 	Name string
 
-	// Extension is the suffix, with its dot, that Nix adds to the name of a NAR.
-	// It is empty where Nix adds none.
-	Extension string
-
 	// Detect reports whether a stream that begins with prefix looks like one of
 	// this codec. The prefix has DetectLen bytes, or all bytes of a shorter
 	// stream. A nil Detect means that the format cannot be recognised.
@@ -51,16 +47,16 @@ type Codec struct {
 	NewWriter func(w io.Writer, o WriterOptions) (io.WriteCloser, error)
 }
 
-// DefaultMaxMemory is the limit that a [ReaderOptions].MaxMemory of zero means:
+// defaultMaxMemory is the limit that a [ReaderOptions].MaxMemory of zero means:
 // 128 MiB, the largest window that Nix accepts.
-const DefaultMaxMemory = 128 << 20
+const defaultMaxMemory = 128 << 20
 
 // ReaderOptions bound the resources that untrusted data can make a reader use.
 type ReaderOptions struct {
 	// MaxMemory is the largest window or dictionary in bytes that a stream may
 	// ask for. br, lzip, lzma, xz and zstd streams state the size in their
 	// header; the reader of a stream that asks for more fails with ErrMemory
-	// before it allocates. 0 means DefaultMaxMemory. The other codecs need a
+	// before it allocates. 0 means 128 MiB. The other codecs need a
 	// fixed amount of at most a few MiB, which the package comment lists.
 	MaxMemory int64
 
@@ -81,7 +77,7 @@ type ReaderOptions struct {
 
 func (o ReaderOptions) maxMemory() int64 {
 	if o.MaxMemory <= 0 {
-		return DefaultMaxMemory
+		return defaultMaxMemory
 	}
 	return o.MaxMemory
 }
@@ -186,17 +182,6 @@ func nearest(s string, names []string) string {
 		}
 	}
 	return best
-}
-
-// Extension returns the suffix that Nix adds to the name of a NAR with the named
-// compression, such as ".xz" for xz. It is empty where Nix adds none (gzip, none)
-// and for names that are not registered.
-func Extension(name string) string {
-	c, err := Lookup(name)
-	if err != nil {
-		return ""
-	}
-	return c.Extension
 }
 
 // NewReader returns a reader that decompresses r with the named codec.

@@ -15,7 +15,6 @@ const lz4Frame = 4 << 20
 func lz4Codec() Codec {
 	return Codec{
 		Name:      "lz4",
-		Extension: ".lz4",
 		Detect:    detectLZ4,
 		NewReader: newLZ4Reader,
 		NewWriter: newLZ4Writer,

@@ -26,9 +26,8 @@ const (
 
 func lzipCodec() Codec {
 	return Codec{
-		Name:      "lzip",
-		Extension: ".lzip",
-		Detect:    hasMagic([]byte(lzipMagic)),
+		Name:   "lzip",
+		Detect: hasMagic([]byte(lzipMagic)),
 		NewReader: func(r io.Reader, o ReaderOptions) (io.ReadCloser, error) {
 			br := bufio.NewReader(r) // r itself where it is buffered
 			return zeroTail{io.NopCloser(&lzipReader{br: br, o: o}), br, atEOF}, nil

@@ -67,7 +67,7 @@ func TestNixReadsWhatIsWritten(t *testing.T) {
 			hashPart := fmt.Sprintf("%032d", len(want))
 			path := "/nix/store/" + hashPart + "-" + name
 			want[path] = sha256.Sum256(nar)
-			url := "nar/" + hashPart + ".nar" + codec.Extension(name)
+			url := "nar/" + hashPart + ".nar"
 			writeFile(filepath.Join(cache, url), string(encode(t, name, nar, codec.WriterOptions{Level: 1, Parallel: parallel})))
 			writeFile(filepath.Join(cache, hashPart+".narinfo"), fmt.Sprintf(
 				"StorePath: %s\nURL: %s\nCompression: %s\nNarHash: sha256:%x\nNarSize: %d\nReferences: \n",

@@ -126,7 +126,7 @@ func (x *Index) decode(dst, src []byte, p piece) (contents []byte, err error) {
 		return pieceDecoder().DecodeAll(src, dst)
 	}
 	var d xz.Reader
-	if err := d.ResetBlock(bufio.NewReader(bytes.NewReader(src)), p.check, DefaultMaxMemory); err != nil {
+	if err := d.ResetBlock(bufio.NewReader(bytes.NewReader(src)), p.check, defaultMaxMemory); err != nil {
 		return nil, err
 	}
 	buf := bytes.NewBuffer(dst)

@@ -58,16 +58,6 @@ func TestLookupErrors(t *testing.T) {
 	}
 }
 
-func TestExtension(t *testing.T) {
-	want := map[string]string{
-		"xz": ".xz", "bzip2": ".bz2", "zstd": ".zst", "lzip": ".lzip", "lz4": ".lz4", "br": ".br",
-		"gzip": "", "lzma": "", "compress": "", "none": "", "grzip": "", "no such": "",
-	}
-	for name, ext := range want {
-		assert.Equal(t, ext, codec.Extension(name), name)
-	}
-}
-
 // rot1 is a codec that keeps no promise: it takes any error for the end.
 func rot1(name string) codec.Codec {
 	return codec.Codec{

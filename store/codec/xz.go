@@ -15,7 +15,6 @@ import (
 func xzCodec() Codec {
 	return Codec{
 		Name:      "xz",
-		Extension: ".xz",
 		Detect:    hasMagic([]byte("\xfd7zXZ\x00")),
 		NewReader: newXZReader,
 		NewWriter: newXZWriter,

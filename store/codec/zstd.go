@@ -28,7 +28,6 @@ const (
 func zstdCodec() Codec {
 	return Codec{
 		Name:      "zstd",
-		Extension: ".zst",
 		Detect:    detectZstd,
 		NewReader: newZstdReader,
 		NewWriter: newZstdWriter,

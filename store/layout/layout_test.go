@@ -87,8 +87,12 @@ func TestKeys(t *testing.T) {
 		assert.Equal(t, want, layout.KindOf(key), "%q", key)
 		assert.NotEmpty(t, want.ContentType())
 	}
-	assert.Equal(t, "nar/"+hash.Nix32()+".nar.zst", layout.ArchiveKey(hash, "zstd"))
-	assert.Equal(t, "nar/"+hash.Nix32()+".nar", layout.ArchiveKey(hash, "none"))
+	for c, extension := range map[narinfo.Compression]string{
+		"xz": ".xz", "bzip2": ".bz2", "zstd": ".zst", "lzip": ".lzip", "lz4": ".lz4", "br": ".br",
+		"gzip": "", "lzma": "", "compress": "", "none": "", "grzip": "", "no such": "",
+	} {
+		assert.Equal(t, "nar/"+hash.Nix32()+".nar"+extension, layout.ArchiveKey(hash, c))
+	}
 	got, ok := layout.ParseNarInfoKey(layout.NarInfoKey(hashPart))
 	assert.True(t, ok)
 	assert.Equal(t, hashPart, got)

@@ -98,7 +98,7 @@ func NewPolicy(u *s3url.URL, access Access) (*Policy, error) {
 
 // arns returns the resource names of u's bucket and of the objects in it.
 func arns(u *s3url.URL) (bucket, objects string) {
-	bucket = "arn:" + s3url.PartitionOf(u.Region).ID + ":s3:::" + u.Bucket
+	bucket = "arn:" + s3url.PartitionOf(u.Region) + ":s3:::" + u.Bucket
 	objects = bucket + "/*"
 	if u.Prefix != "" {
 		objects = bucket + "/" + literal(u.Prefix) + "/*"

@@ -10,8 +10,8 @@ import (
 
 // compressions are those whose archives have an extension of their own.
 var compressions = []narinfo.Compression{
-	narinfo.CompressionXz, narinfo.CompressionBzip2, narinfo.CompressionZstd, narinfo.CompressionLzip,
-	narinfo.CompressionLz4, narinfo.CompressionBrotli,
+	narinfo.CompressionXz, narinfo.CompressionBzip2, narinfo.CompressionZstd, "lzip",
+	"lz4", narinfo.CompressionBrotli,
 }
 
 // compressionOf returns the compression that the key of an archive names, ""

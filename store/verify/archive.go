@@ -144,7 +144,7 @@ func (c *checker) pass(ctx context.Context, r *result, info *narinfo.NarInfo, st
 	sink := &tap{structure: structure}
 	// A content address is of contents that nobody searched for references.
 	if c.mentions != nil && info.CA.IsZero() {
-		r.scanner = c.mentions.NewScanner()
+		r.scanner = c.mentions.New()
 		sink.scanner = r.scanner
 	}
 	n, err := io.Copy(sink, archive)

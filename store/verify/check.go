@@ -53,8 +53,8 @@ type checker struct {
 	settings store.Settings
 	keys     uint64 // hash of the trusted keys
 	known    map[string]record
-	survey   *survey               // nil where Roots are checked
-	mentions *storepath.Candidates // what contents may refer to; nil where that is not looked for
+	survey   *survey            // nil where Roots are checked
+	mentions *storepath.Scanner // what contents may refer to; nil where that is not looked for
 
 	checksums checksums
 
@@ -251,7 +251,7 @@ func (c *checker) findMentions() error {
 		}
 		paths[i] = p
 	}
-	c.mentions = storepath.NewCandidates(paths)
+	c.mentions = storepath.NewScanner(paths)
 	return nil
 }
 

@@ -22,7 +22,7 @@ func (c *checker) closures(ctx context.Context) error {
 		for p := range objects {
 			paths = append(paths, p)
 		}
-		c.mentions = storepath.NewCandidates(paths)
+		c.mentions = storepath.NewScanner(paths)
 	}
 	if err := c.planClosures(objects); err != nil {
 		return err

@@ -115,7 +115,7 @@ func (m *mirror) everything(ctx context.Context, dst *store.Cache) (err error) {
 	if len(m.from.paths) == 0 {
 		return fmt.Errorf("%s has no paths: nothing is mirrored, and nothing counts as removed", m.src)
 	}
-	if m.to, err = takeSurvey(ctx, dst.Bucket(), Contents); err != nil && !errors.Is(err, store.ErrNoSuchBucket) {
+	if m.to, err = takeSurvey(ctx, dst.Bucket(), Contents); err != nil && !errors.Is(err, blob.ErrNoSuchBucket) {
 		return fmt.Errorf("listing %s: %w", dst, err)
 	}
 	if m.to == nil {

@@ -53,7 +53,7 @@ func Open(ctx context.Context, u *s3url.URL, opts Options) (*Bucket, error) {
 		if opts.Dialect == DialectAuto {
 			opts.Dialect = dialectOf(value(o.BaseEndpoint))
 		}
-		o.UsePathStyle = u.UsesPathStyle() || o.BaseEndpoint != nil && cmp.Or(u.AddressingStyle, s3url.AutoStyle) == s3url.AutoStyle
+		o.UsePathStyle = u.UsesPathStyle() || o.BaseEndpoint != nil && cmp.Or(u.AddressingStyle, "auto") == "auto"
 		o.UseAccelerate = u.Accelerate
 		o.EndpointOptions.DisableHTTPS = u.Scheme == "http"
 		if u.DualStack {

@@ -113,7 +113,7 @@ func newBucket(client *s3.Client, bucket, prefix string, opts Options) *Bucket {
 	}
 	o := client.Options()
 	b.endpoint = value(o.BaseEndpoint)
-	b.arn = "arn:" + s3url.PartitionOf(o.Region).ID + ":s3:::" + bucket
+	b.arn = "arn:" + s3url.PartitionOf(o.Region) + ":s3:::" + bucket
 	b.conditional.Store(opts.Dialect == DialectAWS)
 	b.buffers.size = opts.PartSize
 	return b

@@ -24,7 +24,7 @@ func (n node) Info() *narinfo.PathInfo { return n.info }
 
 func path(t testing.TB, n int) storepath.Path {
 	t.Helper()
-	hash := nixhash.CompressDigest(nixhash.Sum(nixhash.SHA256, fmt.Append(nil, n)).Digest(), 20)
+	hash := nixhash.Sum(nixhash.SHA256, fmt.Append(nil, n)).Digest()[:20]
 	p, err := storepath.ParseBase(nixhash.EncodeNix32(hash) + fmt.Sprintf("-n%d", n))
 	require.NoError(t, err)
 	return p
