@@ -42,6 +42,11 @@ type LogDestination interface {
 	PutLog(ctx context.Context, drv storepath.Path, log io.Reader) error
 }
 
+// signing is a Destination whose paths can get further signatures.
+type signing interface {
+	AddSignatures(ctx context.Context, p storepath.Path, signers ...narinfo.Signer) (*narinfo.NarInfo, error)
+}
+
 // companionWorkers is the number of companions that are copied at a time. The
 // budgets of the stores may allow fewer.
 const companionWorkers = 16
@@ -62,9 +67,7 @@ func (n *node) there() bool { return n.err == nil && (n.present || n.published) 
 
 // signPresent adds signatures to the paths that were at the destination before.
 func (c *copier) signPresent(ctx context.Context, g closure) error {
-	dst, ok := c.dst.(interface {
-		AddSignatures(ctx context.Context, p storepath.Path, signers ...narinfo.Signer) (*narinfo.NarInfo, error)
-	})
+	dst, ok := c.dst.(signing)
 	if !ok || len(c.opts.Signers) == 0 {
 		return nil
 	}
@@ -89,7 +92,7 @@ func (c *copier) signPresent(ctx context.Context, g closure) error {
 
 // signOne signs the source's description of a path. The destination takes the
 // signatures only if it describes the path in the same way.
-func (c *copier) signOne(ctx context.Context, dst SigningDestination, info *narinfo.PathInfo) error {
+func (c *copier) signOne(ctx context.Context, dst signing, info *narinfo.PathInfo) error {
 	ours := *info
 	ours.Signatures = nil
 	if err := ours.Sign(ctx, c.opts.Signers...); err != nil {
