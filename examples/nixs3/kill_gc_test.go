@@ -20,14 +20,17 @@ func TestKilledGC(t *testing.T) {
 	killCollections(t, 4, fileURL(t, t.TempDir()), graph(t, 20<<10))
 }
 
-// TestKilledGCServers kills collections of a real server at 50 moments, while
+// TestKilledGCServers kills collections of each real server at 50 moments, while
 // copies work. The cache must be sound each time, and the next run finish.
 func TestKilledGCServers(t *testing.T) {
 	servers := labServers(t)
 	from := graph(t, 20<<10)
 	for _, server := range servers {
+		if strings.HasSuffix(server.name, "-tls") {
+			continue // the same server again
+		}
 		t.Run(server.name, func(t *testing.T) {
-			killCollections(t, (50+len(servers)-1)/len(servers), server.url(t), from)
+			killCollections(t, 50, server.url(t), from)
 		})
 	}
 }

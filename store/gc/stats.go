@@ -65,6 +65,10 @@ func Stats(ctx context.Context, cache *store.Cache) (*Statistics, error) {
 	c.findFaults(s)
 	var err error
 	s.Largest, err = c.largest(ctx)
+	orEmpty(&s.Largest)
+	for _, names := range []*[]string{&s.Incomplete, &s.WithoutArchive, &s.Broken} {
+		orEmpty(names)
+	}
 	return s, err
 }
 
