@@ -24,12 +24,15 @@
 //
 // A writer that does not know this protocol, such as "nix copy", is protected by
 // time: what was uploaded within [Options].Recent stays. What it relied on and
-// lost is brought back from the journals by the next run.
+// lost is brought back from the journals by the next run. Such a writer leaves no
+// trace where it finds everything present. Copy and Add of package store leave
+// one: the paths that they were asked for count as uploaded then.
 //
 // # Scale
 //
 // A run lists the bucket twice, a thousand keys a request, in parallel where that
-// is long, and reads the narinfos that no run has read before. The graph takes
+// is long, and reads the narinfos that no run has read before. An [Inventory]
+// replaces the listing of archives, and [Options].Manifest their deletion. The graph takes
 // some 120 bytes a path and 4 a reference. TestScale measures, on 2 cores and
 // without a network, a dry run over 10^6 paths: 35 s and 1,001,058 requests when
 // nothing is known, 5 s and 1,057 requests after that, with at most 252 MiB where

@@ -75,7 +75,7 @@ func TestUnfinishedUploads(t *testing.T) {
 		time.Sleep(25 * time.Hour)
 		collect(gc.Options{DryRun: true}, 2)
 		assert.Equal(t, all, w.uploads)
-		// A writer who has been at work since then may have begun them.
+		// A writer that has been at work since then may have begun them.
 		session, err := cache.Begin(t.Context(), path("b"))
 		require.NoError(t, err)
 		w.uploads = append(w.uploads, blob.Upload{Key: "nar/y.nar", ID: "4", Initiated: time.Now()})

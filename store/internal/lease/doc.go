@@ -9,7 +9,8 @@
 //
 // A collector says in the state that it sweeps, and only then lists the leases.
 // So either the writer sees the sweep and waits for its end, or the collector
-// sees the lease and spares what it names.
+// sees the lease and spares what it names. A writer that was asked for paths that
+// the cache had already leaves a trace of them in place of its lease.
 //
 // All expiries are by the server's clock: an object expires its time to live
 // after its ModTime. The holder of a lease or of the lock measures the time
