@@ -146,7 +146,11 @@ type Finding struct {
 
 // String returns the finding in one line.
 func (f Finding) String() string {
-	s := fmt.Sprintf("%s %s: %s", f.Kind, f.Key, f.Kind.About())
+	s := string(f.Kind) + " " + f.Key
+	if !f.Path.IsZero() {
+		s += " of " + f.Path.String()
+	}
+	s += ": " + f.Kind.About()
 	if f.Detail != "" {
 		s += ": " + f.Detail
 	}

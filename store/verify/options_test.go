@@ -35,6 +35,13 @@ func TestDepthText(t *testing.T) {
 	}
 }
 
+func TestFindingText(t *testing.T) {
+	f := verify.Finding{Kind: verify.ArchiveMissing, Key: "nar/x.nar"}
+	require.Equal(t, "archive-missing nar/x.nar: the archive is not in the cache", f.String())
+	f.Path, f.Detail = path("00000000000000000000000000000000-x"), "why"
+	require.Equal(t, "archive-missing nar/x.nar of 00000000000000000000000000000000-x: the archive is not in the cache: why", f.String())
+}
+
 func TestShardText(t *testing.T) {
 	shard, err := verify.ParseShard("3/32")
 	require.NoError(t, err)
