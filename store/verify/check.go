@@ -313,8 +313,8 @@ func (c *checker) plan() (iter.Seq2[int, error], error) {
 		p.Bytes += int64(float64(reads) * float64(bytes) / float64(max(1, len(s.archives))))
 	}
 	for _, attrs := range [][]blob.Attrs{s.logs, s.debugInfo, s.realisations} {
-		for _, a := range attrs {
-			if c.opts.selects(a.Key) {
+		for _, a := range c.selected(attrs) {
+			if _, ok := c.resumeObject(a); !ok {
 				p.Requests++
 				p.Bytes += a.Size
 			}

@@ -30,6 +30,7 @@ func (c *checker) connect(r result) {
 	if r.Path.IsZero() {
 		return
 	}
+	s.paths[r.index].unlistable = r.Unlistable
 	own, name := &s.paths[r.index], hash(r.Path.String(), 1)|1
 	if own.by >= 0 && own.name != name {
 		c.missingReference(s.paths[own.by].hashPart, storepath.Path{}, storepath.Path{}, r.Path)

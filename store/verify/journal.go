@@ -32,6 +32,9 @@ type record struct {
 	// Index is the key of the archive's index, if it has one.
 	Index string `json:"index,omitzero"`
 
+	// Unlistable says that no listing can have the names in the archive.
+	Unlistable bool `json:"unlistable,omitzero"`
+
 	// DebugInfo are the debug files of the path: build ID to member.
 	DebugInfo map[string]string `json:"debugInfo,omitzero"`
 }

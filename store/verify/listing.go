@@ -25,6 +25,7 @@ func (c *checker) listing(ctx context.Context, r *result, tree *nar.Listing, siz
 		r.find(ListingMissing, key, "")
 	case o.missing:
 		// Whether it should be there shows in the survey.
+		r.Unlistable = c.settings.WriteListing && unlistable(tree)
 	case o.fault != nil:
 		r.find(ListingInvalid, key, o.fault.Error())
 	default:
@@ -32,6 +33,12 @@ func (c *checker) listing(ctx context.Context, r *result, tree *nar.Listing, siz
 			r.find(ListingInvalid, key, err.Error())
 		}
 	}
+}
+
+// unlistable reports whether no listing can have the names of a tree.
+func unlistable(tree *nar.Listing) bool {
+	_, err := tree.MarshalJSON()
+	return errors.Is(err, nar.ErrNotUTF8)
 }
 
 // sameListing fails unless the JSON is that of the tree. Of a tree with names

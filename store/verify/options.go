@@ -29,7 +29,8 @@ type Options struct {
 	TrustedKeys narinfo.TrustedKeys
 
 	// Since leaves out the paths whose narinfo and listing were both written
-	// before this time. Zero means all. It has no effect on Roots.
+	// before this time, and the logs, realisations and links to debug files
+	// that were. Zero means all. It has no effect on Roots.
 	Since time.Time
 
 	// Sample is the share of the objects that are checked, more than 0 and at

@@ -122,6 +122,19 @@ func TestSinceLeavesOutWhatIsOlder(t *testing.T) {
 	c, n := broken(t)
 	require.Len(t, pathsOf(check(t, c, verify.Options{Depth: verify.Files, Since: time.Now().Add(-time.Hour)})), n)
 	require.Empty(t, check(t, c, verify.Options{Depth: verify.Files, Since: time.Now().Add(time.Hour)}))
+
+	// Nor does it look for the listings of older paths, or read older objects.
+	c = corpusCache(t, "full-xz")
+	require.NoError(t, c.Bucket().Delete(t.Context(), listKey(infoOf(t, c.Bucket(), hello))))
+	realisation := firstBelow(t, c.Bucket(), layout.RealisationPrefixes()[0])
+	put(t, c.Bucket(), realisation, []byte("broken"))
+	require.Len(t, check(t, c, verify.Options{Depth: verify.Contents}), 2)
+	var plan verify.Plan
+	require.Empty(t, check(t, c, verify.Options{Depth: verify.Contents, Since: time.Now().Add(time.Hour), Plan: func(p verify.Plan) error {
+		plan = p
+		return nil
+	}}))
+	require.EqualValues(t, 1, plan.Requests, "nix-cache-info")
 }
 
 func TestRootsAreClosures(t *testing.T) {

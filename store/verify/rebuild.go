@@ -91,6 +91,12 @@ func (r *repair) rebuildPath(ctx context.Context, hashPart string) error {
 		return err
 	}
 	tree := lister.Listing()
+	if beside.listing && unlistable(tree) {
+		beside.listing = false
+		r.note(func(report *Report) {
+			report.Skipped = append(report.Skipped, Problem{Path: info.Path, Key: layout.ListingKey(hashPart), Err: nar.ErrNotUTF8})
+		})
+	}
 	if r.opts.DryRun {
 		return nil
 	}

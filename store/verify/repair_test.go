@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"example.com/nixs3/nar"
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
@@ -218,4 +220,21 @@ func TestRepairHidesWhatCannotBeHad(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNothingAsksForAListingThatCannotBe has a path with names that are not
+// UTF-8, which JSON cannot have.
+func TestNothingAsksForAListingThatCannotBe(t *testing.T) {
+	c := corpusCache(t, "full-xz")
+	require.NoError(t, c.Bucket().Delete(t.Context(), listKey(infoOf(t, c.Bucket(), "unicode"))))
+	var journal bytes.Buffer
+	require.Empty(t, check(t, c, verify.Options{Depth: verify.Contents, Journal: &journal}))
+	require.Empty(t, check(t, c, verify.Options{Depth: verify.Contents, Resume: &journal}))
+
+	findings := check(t, c, verify.Options{})
+	require.Equal(t, map[verify.Kind]int{verify.ListingMissing: 1}, kindsOf(findings), "what the names are shows at the depth Contents only")
+	report, err := verify.Repair(t.Context(), c, slices.Values(findings), verify.RepairOptions{})
+	require.NoError(t, err)
+	require.Len(t, report.Skipped, 1)
+	require.ErrorIs(t, report.Skipped[0], nar.ErrNotUTF8)
 }

@@ -49,9 +49,9 @@ func (c *checker) cacheInfo(ctx context.Context, present bool) error {
 // that belong to none.
 func (c *checker) rest(ctx context.Context) error {
 	c.settleDisputes()
-	for i := range c.survey.paths {
+	for i := range c.indexes() {
 		p := &c.survey.paths[i]
-		if c.settings.WriteListing && p.listing < 0 && c.opts.selects(p.hashPart) {
+		if c.settings.WriteListing && p.listing < 0 && !p.unlistable {
 			c.found(Finding{Kind: ListingMissing, Key: layout.ListingKey(p.hashPart)})
 		}
 		if c.stopped {
@@ -89,16 +89,33 @@ func (c *checker) rest(ctx context.Context) error {
 
 // objects checks objects that belong to no path.
 func (c *checker) objects(ctx context.Context, attrs []blob.Attrs, check func(context.Context, *result)) error {
-	selected := slices.DeleteFunc(slices.Clone(attrs), func(a blob.Attrs) bool { return !c.opts.selects(a.Key) })
-	return c.settleAll(flow.Map(ctx, c.workers(), flow.Values(selected), func(ctx context.Context, a blob.Attrs) (result, error) {
-		state := strconv.FormatUint(stateOf(a)^c.keys, 16)
-		if rec, ok := c.known[a.Key]; ok && rec.Depth >= c.opts.Depth && rec.State == state {
+	return c.settleAll(flow.Map(ctx, c.workers(), flow.Values(c.selected(attrs)), func(ctx context.Context, a blob.Attrs) (result, error) {
+		if rec, ok := c.resumeObject(a); ok {
 			return result{record: rec, index: -1, resumed: true}, nil
 		}
-		r := result{record: record{Key: a.Key, State: state, Depth: c.opts.Depth}, index: -1}
+		r := result{record: record{Key: a.Key, State: c.objectState(a), Depth: c.opts.Depth}, index: -1}
 		check(ctx, &r)
 		return r, context.Cause(ctx)
 	}))
+}
+
+// selected returns those of the objects that the options select.
+func (c *checker) selected(attrs []blob.Attrs) []blob.Attrs {
+	since := unix(c.opts.Since)
+	return slices.DeleteFunc(slices.Clone(attrs), func(a blob.Attrs) bool {
+		return !c.opts.selects(a.Key) || !c.opts.Since.IsZero() && unix(a.ModTime) < since
+	})
+}
+
+// resumeObject returns what the journal says of an object that belongs to no
+// path, where that still holds.
+func (c *checker) resumeObject(a blob.Attrs) (record, bool) {
+	rec, ok := c.known[a.Key]
+	return rec, ok && rec.Depth >= c.opts.Depth && rec.State == c.objectState(a)
+}
+
+func (c *checker) objectState(a blob.Attrs) string {
+	return strconv.FormatUint(stateOf(a)^c.keys, 16)
 }
 
 // orphans finds the archives that no narinfo refers to. At the depth Files they

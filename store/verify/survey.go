@@ -40,6 +40,8 @@ type listedPath struct {
 	digest   uint64 // of the narinfo's MD5, 0 where it is not known
 	listing  int64  // bytes; -1 where there is none
 
+	unlistable bool // see record
+
 	// name is a hash of the path's base name, as its narinfo or the first that
 	// refers to it has it; 0 while none was read.
 	name uint64
