@@ -2,30 +2,23 @@ package main
 
 import (
 	"context"
-	"slices"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
+	"example.com/nixs3/store"
 )
 
-// closure returns the closure of the roots by path.
-func closure(ctx context.Context, from *opened, roots ...storepath.Path) (map[storepath.Path]*narinfo.NarInfo, error) {
-	found := map[storepath.Path]*narinfo.NarInfo{}
-	todo := slices.Clone(roots)
-	for len(todo) > 0 {
-		p := todo[len(todo)-1]
-		todo = todo[:len(todo)-1]
-		if found[p] != nil {
-			continue
-		}
-		info, err := from.narInfo(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		found[p] = info
-		todo = append(todo, info.References...)
+// closure returns the closure of a path by path.
+func closure(ctx context.Context, from *opened, root storepath.Path) (map[storepath.Path]*narinfo.PathInfo, error) {
+	infos, err := store.Closure(ctx, from.Source, []storepath.Path{root})
+	if err != nil {
+		return nil, err
 	}
-	return found, nil
+	paths := make(map[storepath.Path]*narinfo.PathInfo, len(infos))
+	for _, info := range infos {
+		paths[info.Path] = info
+	}
+	return paths, nil
 }
 
 // closureSize is the sum of the NAR sizes of a path's closure.

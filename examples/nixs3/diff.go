@@ -75,14 +75,14 @@ func (c *diffCommand) Run(ctx context.Context, con *console) (err error) {
 
 // without returns the paths of a that b does not have. They are sorted by name,
 // not hash, so that versions of one program are at the same place of both lists.
-func without(a, b map[storepath.Path]*narinfo.NarInfo) []sizedPath {
-	var only []*narinfo.NarInfo
+func without(a, b map[storepath.Path]*narinfo.PathInfo) []sizedPath {
+	var only []*narinfo.PathInfo
 	for p, info := range a {
 		if b[p] == nil {
 			only = append(only, info)
 		}
 	}
-	slices.SortFunc(only, func(x, y *narinfo.NarInfo) int {
+	slices.SortFunc(only, func(x, y *narinfo.PathInfo) int {
 		return cmp.Or(cmp.Compare(x.Path.Name(), y.Path.Name()), x.Path.Compare(y.Path))
 	})
 	paths := []sizedPath{}
@@ -92,7 +92,7 @@ func without(a, b map[storepath.Path]*narinfo.NarInfo) []sizedPath {
 	return paths
 }
 
-func sumNARs(paths map[storepath.Path]*narinfo.NarInfo) (total int64) {
+func sumNARs(paths map[storepath.Path]*narinfo.PathInfo) (total int64) {
 	for _, info := range paths {
 		total += info.NarSize
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"text/tabwriter"
 
+	"golang.org/x/sync/errgroup"
+
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 )
@@ -50,7 +52,7 @@ func (c *duCommand) Run(ctx context.Context, con *console) (err error) {
 	total := g.reachable(roots[0], storepath.Path{})
 	for p, info := range paths {
 		rows = append(rows, usage{
-			Path: info.StoreDir.Join(p), NARSize: info.NarSize, FileSize: info.FileSize,
+			Path: info.StoreDir.Join(p), NARSize: info.NarSize,
 			ClosureSize: g.reachable(p, storepath.Path{}),
 			Alone:       total - g.reachable(roots[0], p),
 		})
@@ -59,6 +61,9 @@ func (c *duCommand) Run(ctx context.Context, con *console) (err error) {
 		return cmp.Or(cmp.Compare(b.NARSize, a.NARSize), cmp.Compare(a.Path, b.Path))
 	})
 	if c.JSON {
+		if err := addFileSizes(ctx, from, rows); err != nil {
+			return err
+		}
 		return printJSON(con.stdout, rows)
 	}
 	w := tabwriter.NewWriter(con.stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -67,6 +72,29 @@ func (c *duCommand) Run(ctx context.Context, con *console) (err error) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t  %s\n", size(row.NARSize), size(row.ClosureSize), size(row.Alone), row.Path)
 	}
 	return w.Flush()
+}
+
+// addFileSizes sets the FileSize of rows, which only the narinfos of a cache have.
+func addFileSizes(ctx context.Context, from *opened, rows []usage) error {
+	if from.cache == nil {
+		return nil
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(64)
+	for i := range rows {
+		g.Go(func() error {
+			p, err := from.StoreDir().Parse(rows[i].Path)
+			if err != nil {
+				return err
+			}
+			info, err := from.cache.NarInfo(gctx, p)
+			if err == nil {
+				rows[i].FileSize = info.FileSize
+			}
+			return err
+		})
+	}
+	return g.Wait()
 }
 
 // sizes is a closure with its paths as numbers, which makes sums fast.
@@ -78,7 +106,7 @@ type sizes struct {
 	walk   int
 }
 
-func newSizes(paths map[storepath.Path]*narinfo.NarInfo) *sizes {
+func newSizes(paths map[storepath.Path]*narinfo.PathInfo) *sizes {
 	g := &sizes{number: map[storepath.Path]int{}, nar: make([]int64, len(paths)), refs: make([][]int, len(paths)), seen: make([]int, len(paths))}
 	for p := range paths {
 		g.number[p] = len(g.number)
