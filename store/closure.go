@@ -97,6 +97,9 @@ type copySource struct {
 	trusting   TrustingSource   // or nil
 	checks     checks           // of signatures
 
+	// compared, if it is not nil, has the paths that need not be read.
+	compared *comparison
+
 	// has, if it is not nil, reports whether the destination has a path. The
 	// references of such a path are not read.
 	has func(context.Context, storepath.Path) (bool, error)
@@ -164,6 +167,9 @@ func (s *copySource) everything(ctx context.Context, g closure) (unreadable []*C
 			n.err = s.trust(n.info)
 			g[n.info.Path] = n
 		case errors.Is(err, ErrNotFound):
+			if s.compared != nil {
+				s.compared.gone++
+			}
 		case s.opts.KeepGoing:
 			unreadable = append(unreadable, &CopyError{Err: err})
 		default:
@@ -175,6 +181,9 @@ func (s *copySource) everything(ctx context.Context, g closure) (unreadable []*C
 
 // nodes yields all paths of the source.
 func (s *copySource) nodes(ctx context.Context) iter.Seq2[*node, error] {
+	if s.compared != nil {
+		return s.compared.nodes(ctx, s.Source.(*Cache))
+	}
 	if s.compressed == nil {
 		return flow.Map(ctx, lookups, s.AllPaths(ctx), func(ctx context.Context, p storepath.Path) (*node, error) {
 			n, err := s.describe(ctx, p)

@@ -121,7 +121,7 @@ func presentNodes(g closure) []*node {
 func (c *copier) realisations(ctx context.Context, g closure) error {
 	src, ok := c.src.Source.(RealisationSource)
 	dst, ok2 := c.dst.(RealisationDestination)
-	addressed := false
+	addressed := c.src.compared != nil // some of what was not read may be
 	for _, n := range g {
 		addressed = addressed || n.err == nil && !n.info.CA.IsZero()
 	}
@@ -131,7 +131,8 @@ func (c *copier) realisations(ctx context.Context, g closure) error {
 	wanted := func(yield func(*narinfo.Realisation, error) bool) {
 		for r, err := range src.Realisations(ctx) {
 			if err == nil {
-				if n := g[r.OutPath]; n == nil || !n.there() {
+				n := g[r.OutPath]
+				if n == nil && !c.src.compared.has(r.OutPath) || n != nil && !n.there() {
 					continue
 				}
 			}

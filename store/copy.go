@@ -53,6 +53,12 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 	if c.opts.TrustDestination && !c.opts.All && !c.opts.Repair && len(c.opts.Signers) == 0 {
 		c.src.has = c.dst.Has
 	}
+	if c.src.compared, err = c.src.compare(ctx, c.dst); err != nil {
+		return err
+	}
+	if c.src.compared != nil {
+		c.src.has = c.src.compared.hasOrAsk(c.dst)
+	}
 	g, unreadable, err := c.src.closure(ctx, roots)
 	if err != nil {
 		return err
@@ -63,7 +69,7 @@ func (c *copier) run(ctx context.Context, roots []storepath.Path) (err error) {
 	}
 	defer func() { c.session.End(ctx, err) }()
 	// A collector may have taken paths that were seen before the session began.
-	p := &planner{dst: c.dst, opts: c.opts, asked: c.src.has != nil && !c.session.Leased()}
+	p := &planner{dst: c.dst, opts: c.opts, compared: c.src.compared, asked: c.src.has != nil && !c.session.Leased()}
 	todo, err := p.plan(ctx, g, &c.report)
 	if err != nil {
 		return err

@@ -15,7 +15,10 @@ import (
 // CopyOptions are the options of Copy. The zero value copies the closure of the
 // roots, verifies every byte and stops at the first failure.
 type CopyOptions struct {
-	// All copies every path of the source, and ignores the roots.
+	// All copies every path of the source, and ignores the roots. Between two
+	// caches of 64 paths and more it compares their listings, a thousand paths
+	// per request and 33 bytes of memory a path, and reads only the narinfos that
+	// the destination lacks. With Repair, Signers or Logs it reads all.
 	All bool
 
 	// NoClosure copies the roots alone. Their references must be at the

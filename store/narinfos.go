@@ -122,26 +122,6 @@ func (c *Cache) hasNow(ctx context.Context, p storepath.Path) (bool, error) {
 	return err == nil && info.Path == p, err
 }
 
-// HashParts yields the hash part of every path in byte order.
-func (c *Cache) HashParts(ctx context.Context) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		if _, err := c.describe(ctx); err != nil {
-			yield("", err)
-			return
-		}
-		for attrs, err := range c.bucket.List(ctx, blob.ListOptions{Shallow: true}) {
-			if err != nil {
-				yield("", err)
-				return
-			}
-			hashPart, ok := layout.ParseNarInfoKey(attrs.Key)
-			if ok && !yield(hashPart, nil) {
-				return
-			}
-		}
-	}
-}
-
 // NarInfos yields every narinfo, in no particular order. It reads as many at a
 // time as the budget allows requests.
 func (c *Cache) NarInfos(ctx context.Context) iter.Seq2[*narinfo.NarInfo, error] {

@@ -25,14 +25,18 @@ const (
 
 // planner determines the paths to send.
 type planner struct {
-	dst   Destination
-	opts  CopyOptions
-	asked bool // the nodes know already whether the destination has them
+	dst      Destination
+	opts     CopyOptions
+	compared *comparison // nil, or the graph has only what it says is missing, and references
+	asked    bool        // the nodes know already whether the destination has them
 }
 
 // plan returns the nodes to be sent, the largest first, and reports them.
 func (p *planner) plan(ctx context.Context, g closure, report *CopyReport) ([]*node, error) {
 	report.Paths = len(g) + len(report.Failed)
+	if p.compared != nil {
+		report.Paths = len(p.compared.paths) - p.compared.gone
+	}
 	todo := slices.Collect(maps.Values(g))
 	if !p.opts.Repair {
 		var err error
@@ -47,7 +51,7 @@ func (p *planner) plan(ctx context.Context, g closure, report *CopyReport) ([]*n
 				return nil, fmt.Errorf("%s: %w: %s had it when the copy began, but no longer does; run the copy again", n.info.Path, ErrMissingReference, p.dst)
 			}
 		}
-		report.Present = len(g) - len(todo)
+		report.Present = report.Paths - len(report.Failed) - len(todo)
 		before := len(todo)
 		if todo, err = p.notUpstream(ctx, todo); err != nil {
 			return nil, err

@@ -131,6 +131,13 @@ type ListOptions struct {
 	Shallow bool
 }
 
+// Pager is implemented by buckets whose List takes a request for each page of
+// keys, and whose ranges can be listed in parallel for that reason.
+type Pager interface {
+	// PageSize is the greatest number of keys of a page.
+	PageSize() int
+}
+
 // Copier is implemented by buckets that can copy an object without moving its
 // bytes through this process.
 type Copier interface {

@@ -24,6 +24,9 @@ func (b *Bucket) List(ctx context.Context, opts blob.ListOptions) iter.Seq2[blob
 	}
 }
 
+// PageSize implements blob.Pager: a LIST request returns at most 1,000 keys.
+func (b *Bucket) PageSize() int { return 1000 }
+
 // maxIdlePages is the greatest number of successive pages without a new key.
 // Amazon passes over deleted objects in such pages.
 const maxIdlePages = 1000

@@ -47,14 +47,15 @@ func NewTally(l Limits) *Tally {
 // Add counts a path with what it claims. It fails with ErrTooLarge when the
 // closure has grown over its limits.
 func (t *Tally) Add(info *narinfo.PathInfo) error {
-	if err := t.path(); err != nil {
+	if err := t.Path(); err != nil {
 		return err
 	}
 	return t.info(info)
 }
 
-// path counts a path that will be looked up.
-func (t *Tally) path() error {
+// Path counts a path whose claims are not known, or are counted later by no call
+// of Add. It fails as Add does.
+func (t *Tally) Path() error {
 	if t.paths++; t.paths > t.limits.Paths {
 		return fmt.Errorf("%w: more than %d paths", ErrTooLarge, t.limits.Paths)
 	}

@@ -48,7 +48,7 @@ func Walk[N Node](ctx context.Context, roots []storepath.Path, parallel int, lim
 				if seen[p] {
 					continue
 				}
-				if err := used.path(); err != nil {
+				if err := used.Path(); err != nil {
 					return err
 				}
 				seen[p] = true
