@@ -73,7 +73,7 @@ func (c *Cache) listHashParts(ctx context.Context, yield func(string) bool) erro
 // rest is not believed: the keys are not hash parts as they occur.
 const plausible = 20e6
 
-// keyRange is the keys after start and before end; "" as an end is no bound.
+// keyRange is the keys after start and before end; without an end if that is "".
 type keyRange struct{ start, end string }
 
 // rangesAfter cuts the keys after one into ranges of a width, as a part of the

@@ -28,8 +28,8 @@ const (
 
 	// Contents decompresses every archive and compares it with NarHash,
 	// NarSize, content address, listing, index, debuginfo links and references.
-	// It also reads logs and realisations. A log in plain text has nothing that
-	// it could be compared with.
+	// It also reads logs, realisations, and the indexes of the whole cache. A log
+	// in plain text has nothing that it could be compared with.
 	Contents
 )
 

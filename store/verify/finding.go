@@ -48,7 +48,8 @@ const (
 	LogInvalid         Kind = "log-invalid"
 	RealisationInvalid Kind = "realisation-invalid"
 
-	UploadUnfinished Kind = "upload-unfinished"
+	WholeIndexInvalid Kind = "whole-index-invalid"
+	UploadUnfinished  Kind = "upload-unfinished"
 )
 
 // Remedy is what mends a finding.
@@ -115,7 +116,8 @@ var kinds = map[Kind]facts{
 	LogInvalid:         {Contents, Refetch, "the log cannot be decompressed"},
 	RealisationInvalid: {Contents, Refetch, "the realisation cannot be read, or its path is not in the cache"},
 
-	UploadUnfinished: {Listing, Remove, "an upload was begun more than a day ago and not finished"},
+	WholeIndexInvalid: {Contents, Remove, "the index of files or of paths cannot be read; nixs3 index makes a new one"},
+	UploadUnfinished:  {Listing, Remove, "an upload was begun more than a day ago and not finished"},
 }
 
 // Depth returns the depth at which findings of the kind show.

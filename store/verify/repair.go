@@ -44,7 +44,8 @@ type RepairOptions struct {
 
 	// Remove deletes what no reader needs: listings of paths that are not in
 	// the cache, archives that nothing refers to and whose names are false,
-	// links to debug files that do not exist, and unfinished uploads. Sound
+	// links to debug files that do not exist, indexes of the whole cache that
+	// cannot be read, and unfinished uploads. Sound
 	// archives that nothing refers to are left to package gc, since a writer
 	// may be about to refer to them.
 	Remove bool
@@ -185,7 +186,7 @@ func (r *repair) sort(f Finding) {
 		r.rebuild[hashPart] = sides{r.rebuild[hashPart].listing, true}
 	case LogInvalid, RealisationInvalid:
 		r.small = append(r.small, f)
-	case UploadUnfinished:
+	case UploadUnfinished, WholeIndexInvalid:
 		r.remove = append(r.remove, f)
 	default: // of archives
 		if f.Path.IsZero() {

@@ -84,6 +84,9 @@ func (c *checker) rest(ctx context.Context) error {
 		}
 	}
 	c.debugLinksMissing()
+	if c.opts.Depth >= Contents && c.opts.whole() && !c.stopped {
+		return c.wholeIndexes(ctx)
+	}
 	return nil
 }
 
