@@ -41,7 +41,7 @@ type gcCommand struct {
 }
 
 func (gcCommand) Help() string {
-	return "What is reachable from a root stays (see \"nixs3 root\"), and what was uploaded recently. All else becomes\n" +
+	return "What is reachable from a root stays (see \"nixs3 root\"), and what was uploaded recently. Everything else becomes\n" +
 		"invisible at once and can be brought back by \"nixs3 gc undo\" until its archives go, after the grace\n" +
 		"period. Writers may work meanwhile. No database or server is needed; the bucket keeps all.\n\n" +
 		"    nixs3 gc --store 's3://cache?region=eu-west-1' --dry-run\n" +

@@ -56,7 +56,7 @@ func (c *collector) look(ctx context.Context) ([]id, error) {
 }
 
 // see notes a listed object. It returns the path whose narinfo the object is,
-// and whether the narinfo is another than the one that is known.
+// and whether the narinfo differs from the known one.
 func (c *collector) see(attrs blob.Attrs) (i id, changed bool) {
 	g := &c.g
 	if base, ok := layout.ParseListingKey(attrs.Key); ok {
@@ -85,7 +85,7 @@ func (c *collector) see(attrs blob.Attrs) (i id, changed bool) {
 	return i, changed
 }
 
-// etagOf digests what tells one content of an object from another, 0 where the
+// etagOf digests the ETag and the size of an object. It returns 0 where the
 // bucket has nothing of the kind.
 func etagOf(attrs blob.Attrs) digest {
 	if attrs.ETag == "" {
@@ -128,7 +128,7 @@ func (c *collector) learn(i id, key string, info *narinfo.NarInfo, attrs blob.At
 	var malformed *malformedError
 	switch {
 	case errors.Is(err, blob.ErrNotFound):
-		c.g.marks[i] &^= listed | unread // it went meanwhile
+		c.g.marks[i] &^= listed | unread // it was deleted meanwhile
 		return nil
 	case errors.As(err, &malformed):
 		c.g.etag[i] = 0

@@ -96,7 +96,7 @@ func newName(now time.Time) string {
 }
 
 // locked runs f with the lock of the cache. What f does is safe to be done while
-// writers work, but for sweeping.
+// writers work, except sweeping.
 func (c *collector) locked(ctx context.Context, f func(context.Context) error) (err error) {
 	if _, err := c.cache.CacheInfo(ctx); err != nil {
 		return err
@@ -196,7 +196,7 @@ func (c *collector) plan(ctx context.Context) error {
 	return nil
 }
 
-// tolerate fails where there are broken narinfos that the options do not keep.
+// tolerate fails if there are broken narinfos and the options do not keep them.
 func (c *collector) tolerate() error {
 	if len(c.broken) == 0 || c.opts.KeepBroken {
 		return nil

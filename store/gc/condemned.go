@@ -30,7 +30,7 @@ func (c *collector) recallCondemned(ctx context.Context) error {
 	}
 	table, err := decodeCondemned(data)
 	if err != nil {
-		c.opts.Logger.WarnContext(ctx, "the table of condemned objects is of no use, all grace periods begin again",
+		c.opts.Logger.WarnContext(ctx, "the table of condemned objects cannot be used; all grace periods begin again",
 			"bucket", c.b.String(), "key", condemnedKey, "error", err)
 		return nil
 	}

@@ -15,7 +15,7 @@
 //	nixs3/leases/<id>            a writer at work, see Copy and Add of package store
 //	nixs3/collect/state          the lock and the phase of collectors
 //	nixs3/collect/runs/<run>/    the journal of a run
-//	nixs3/collect/condemned      what nobody refers to, and since when
+//	nixs3/collect/condemned      objects without referrers, and since when they have none
 //	nixs3/collect/graph-*        the graph of the cache as last seen
 //
 // The bucket must show every finished write to all later reads and listings, and

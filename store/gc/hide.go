@@ -12,7 +12,7 @@ import (
 // that refer to it, and with a journal, so that [Undo] brings them back. It
 // works beside writers and collectors as Collect does. Archives stay, and what
 // refers to nothing hidden stays visible, whether a root keeps it or not. Paths
-// that the cache does not have are left out of account. Paths that writers at
+// that the cache does not have are ignored. Paths that writers at
 // work have leased stay, as do narinfos that cannot be read.
 //
 // Of the options, Grace, Alone, Logger and Progress count. Report.Paths has all

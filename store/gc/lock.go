@@ -17,7 +17,7 @@ import (
 // *LockedError.
 var ErrLocked = errors.New("cache is locked by another collector")
 
-// LockedError says who holds the lock of a cache.
+// LockedError describes the holder of the lock of a cache.
 type LockedError struct {
 	Bucket, Run, Holder, Phase string
 	Until                      time.Time // the lock expires, by the server's clock, unless it is renewed
@@ -40,7 +40,7 @@ type lock struct {
 	b     blob.Bucket
 	log   *slog.Logger
 	alone bool          // the server ignores conditions
-	turn  chan struct{} // of one place: who writes the state holds it
+	turn  chan struct{} // of capacity one; the writer of the state holds it
 
 	state lease.State // as last written; guarded by turn
 	etag  string      // guarded by turn

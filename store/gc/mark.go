@@ -62,7 +62,7 @@ func grown[T any](s []T, n int, v T) []T {
 	return s
 }
 
-// keeper adds a reason to keep paths. Above some number they count as one.
+// keeper adds a reason to keep paths. The reasons above 65,533 count as one.
 func (c *collector) keeper(name string) id {
 	if k, ok := c.keeperOf[name]; ok {
 		return k

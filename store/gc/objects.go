@@ -268,7 +268,7 @@ func parseLink(key string, raw []byte, encoding string) (hashPart, error) {
 
 // ripe reports whether an orphan may be destroyed: it was seen as one for the
 // grace period, is older than that itself, and older than the work of all
-// writers, who may be about to refer to what they upload.
+// writers, which may be about to refer to their uploads.
 func (c *collector) ripe(o orphan) bool {
 	now := c.clock.now()
 	return !now.Before(o.since.time().Add(c.opts.Grace)) && c.old(o.added, max(c.opts.Grace, c.opts.Recent))

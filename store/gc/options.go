@@ -35,7 +35,7 @@ type Options struct {
 	Keep map[string]int
 
 	// Roots are kept beside the stored ones, for this run. Those that the cache
-	// does not have are left out of account; if it has none of them, the run
+	// does not have are ignored; if it has none of them, the run
 	// fails with ErrNoRoot.
 	Roots []storepath.Path
 

@@ -18,8 +18,8 @@ const graphPrefix = layout.ControlPrefix + "collect/graph-"
 // maxShards bounds what is read of a stored graph.
 const maxShards = 1 << 14
 
-// recall reads the graph that an earlier run stored. One that cannot be used is
-// left out of account: it saves requests, and nothing rests on it.
+// recall reads the graph that an earlier run stored. It
+// ignores a graph that cannot be used, because the graph only saves requests.
 func (c *collector) recall(ctx context.Context) error {
 	found, err := c.graphShards(ctx)
 	if err != nil {
@@ -34,7 +34,7 @@ func (c *collector) recall(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		c.opts.Logger.WarnContext(ctx, "a stored graph is of no use", "bucket", c.b.String(), "generation", generation, "error", err)
+		c.opts.Logger.WarnContext(ctx, "a stored graph cannot be used", "bucket", c.b.String(), "generation", generation, "error", err)
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ type Report struct {
 	Destroyed Objects `json:"destroyed"` // archives, listings, logs, links and uploads
 	Condemned Objects `json:"condemned"` // the same, that wait for the end of the grace period
 
-	Realisations int              `json:"realisations"` // that led to what is gone
+	Realisations int              `json:"realisations"` // that led to paths that are gone
 	Restored     []storepath.Path `json:"restored"`     // that something visible refers to, brought back
 	Lost         []Lost           `json:"lost"`         // paths that could not be brought back
 	RootsRemoved []string         `json:"rootsRemoved"` // expired, or too many of their group

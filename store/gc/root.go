@@ -57,7 +57,7 @@ type storedRoot struct {
 
 // SetRoot makes a root, or replaces the one with its name. All paths must be in
 // the cache; the error wraps store.ErrNotFound for one that is not. r.Set is
-// left out of account. A failed SetRoot may have set the root.
+// ignored. A failed SetRoot may have set the root.
 func SetRoot(ctx context.Context, cache *store.Cache, r Root) (err error) {
 	if err := checkRoot(r); err != nil {
 		return err
@@ -173,8 +173,8 @@ func checkGroups(ctx context.Context, b blob.Bucket, name string) error {
 	return nil
 }
 
-// Roots yields the roots in the order of their names, expired ones too. One that
-// is malformed is an error that does not end the iteration; its Root has the
+// Roots yields the roots in the order of their names, expired ones too. A
+// malformed root is an error that does not end the iteration; its Root has the
 // name.
 func Roots(ctx context.Context, cache *store.Cache) iter.Seq2[Root, error] {
 	return func(yield func(Root, error) bool) {
@@ -253,8 +253,8 @@ func parseRoot(data []byte) (*storedRoot, error) {
 	return &r, nil
 }
 
-// RemoveRoot removes a root. One that does not exist is an error that wraps
-// store.ErrNotFound.
+// RemoveRoot removes a root. The error wraps store.ErrNotFound if the
+// root does not exist.
 func RemoveRoot(ctx context.Context, cache *store.Cache, name string) error {
 	if err := checkRootName(name); err != nil {
 		return err

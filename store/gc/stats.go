@@ -103,7 +103,7 @@ func count(m map[string]Objects, key string, bytes int64) {
 	m[key] = o
 }
 
-// compressionOf returns what the extension of an archive tells.
+// compressionOf returns the compression that the extension of an archive names.
 func compressionOf(key string) string {
 	for i := len(key) - 1; i >= 0 && key[i] != '/'; i-- {
 		if key[i] == '.' {

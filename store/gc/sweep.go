@@ -144,7 +144,7 @@ func (c *collector) spare(ctx context.Context) error {
 	return nil
 }
 
-// again marks anew from what is kept: a path may have other references than when
+// again marks again from the kept paths: a path may have other references than when
 // it was marked.
 func (c *collector) again() {
 	var roots []id

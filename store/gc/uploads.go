@@ -47,7 +47,7 @@ func (c *collector) oldUpload(u blob.Upload) bool {
 	return c.old(secondsOf(u.Initiated), c.opts.Recent)
 }
 
-// abortUploads ends the uploads that were found, but for those that a writer that
+// abortUploads ends the uploads that were found, except those that a writer that
 // was seen since may have begun.
 func (c *collector) abortUploads(ctx context.Context) error {
 	cleaner, _ := blob.As[blob.UploadCleaner](c.b)

@@ -78,8 +78,9 @@ type Held struct {
 	Start   time.Time // of the session, by the server's clock
 }
 
-// List reads all leases, expired ones too. One that goes meanwhile is left out.
-// One that cannot be parsed is an error: what it protects is not known.
+// List reads all leases, expired ones too. It leaves out a lease that is
+// deleted meanwhile, and fails for a lease that cannot be parsed, because the
+// paths that it protects are not known.
 func List(ctx context.Context, b blob.Bucket) ([]Held, error) {
 	var found []blob.Attrs
 	for attrs, err := range b.List(ctx, blob.ListOptions{Prefix: Prefix}) {

@@ -62,7 +62,7 @@ func (w *Writers) lastAbsent() (Stopwatch, bool) {
 type Session struct {
 	*Writers
 	key    string
-	writes chan struct{} // of one place: who writes the lease holds it
+	writes chan struct{} // of capacity one; the writer of the lease holds it
 
 	mu     sync.Mutex // guards what follows, and is held during no request
 	names  names
