@@ -33,8 +33,9 @@ var cacheInfoFields = []string{fieldStoreDir, fieldWantMassQuery, fieldPriority}
 
 // ParseCacheInfo reads a nix-cache-info of at most 64 KiB with at most 256
 // unknown fields. Like Nix, it ignores white space around values and lines
-// without a colon, and takes the last of repeated fields. Every error is a
-// [*ParseError].
+// without a colon, takes the last of repeated fields, refuses a second StoreDir
+// that differs, and reads a Priority of 32 bits up to the first character that
+// is not a digit. Every error is a [*ParseError].
 func ParseCacheInfo(data []byte) (*CacheInfo, error) {
 	if len(data) > maxCacheInfo {
 		return nil, &ParseError{Kind: kindCacheInfo, Err: fmt.Errorf("%d bytes, at most %d are read", len(data), maxCacheInfo)}
@@ -70,20 +71,34 @@ func ParseCacheInfo(data []byte) (*CacheInfo, error) {
 func (c *CacheInfo) set(name, value string) (known bool, err error) {
 	switch name {
 	case fieldStoreDir:
+		// Nix compares every one with its own.
+		if dir := storepath.Dir(value); c.StoreDir != "" && c.StoreDir != dir {
+			return true, fmt.Errorf("expected %s as before, got %q", c.StoreDir, clip(value))
+		}
 		c.StoreDir = storepath.Dir(value)
 		return true, c.StoreDir.Validate()
 	case fieldWantMassQuery:
 		c.WantMassQuery = new(value == "1")
 		return true, nil
 	case fieldPriority:
-		n, err := strconv.Atoi(value)
+		n, err := strconv.ParseInt(leadingNumber(value), 10, 32)
 		if err != nil {
 			return true, fmt.Errorf("%q is not a number", clip(value))
 		}
-		c.Priority = &n
+		c.Priority = new(int(n))
 		return true, nil
 	}
 	return false, nil
+}
+
+// leadingNumber returns the sign and the digits that a text begins with, which
+// are all that Nix reads of a Priority.
+func leadingNumber(s string) string {
+	end := 0
+	for end < len(s) && (s[end] >= '0' && s[end] <= '9' || end == 0 && (s[0] == '-' || s[0] == '+')) {
+		end++
+	}
+	return s[:end]
 }
 
 // MarshalText implements encoding.TextMarshaler. See [CacheInfo.AppendText].

@@ -24,6 +24,8 @@ func TestParseCacheInfo(t *testing.T) {
 			narinfo.CacheInfo{StoreDir: storepath.Default, WantMassQuery: new(true), Priority: new(30)}, ""},
 		{"zero is not absent", "WantMassQuery: 0\nPriority: 0\n",
 			narinfo.CacheInfo{WantMassQuery: new(false), Priority: new(0)}, ""},
+		{"Priority with a tail", "Priority: 30abc\n", narinfo.CacheInfo{Priority: new(30)}, "Priority: 30\n"},
+		{"one StoreDir twice", "StoreDir: /s\nStoreDir: /s\n", narinfo.CacheInfo{StoreDir: "/s"}, "StoreDir: /s\n"},
 		{"negative priority", "Priority: -1\n", narinfo.CacheInfo{Priority: new(-1)}, ""},
 		{"white space, and no last line end", "StoreDir:/nix/store  \r\n\tPriority:\t40 ",
 			narinfo.CacheInfo{StoreDir: storepath.Default, Extra: []narinfo.Field{{Name: "\tPriority", Value: "40"}}},
@@ -54,7 +56,9 @@ func TestParseCacheInfo(t *testing.T) {
 func TestParseCacheInfoRefuses(t *testing.T) {
 	for _, test := range []struct{ name, text, message string }{
 		{"Priority of letters", "StoreDir: /nix/store\nPriority: abc\n", `nix-cache-info: line 2: Priority: "abc" is not a number`},
-		{"Priority with a tail", "Priority: 30abc\n", `line 1: Priority: "30abc" is not a number`},
+		{"Priority of a sign", "Priority: -\n", `line 1: Priority: "-" is not a number`},
+		{"Priority of 2^31", "Priority: 2147483648\n", "is not a number"},
+		{"two StoreDirs", "StoreDir: /a\nStoreDir: /b\n", `line 2: StoreDir: expected /a as before, got "/b"`},
 		{"empty Priority", "Priority:\n", "is not a number"},
 		{"Priority beyond all bounds", "Priority: 99999999999999999999\n", "is not a number"},
 		{"empty StoreDir", "StoreDir:\n", "line 1: StoreDir: store directory is empty"},
