@@ -201,7 +201,7 @@ func requireCopies(t *testing.T, c *store.Cache, o object) {
 
 // TestWrongContentEncodings reads archives whose Content-Encoding was never
 // applied, or which a proxy has decoded: tools take it from the extension of
-// the key. An encoding that nobody knows is an error that names it.
+// the key. An unknown encoding is an error that names it.
 func TestWrongContentEncodings(t *testing.T) {
 	o := newObject(t, 1, []byte(strings.Repeat("text ", 1000)))
 	caches := encodedCaches(t)

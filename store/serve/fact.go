@@ -115,8 +115,8 @@ func (s *Server) examineNAR(f *fact, file io.Reader, key string, read *atomic.In
 	return err
 }
 
-// noted is a reader that keeps its error, so that a source that fails is told
-// from a decoder that does.
+// noted is a reader that keeps its error. It tells a source that fails from an
+// archive that is damaged.
 type noted struct {
 	r   io.Reader
 	err error

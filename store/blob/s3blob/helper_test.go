@@ -29,7 +29,7 @@ func newFake(t testing.TB, o fakes3.Options) *fakes3.Server {
 	return storetest.NewS3(t, o)
 }
 
-// withoutAWSFiles hides the AWS configuration of whoever runs the test.
+// withoutAWSFiles hides the AWS configuration of the account that runs the test.
 func withoutAWSFiles(t testing.TB) {
 	t.Helper()
 	absent := filepath.Join(t.TempDir(), "absent")
