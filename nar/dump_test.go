@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -261,28 +261,22 @@ func TestDumpEndsWithItsWriter(t *testing.T) {
 		writeFile(t, filepath.Join(path, name), strings.Repeat("x", 3<<20), 0o644)
 	}
 	dump(t, path) // the runtime keeps a few files of its own
-	goroutines, files := runtime.NumGoroutine(), openFiles(t)
-	for _, after := range []int{0, 1, 300_000, 5 << 20} {
-		assert.ErrorIs(t, nar.Dump(&failingWriter{left: after, err: os.ErrClosed}, path), os.ErrClosed)
-		assert.ErrorIs(t, nar.Dump(&failingWriter{left: after}, path), io.ErrShortWrite)
-	}
-	assert.PanicsWithValue(t, "in Write", func() {
-		nar.Dump(writerFunc(func([]byte) (int, error) { panic("in Write") }), path)
+	leavesNothing(t, func() {
+		for _, after := range []int{0, 1, 300_000, 5 << 20} {
+			assert.ErrorIs(t, nar.Dump(&failingWriter{left: after, err: os.ErrClosed}, path), os.ErrClosed)
+			assert.ErrorIs(t, nar.Dump(&failingWriter{left: after}, path), io.ErrShortWrite)
+		}
+		assert.PanicsWithValue(t, "in Write", func() {
+			nar.Dump(writerFunc(func([]byte) (int, error) { panic("in Write") }), path)
+		})
 	})
-	assertNothingLeft(t, goroutines, files)
 }
 
-// assertNothingLeft compares with the counts from before. A goroutine that has
-// done its work may need a moment to be gone.
-func assertNothingLeft(t *testing.T, goroutines, files int) {
+// leavesNothing fails the test if goroutines of f stay behind, or open files.
+func leavesNothing(t *testing.T, f func()) {
 	t.Helper()
-	for range 1000 {
-		if runtime.NumGoroutine() <= goroutines {
-			break
-		}
-		time.Sleep(time.Millisecond)
-	}
-	assert.LessOrEqual(t, runtime.NumGoroutine(), goroutines, "goroutines")
+	files := openFiles(t)
+	synctest.Test(t, func(*testing.T) { f() }) // ends with the last goroutine
 	assert.LessOrEqual(t, openFiles(t), files, "files")
 }
 

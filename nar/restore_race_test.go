@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -76,14 +75,14 @@ func TestRestoreRemovesOnlyWhatItMade(t *testing.T) {
 				path := filepath.Join(dir, "x")
 				require.NoError(t, os.Mkdir(filepath.Join(dir, "sibling"), 0o750))
 				writeFile(t, filepath.Join(dir, "sibling", "keep"), "keep", 0o640)
-				goroutines, files := runtime.NumGoroutine(), openFiles(t)
-				err := nar.Restore(interrupted(data, "bbbb", func() error {
-					tt.change(t, dir, path)
-					return errSource
-				}), path, opts...)
-				require.ErrorIs(t, err, errSource)
-				assert.ErrorContains(t, err, "Restore did not make it")
-				assertNothingLeft(t, goroutines, files)
+				leavesNothing(t, func() {
+					err := nar.Restore(interrupted(data, "bbbb", func() error {
+						tt.change(t, dir, path)
+						return errSource
+					}), path, opts...)
+					assert.ErrorIs(t, err, errSource)
+					assert.ErrorContains(t, err, "Restore did not make it")
+				})
 				for _, p := range tt.stays {
 					_, err := os.Lstat(filepath.Join(dir, p))
 					assert.NoError(t, err, p)
@@ -140,10 +139,10 @@ func TestRestoreSurvivesItsReader(t *testing.T) {
 	for _, opts := range [][]nar.RestoreOption{nil, {nar.WithStoreMetadata(), nar.WithWorkers(3)}, {nar.WithWorkers(0)}} {
 		for _, n := range []int{0, 100, 20_000, 1_000_000} {
 			dir := t.TempDir()
-			goroutines, files := runtime.NumGoroutine(), openFiles(t)
-			source := io.MultiReader(strings.NewReader(data[:n]), readerFunc(func([]byte) (int, error) { panic("in Read") }))
-			assert.PanicsWithValue(t, "in Read", func() { nar.Restore(source, filepath.Join(dir, "x"), opts...) })
-			assertNothingLeft(t, goroutines, files)
+			leavesNothing(t, func() {
+				source := io.MultiReader(strings.NewReader(data[:n]), readerFunc(func([]byte) (int, error) { panic("in Read") }))
+				assert.PanicsWithValue(t, "in Read", func() { nar.Restore(source, filepath.Join(dir, "x"), opts...) })
+			})
 			entries, err := os.ReadDir(dir)
 			require.NoError(t, err)
 			assert.Empty(t, entries)
