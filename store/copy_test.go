@@ -310,7 +310,7 @@ func (m *meeting) Read(p []byte) (int, error) {
 		}
 		select {
 		case <-m.at.all:
-		case <-time.After(20 * time.Second):
+		case <-time.After(2 * time.Minute):
 			return 0, errors.New("nobody else reads")
 		}
 	}

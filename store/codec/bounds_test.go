@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/storetest"
 )
 
 // allocated returns the bytes that f allocates.
@@ -161,7 +162,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 func TestReaderClose(t *testing.T) {
 	for file, data := range toolFiles(t) {
 		t.Run(file, func(t *testing.T) {
-			defer noMoreGoroutines(t)()
+			storetest.NoLeaks(t)
 			r, err := codec.NewReader(codecOf(file), bytes.NewReader(data), codec.ReaderOptions{})
 			require.NoError(t, err)
 			_, err = io.ReadFull(r, make([]byte, 10))

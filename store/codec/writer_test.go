@@ -11,12 +11,12 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/storetest"
 )
 
 // framed are codecs that make use of several cores, those that are quick.
@@ -158,7 +158,7 @@ func TestWriteErrors(t *testing.T) {
 		for _, parallel := range []bool{false, true} {
 			for _, room := range []int{0, 1, 1 << 17} {
 				t.Run(fmt.Sprintf("%s/parallel=%v/%d", name, parallel, room), func(t *testing.T) {
-					defer noMoreGoroutines(t)()
+					storetest.NoLeaks(t)
 					w, err := codec.NewWriter(name, &fullAfter{n: room}, codec.WriterOptions{Parallel: parallel, Workers: 3})
 					if err != nil {
 						require.Equal(t, errFull, err)
@@ -183,17 +183,6 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
-// noMoreGoroutines returns a function that fails where there are more
-// goroutines than now, and does not get less.
-func noMoreGoroutines(t testing.TB) func() {
-	before := runtime.NumGoroutine()
-	return func() {
-		t.Helper()
-		require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+1 }, // +1: this check's own
-			5*time.Second, time.Millisecond)
-	}
-}
-
 func TestShortWrite(t *testing.T) {
 	for _, name := range writable {
 		w, err := codec.NewWriter(name, shortWriter{}, codec.WriterOptions{})
@@ -212,7 +201,7 @@ func (shortWriter) Write(p []byte) (int, error) { return len(p) / 2, nil }
 func TestWriterClose(t *testing.T) {
 	for _, name := range writable {
 		t.Run(name, func(t *testing.T) {
-			defer noMoreGoroutines(t)()
+			storetest.NoLeaks(t)
 			var buf bytes.Buffer
 			w, err := codec.NewWriter(name, &buf, codec.WriterOptions{Parallel: true})
 			require.NoError(t, err)
@@ -232,7 +221,7 @@ func TestAbandonedWriter(t *testing.T) {
 	data := frames(5)
 	for _, name := range framed {
 		t.Run(name, func(t *testing.T) {
-			defer noMoreGoroutines(t)()
+			storetest.NoLeaks(t)
 			w, err := codec.NewWriter(name, io.Discard, codec.WriterOptions{Parallel: true, Workers: 4})
 			require.NoError(t, err)
 			_, err = w.Write(data)

@@ -335,7 +335,7 @@ func TestPushDuringSweep(t *testing.T) {
 					return err == nil
 				}
 				return false
-			}, 20*time.Second, 5*time.Millisecond, "a lease")
+			}, time.Minute, 5*time.Millisecond, "a lease")
 			require.Empty(t, answered)
 			if tt.sweeps != "" {
 				require.NoError(t, fault.Delete(t.Context(), tt.sweeps))

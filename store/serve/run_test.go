@@ -57,7 +57,7 @@ func TestGracefulStop(t *testing.T) {
 			conn.Close()
 		}
 		return err != nil
-	}, 20*time.Second, 10*time.Millisecond, "no new connections")
+	}, time.Minute, 10*time.Millisecond, "no new connections")
 	close(goOn)
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)

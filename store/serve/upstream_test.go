@@ -129,11 +129,11 @@ func TestOneFetch(t *testing.T) {
 			assert.Len(t, g.get(t, "/"+info.URL, "Range: bytes=10-").body, int(info.FileSize)-10)
 		})
 	}
-	require.Eventually(t, func() bool { return p.gets.Load() == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return p.gets.Load() == 1 }, time.Minute, time.Millisecond)
 	close(goOn)
 	all.Wait()
 	assert.EqualValues(t, 1, p.gets.Load())
-	require.Eventually(t, func() bool { return g.get(t, "/"+info.URL).status == 200 && p.gets.Load() == 1 }, 20*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return g.get(t, "/"+info.URL).status == 200 && p.gets.Load() == 1 }, time.Minute, time.Millisecond)
 }
 
 // TestPeersFaults is the matrix of what an upstream may do wrong. No client

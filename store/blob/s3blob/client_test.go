@@ -90,18 +90,29 @@ func TestSlowDownSlowsTheWholeClient(t *testing.T) {
 	assert.Less(t, refused, server.Count()/4, "of %d requests", server.Count())
 }
 
+// tell is a log that tells of retries.
+type tell chan<- struct{}
+
+func (t tell) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), "retrying") {
+		t <- struct{}{}
+	}
+	return len(p), nil
+}
+
 func TestRetryAfterHoldsAllRequestsBack(t *testing.T) {
 	server := newFake(t, fakes3.Options{})
-	b := open(t, server, "?", s3blob.Options{Retry: blob.Retry{MaxDelay: 300 * time.Millisecond, Delay: 1, RateLimitedDelay: 1}})
+	told := make(chan struct{}, 10)
+	b := open(t, server, "?", s3blob.Options{
+		Retry:  blob.Retry{MaxDelay: 300 * time.Millisecond, Delay: 1, RateLimitedDelay: 1},
+		Logger: slog.New(slog.NewTextHandler(tell(told), &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
 	put(t, b, "object", nil, blob.PutOptions{})
 	server.ResetLog()
 	server.Inject(fakes3.Fault{RetryAfter: time.Second})
 	var wg sync.WaitGroup
 	wg.Go(func() { b.Head(t.Context(), "object") })
-	for server.Count() == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	time.Sleep(50 * time.Millisecond) // until the answer is read
+	<-told // the answer was read
 	_, err := b.Head(t.Context(), "object")
 	require.NoError(t, err)
 	wg.Wait()

@@ -119,7 +119,7 @@ func TestRetryAfter(t *testing.T) {
 	assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 	assert.Equal(t, "3", resp.Header.Get("Retry-After"))
 	assert.NotEmpty(t, resp.Header.Get("X-Amz-Request-Id"))
-	require.Eventually(t, func() bool { return server.Requests()[0].Done }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return server.Requests()[0].Done }, time.Minute, time.Millisecond)
 	assert.Equal(t, resp.Header.Get("X-Amz-Request-Id"), server.Requests()[0].ID)
 }
 
@@ -132,7 +132,7 @@ func TestHangEndsWithTheClientOrTheServer(t *testing.T) {
 
 	done := make(chan error, 1)
 	go func() { done <- put(context.WithoutCancel(ctx), c, "key", "x") }()
-	require.Eventually(t, func() bool { return server.Count() == 2 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return server.Count() == 2 }, time.Minute, time.Millisecond)
 	require.NoError(t, server.Close())
 	require.Error(t, <-done)
 }
