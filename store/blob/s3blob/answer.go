@@ -30,6 +30,7 @@ var answers = map[string]wire.Answer{
 	"GetObject":               {Object: true},
 	"ListObjectsV2":           {Limit: maxPage, Tags: maxPageTags},
 	"ListMultipartUploads":    {Limit: maxPage, Tags: maxPageTags},
+	"ListObjectVersions":      {Limit: maxPage, Tags: maxPageTags},
 	"ListParts":               {Limit: maxPage, Tags: maxPageTags},
 	"DeleteObjects":           {Limit: maxPage, Tags: maxPageTags},
 	"CopyObject":              {Limit: 64 << 10}, // with more time than other short ones
@@ -43,6 +44,7 @@ var answers = map[string]wire.Answer{
 var roots = map[string]string{
 	"ListObjectsV2":        "ListBucketResult",
 	"ListMultipartUploads": "ListMultipartUploadsResult",
+	"ListObjectVersions":   "ListVersionsResult",
 	"ListParts":            "ListPartsResult",
 	"DeleteObjects":        "DeleteResult",
 }

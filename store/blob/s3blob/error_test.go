@@ -305,6 +305,55 @@ func TestListingsRise(t *testing.T) {
 	}
 }
 
+func TestListingsOfVersionsGoOn(t *testing.T) {
+	page := func(marker string, ids ...string) string {
+		s := "<ListVersionsResult><IsTruncated>true</IsTruncated><NextKeyMarker>key</NextKeyMarker><NextVersionIdMarker>" + marker + "</NextVersionIdMarker>"
+		for _, id := range ids {
+			s += "<Version><Key>key</Key><VersionId>" + id + "</VersionId></Version>"
+		}
+		return s + "</ListVersionsResult>"
+	}
+	many := func(n int) (ids []string) {
+		for i := range 1000 {
+			ids = append(ids, fmt.Sprint(1000*n+i))
+		}
+		return ids
+	}
+	const deleted = "<DeleteMarker><Key>key1</Key><VersionId>d</VersionId></DeleteMarker></ListVersionsResult>"
+	for name, test := range map[string]struct {
+		page func(n int) string
+		err  string
+	}{
+		"markers that alternate":    {func(n int) string { return page(string(rune('a'+n%2)), "1", "2") }, "does not go on"},
+		"the same marker":           {func(int) string { return page("a") }, "does not go on"},
+		"pages of nothing":          {func(n int) string { return page(fmt.Sprint(n)) }, "does not go on"},
+		"versions without end":      {func(n int) string { return page(fmt.Sprint(n), many(n)...) }, "more than 100000 versions"},
+		"a page that never ends":    {func(int) string { return "<ListVersionsResult>" + strings.Repeat("<Version/>", 1<<20) }, "longer than"},
+		"something that is not one": {func(int) string { return "<html></html>" }, "not answer as S3"},
+		"deleted longer keys": {func(n int) string {
+			return strings.Replace(page(fmt.Sprint(n), "1"), "</ListVersionsResult>", deleted, 1)
+		}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := 0
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				io.WriteString(w, test.page(n))
+				n++
+			}))
+			defer server.Close()
+			b := open(t, newFake(t, fakes3.Options{}), "?retry-attempts=1&endpoint="+server.URL, s3blob.Options{})
+			versioned, err := b.Versioned(t.Context(), "key")
+			if test.err == "" {
+				require.NoError(t, err)
+				assert.True(t, versioned)
+				assert.Equal(t, 1, n)
+				return
+			}
+			require.ErrorContains(t, err, test.err)
+		})
+	}
+}
+
 func TestNothingPrintsSecrets(t *testing.T) {
 	u, err := s3url.Parse("s3://bucket?retry-attempts=1&anonymous=true")
 	require.NoError(t, err)

@@ -85,6 +85,9 @@ func (g *download) readPart(ctx context.Context, opts blob.GetOptions, buffer []
 	}
 	defer obj.Body.Close()
 	n, err := io.ReadFull(obj.Body, buffer)
+	if err == io.EOF || err == io.ErrUnexpectedEOF { // the object is shorter than the first answer said
+		err = g.b.fail(ctx, "Get", g.key, io.ErrUnexpectedEOF)
+	}
 	return buffer[:n], err
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net/http"
@@ -47,6 +48,24 @@ func goodHead(r *http.Request) (int, http.Header, string) {
 	return 0, nil, ""
 }
 
+// goodFirstPart sends the first part of four of an object.
+func goodFirstPart(r *http.Request) (int, http.Header, string) {
+	if strings.HasPrefix(r.Header.Get("Range"), "bytes=0-") {
+		return 206, http.Header{"Etag": {`"e"`}, "Content-Range": {fmt.Sprintf("bytes 0-%d/%d", len(firstPart)-1, 4*len(firstPart))}}, firstPart
+	}
+	return 0, nil, ""
+}
+
+var firstPart = strings.Repeat("x", 5<<20)
+
+// goodLarge describes an object that is copied in parts, and begins the upload.
+func goodLarge(r *http.Request) (int, http.Header, string) {
+	if r.Method == http.MethodHead {
+		return 200, http.Header{"Etag": {`"e"`}, "Content-Length": {fmt.Sprint(6 << 30)}}, ""
+	}
+	return goodUpload(false).answer(r)
+}
+
 // sieged are operations against a server that misbehaves. No content means that
 // the answer to a success is not read.
 var sieged = []struct {
@@ -66,6 +85,21 @@ var sieged = []struct {
 		}
 		defer obj.Body.Close()
 		_, err = obj.Body.Read(make([]byte, 100))
+		return err
+	}},
+	{"Get in a window", goodFirstPart, true, func(ctx context.Context, b *s3blob.Bucket) error {
+		opts := b.Options()
+		opts.Window = 3
+		b = s3blob.New(b.Client(), "bucket", "", opts)
+		obj, err := b.Get(ctx, "key", blob.GetOptions{})
+		if err != nil {
+			return err
+		}
+		defer obj.Body.Close()
+		n, err := io.Copy(io.Discard, obj.Body)
+		if err == nil {
+			return fmt.Errorf("%d bytes and no error", n)
+		}
 		return err
 	}},
 	{"Head", nil, true, func(ctx context.Context, b *s3blob.Bucket) error {
@@ -102,6 +136,19 @@ var sieged = []struct {
 	}},
 	{"Copy", goodHead, false, func(ctx context.Context, b *s3blob.Bucket) error {
 		_, err := b.CopyFrom(ctx, "key", b, "another", blob.PutOptions{})
+		return err
+	}},
+	{"Copy in parts", goodLarge, false, func(ctx context.Context, b *s3blob.Bucket) error {
+		_, err := b.CopyFrom(ctx, "key", b, "another", blob.PutOptions{})
+		return err
+	}},
+	{"Versioned", nil, false, func(ctx context.Context, b *s3blob.Bucket) error {
+		_, err := b.Versioned(ctx, "key")
+		return err
+	}},
+	{"DeleteVersions", nil, false, func(ctx context.Context, b *s3blob.Bucket) error { return b.DeleteVersions(ctx, "key", "another") }},
+	{"HonoursConditions", nil, true, func(ctx context.Context, b *s3blob.Bucket) error {
+		_, err := b.HonoursConditions(ctx, "key")
 		return err
 	}},
 	{"Presign", nil, true, func(ctx context.Context, b *s3blob.Bucket) error {
@@ -159,10 +206,12 @@ func besiege(t *testing.T, answer siege.Answer, good good, do func(context.Conte
 		time.AfterFunc(patience, func() { cancel(gaveUp) })
 	}
 	begin := time.Now()
+	allocated := siege.Allocated()
 	err := do(ctx, b)
 	took := time.Since(begin)
 	synctest.Wait()
 	assert.Less(t, server.Sent(), int64(24<<20), "bytes")
+	assert.Less(t, siege.Allocated()-allocated, uint64(64<<20), "bytes of memory")
 	limit := 2*attempts*firstly + time.Minute
 	var want error
 	if cancels {
@@ -200,4 +249,31 @@ func outcome(answer string) error {
 		return blob.ErrTooLarge
 	}
 	return nil
+}
+
+// An object without end is read until the caller ends it.
+func TestEndlessObjectIsCancelled(t *testing.T) {
+	for _, answer := range siege.Answers() {
+		if !strings.HasPrefix(answer.Name, "200, endless") {
+			continue
+		}
+		t.Run(answer.Name, func(t *testing.T) {
+			gaveUp := errors.New("the test gave up")
+			synctest.Test(t, func(t *testing.T) {
+				besiege(t, answer, nil, func(ctx context.Context, b *s3blob.Bucket) error {
+					ctx, cancel := context.WithCancelCause(ctx)
+					obj, err := b.Get(ctx, "key", blob.GetOptions{})
+					require.NoError(t, err)
+					defer obj.Body.Close()
+					_, err = io.CopyN(io.Discard, obj.Body, 1<<20)
+					require.NoError(t, err)
+					cancel(gaveUp)
+					n, err := io.Copy(io.Discard, obj.Body)
+					assert.ErrorIs(t, err, gaveUp)
+					assert.Less(t, n, int64(1<<20))
+					return nil
+				}, true, false)
+			})
+		})
+	}
 }

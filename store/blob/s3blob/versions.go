@@ -3,6 +3,7 @@ package s3blob
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -13,6 +14,9 @@ import (
 
 // versionLookups is how many keys DeleteVersions looks up at a time.
 const versionLookups = 16
+
+// maxVersions bounds the versions of an object that are looked at.
+const maxVersions = 100_000
 
 // Versioned reports whether the bucket keeps the versions of its objects, as
 // shown by one that exists.
@@ -63,13 +67,21 @@ func (b *Bucket) versions(ctx context.Context, key string) ([]types.ObjectIdenti
 		return nil, b.fail(ctx, "Versions", key, err)
 	}
 	var current, older []types.ObjectIdentifier
+	seen, idle, beyond := map[string]bool{}, 0, false
 	note := func(name, id *string, latest *bool) {
-		switch {
-		case value(name) != full: // a longer key
-		case value(latest):
-			current = append(current, types.ObjectIdentifier{Key: name, VersionId: id})
-		default:
-			older = append(older, types.ObjectIdentifier{Key: name, VersionId: id})
+		if value(name) != full {
+			beyond = true // keys rise, so that a longer one ends the versions
+			return
+		}
+		if seen[value(id)] {
+			return
+		}
+		seen[value(id)], idle = true, 0
+		v := types.ObjectIdentifier{Key: name, VersionId: id}
+		if value(latest) {
+			current = append(current, v)
+		} else {
+			older = append(older, v)
 		}
 	}
 	in := &s3.ListObjectVersionsInput{Bucket: &b.name, Prefix: &full, RequestPayer: b.opts.requestPayer()}
@@ -86,11 +98,12 @@ func (b *Bucket) versions(ctx context.Context, key string) ([]types.ObjectIdenti
 			m := &out.DeleteMarkers[i]
 			note(m.Key, m.VersionId, m.IsLatest)
 		}
-		// Keys rise, so a longer one ends the versions of this one.
-		if n := len(out.Versions); !value(out.IsTruncated) || n > 0 && value(out.Versions[n-1].Key) != full {
+		switch idle++; {
+		case !value(out.IsTruncated) || beyond:
 			return append(current, older...), nil
-		}
-		if value(out.NextKeyMarker) == value(in.KeyMarker) && value(out.NextVersionIdMarker) == value(in.VersionIdMarker) {
+		case len(seen) > maxVersions:
+			return nil, b.fail(ctx, "Versions", key, fmt.Errorf("it has more than %d versions", maxVersions))
+		case idle >= maxIdlePages:
 			return nil, b.fail(ctx, "Versions", key, errors.New("the server's listing of versions does not go on"))
 		}
 		in.KeyMarker, in.VersionIdMarker = out.NextKeyMarker, out.NextVersionIdMarker

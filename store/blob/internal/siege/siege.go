@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -99,7 +100,10 @@ func (s *Server) serve(c *Conn) {
 				io.Copy(io.Discard, r.Body)
 				var lines strings.Builder
 				header.Write(&lines)
-				if !c.head(status, fmt.Sprintf("%sContent-Length: %d\r\n", lines.String(), len(body))) {
+				if header.Get("Content-Length") == "" {
+					fmt.Fprintf(&lines, "Content-Length: %d\r\n", len(body))
+				}
+				if !c.head(status, lines.String()) {
 					return
 				}
 				if r.Method != http.MethodHead {
@@ -114,6 +118,14 @@ func (s *Server) serve(c *Conn) {
 		s.Answer.Do(c, r)
 		return
 	}
+}
+
+// Allocated returns how much memory the process has allocated so far, in bytes.
+// The difference of two bounds what an operation had in use at any time.
+func Allocated() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.TotalAlloc
 }
 
 // Drip is the pause between two bytes of a slow answer.
