@@ -3,6 +3,7 @@ package deploy
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
@@ -87,4 +88,55 @@ func TestNixOSModule(t *testing.T) {
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "NIX_REMOTE=dummy://", "NIX_CONF_DIR="+t.TempDir(), "NIX_STATE_DIR="+t.TempDir())
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
+}
+
+// TestDockerfile reads the instructions, and runs the build of the first stage
+// and the command of the second, since there is nothing here to build an image.
+func TestDockerfile(t *testing.T) {
+	text, err := os.ReadFile("Dockerfile")
+	require.NoError(t, err)
+	module, err := os.ReadFile("../../go.mod")
+	require.NoError(t, err)
+	version := regexp.MustCompile(`(?m)^go (\d+\.\d+)`).FindSubmatch(module)
+	require.Contains(t, string(text), "FROM golang:"+string(version[1])+" AS build\n")
+	stages := map[string]bool{}
+	var build string
+	command := map[string][]string{}
+	for line := range strings.Lines(string(text)) {
+		name, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch name {
+		case "", "#", "WORKDIR", "USER", "EXPOSE":
+		case "FROM":
+			if fields := strings.Fields(rest); len(fields) == 3 && fields[1] == "AS" {
+				stages[fields[2]] = true
+			}
+		case "COPY":
+			if from, ok := strings.CutPrefix(rest, "--from="); ok {
+				stage, _, _ := strings.Cut(from, " ")
+				require.True(t, stages[stage], line)
+			}
+		case "RUN":
+			if rest != "go mod download" {
+				build = rest
+			}
+		case "ENTRYPOINT", "CMD":
+			var args []string
+			require.NoError(t, json.Unmarshal([]byte(rest), &args), line)
+			command[name] = args
+		default:
+			require.Fail(t, "unknown instruction", line)
+		}
+	}
+	require.NotEmpty(t, build)
+	if os.Getenv("NIXS3_REQUIRE") != "1" {
+		t.Skip("the build takes a minute: NIXS3_REQUIRE is not 1")
+	}
+	out := t.TempDir()
+	cmd := exec.Command("sh", "-c", strings.ReplaceAll(build, "/out/", out+"/"))
+	cmd.Dir = "../.."
+	printed, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(printed))
+	args := append(append([]string{}, command["ENTRYPOINT"]...), command["CMD"]...)
+	printed, err = exec.Command(out+args[0], append(args[1:], "--help")...).CombinedOutput()
+	require.NoError(t, err, string(printed))
 }

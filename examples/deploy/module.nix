@@ -3,7 +3,13 @@
 #   services.nixs3-serve = {
 #     enable = true;
 #     package = nixs3;
-#     settings = { store = "s3://cache?region=eu-west-1"; push = true; tokens = "/run/secrets/nixs3-tokens"; };
+#     settings = {
+#       store = "s3://cache?region=eu-west-1";
+#       push = true;
+#       tokens = "/run/secrets/nixs3-tokens";
+#       upstream = [ "https://cache.nixos.org cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=" ];
+#       optional-upstream = [ "https://team.example.org team-1:…" ]; # its outage counts as a miss
+#     };
 #     environmentFile = "/run/secrets/nixs3.env"; # AWS_ACCESS_KEY_ID=…
 #   };
 { config, lib, pkgs, ... }:

@@ -22,7 +22,8 @@ type response struct {
 	status    int
 	bytes     int64
 	firstByte time.Time
-	user      string // who asked, for the access log
+	extended  time.Time // when the deadline was moved
+	user      string    // who asked, for the access log
 }
 
 func newResponse(w http.ResponseWriter, stall time.Duration) *response {
@@ -40,8 +41,16 @@ func (w *response) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// extend moves the deadline. Not every ResponseWriter has one.
-func (w *response) extend() { _ = w.control.SetWriteDeadline(time.Now().Add(w.stall)) }
+// extend moves the deadline, unless that was done a moment ago. Not every
+// ResponseWriter has one.
+func (w *response) extend() {
+	now := time.Now()
+	if now.Sub(w.extended) < w.stall/16 {
+		return
+	}
+	w.extended = now
+	_ = w.control.SetWriteDeadline(now.Add(w.stall))
+}
 
 func (w *response) begin() {
 	if w.status == 0 {
