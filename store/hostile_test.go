@@ -61,7 +61,7 @@ func TestEnormousClaims(t *testing.T) {
 	}
 }
 
-// endlessFile is a bucket whose archives go on for ever and have no length.
+// endlessFile is a bucket whose archives have no end and have no length.
 type endlessFile struct {
 	blob.Bucket
 	file *endless
@@ -110,7 +110,7 @@ func TestAddressedJunk(t *testing.T) {
 	}
 }
 
-// What a path says of itself, for ever, is not remembered for ever.
+// An archive with more self-references than are remembered is refused.
 func TestManySelfReferences(t *testing.T) {
 	o := newObject(t, 1, nil)
 	info := o.info.Clone()
@@ -151,7 +151,7 @@ func TestEncodedWithoutHash(t *testing.T) {
 	}
 }
 
-// A source that does not say what to expect could send anything for ever.
+// A source that does not say what to expect could send anything without end.
 func TestSourceWithoutClaims(t *testing.T) {
 	o := newObject(t, 1, []byte("abc"))
 	for _, forget := range []func(*narinfo.PathInfo){

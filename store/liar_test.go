@@ -40,7 +40,7 @@ func (l *liar) AllPaths(context.Context) iter.Seq2[storepath.Path, error] {
 	return func(yield func(storepath.Path, error) bool) { yield(l.info.Path, nil) }
 }
 
-// endless repeats its text for ever.
+// endless repeats its text without end.
 type endless struct {
 	text []byte
 	pos  int

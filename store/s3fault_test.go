@@ -26,7 +26,7 @@ func TestCopySurvivesFaultsOfS3(t *testing.T) {
 		{Kind: "reset"},
 		{Kind: "reset-upload", After: 1000},
 		{Kind: "lose-response"},
-		// The same for ever is what a killed process looks like to the server.
+		// A fault that never ends looks to the server like a killed process.
 		{Status: 403, Code: "AccessDenied", Times: -1},
 		{Kind: "reset", Times: -1},
 		{Kind: "lose-response", Times: -1},

@@ -3,7 +3,7 @@
 //
 //	go run ./examples/remotesigner https://signer.example.org/sign cache-1 ./cache ./dist
 //
-// It shows a [narinfo.Signer] of one's own. The service gets the fingerprint of
+// It shows a custom [narinfo.Signer]. The service gets the fingerprint of
 // a path as the body of a POST, and answers with the signature as a line such as
 // "cache-1:RjG…".
 package main

@@ -13,7 +13,7 @@ import (
 // Revive makes a single path visible again that a run made invisible, and all
 // that it refers to. A gateway does so when somebody asks for the path. The
 // error wraps store.ErrNotFound where no journal has the path or its archive is
-// gone, and ErrLocked while a collector is at work. Looking in vain costs a
+// gone, and ErrLocked while a collector is at work. A search that finds nothing costs a
 // listing, and one request for each run of the grace period: a caller remembers
 // for a while what was not found.
 func Revive(ctx context.Context, cache *store.Cache, base string) (*Report, error) {

@@ -45,7 +45,7 @@ func TestFaultBucketGet(t *testing.T) {
 	}{
 		{"none", storetest.Fault{}, nil, "0123456789", nil},
 		{"error", storetest.Fault{Kind: "error"}, storetest.ErrInjected, "", nil},
-		{"error of one's own", storetest.Fault{Kind: "error", Err: blob.ErrThrottled}, blob.ErrThrottled, "", nil},
+		{"chosen error", storetest.Fault{Kind: "error", Err: blob.ErrThrottled}, blob.ErrThrottled, "", nil},
 		{"lost", storetest.Fault{Kind: "lost"}, storetest.ErrInjected, "", nil},
 		{"reset", storetest.Fault{Kind: "reset", Err: errReset, After: 4}, nil, "0123", errReset},
 		{"reset at the end", storetest.Fault{Kind: "reset", After: 100}, nil, "0123456789", storetest.ErrInjected},

@@ -72,7 +72,7 @@ type Options struct {
 type Dialect uint8
 
 const (
-	DialectAuto       Dialect = iota // AWS without an endpoint of one's own, else compatible
+	DialectAuto       Dialect = iota // AWS without a custom endpoint, else compatible
 	DialectAWS                       // with the SDK's checksums
 	DialectCompatible                // what every server understands
 )

@@ -1,5 +1,5 @@
-// Package fakes3 is an S3 server in this process that is as strict as the real
-// ones, and as ill-mannered as the options say. Tests use it through
+// Package fakes3 is an S3 server in this process. It is as strict as the real
+// ones, and differs from S3 as its options say. Tests use it through
 // storetest.NewS3; programs that need a bucket for a while use [Start].
 //
 // gofakes3 speaks the protocol to a store in memory. This package adds what it

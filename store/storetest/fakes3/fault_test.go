@@ -105,7 +105,7 @@ func TestFaultSelection(t *testing.T) {
 	for range 3 {
 		assert.False(t, head("poor"))
 	}
-	assert.Len(t, server.PendingFaults(), 1, "one is for ever")
+	assert.Len(t, server.PendingFaults(), 1, "one never ends")
 	server.ClearFaults()
 	assert.True(t, head("poor"))
 }
