@@ -12,6 +12,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/internal/naming"
 )
 
 // Add publishes a path. Several goroutines that add the same path do its work
@@ -137,7 +138,7 @@ func (c *Cache) prepare(ctx context.Context, claims *narinfo.PathInfo, archive i
 	place.leaveMemory() // for others, while this one is sent
 	info := f.narInfo(claims)
 	if err := info.Sign(ctx, slices.Concat(c.settings.Signers, opts.Signers)...); err != nil {
-		return nil, fmt.Errorf("signing %s: %w", info.Path, err)
+		return nil, naming.Error("signing "+info.Path.String(), info.Path.String(), err)
 	}
 	if err := c.putArchive(ctx, staged, info, opts); err != nil {
 		return nil, err

@@ -188,7 +188,7 @@ func (s *copySource) nodes(ctx context.Context) iter.Seq2[*node, error] {
 		return flow.Map(ctx, lookups, s.AllPaths(ctx), func(ctx context.Context, p storepath.Path) (*node, error) {
 			n, err := s.describe(ctx, p)
 			if err != nil {
-				return nil, fmt.Errorf("%s in %s: %w", s.StoreDir().Join(p), s, err)
+				return nil, &lookupError{s, p, storepath.Path{}, err}
 			}
 			return n, nil
 		})
@@ -228,11 +228,7 @@ func (s *copySource) lookup(ctx context.Context, p, user storepath.Path) (*node,
 	case err == nil:
 		return n, nil
 	}
-	name := string(s.StoreDir().Join(p))
-	if !user.IsZero() {
-		name = fmt.Sprintf("%s, a reference of %s,", name, s.StoreDir().Join(user))
-	}
-	err = fmt.Errorf("%s in %s: %w", name, s, err)
+	err = &lookupError{s, p, user, err}
 	if !s.opts.KeepGoing {
 		return nil, err
 	}

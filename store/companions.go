@@ -13,6 +13,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/internal/flow"
+	"example.com/nixs3/store/internal/naming"
 	"example.com/nixs3/store/layout"
 )
 
@@ -73,7 +74,7 @@ func (c *copier) signPresent(ctx context.Context, g closure) error {
 	}
 	signed := flow.Map(ctx, companionWorkers, flow.Values(presentNodes(g)), func(ctx context.Context, n *node) (bool, error) {
 		if err := c.signOne(ctx, dst, n.info); err != nil {
-			return false, fmt.Errorf("signing %s in %s: %w", n.info.Path, c.dst, err)
+			return false, naming.Error(fmt.Sprintf("signing %s in %s", n.info.Path, c.dst), n.info.Path.HashPart(), err)
 		}
 		return true, nil
 	})

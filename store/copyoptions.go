@@ -10,6 +10,7 @@ import (
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/internal/graph"
+	"example.com/nixs3/store/internal/naming"
 )
 
 // CopyOptions are the options of Copy. The zero value copies the closure of the
@@ -169,7 +170,7 @@ func (e *CopyError) Error() string {
 	if e.Path.IsZero() {
 		return fmt.Sprintf("copying all paths: %v", e.Err)
 	}
-	return fmt.Sprintf("copying %s: %v", e.Path, e.Err)
+	return naming.Error("copying "+e.Path.String(), e.Path.HashPart(), e.Err).Error()
 }
 
 // Unwrap returns the reason.

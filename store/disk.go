@@ -15,6 +15,7 @@ import (
 	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/internal/flow"
+	"example.com/nixs3/store/internal/naming"
 )
 
 // AddPathOptions are the options of AddPath.
@@ -173,7 +174,7 @@ func Restore(ctx context.Context, src Source, p storepath.Path, dest string, opt
 	defer r.Close()
 	// The result of the verification comes after the last byte.
 	if err := nar.Restore(r, dest, append(slices.Clone(opts), nar.WithWholeReader())...); err != nil {
-		return fmt.Errorf("restoring %s: %w", p, err)
+		return naming.Error("restoring "+p.String(), p.String(), err)
 	}
 	return nil
 }

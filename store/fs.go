@@ -13,6 +13,7 @@ import (
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/internal/naming"
 )
 
 // ArchiveFS is the archive of a path as a file system (fs.FS), whose files are
@@ -139,7 +140,7 @@ func (c *Cache) fetchFS(ctx context.Context, info *narinfo.NarInfo, dir, name st
 		}
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("archive of %s: %w", info.Path, err), end())
+		return nil, errors.Join(naming.Error("archive of "+info.Path.String(), info.Path.String(), err), end())
 	}
 	return &ArchiveFS{FS: nar.NewFS(f, lw.Listing()), Info: info, Listing: lw.Listing(), Verified: true, close: end}, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/internal/naming"
 	"example.com/nixs3/store/layout"
 )
 
@@ -54,7 +55,7 @@ func (c *Cache) PublishStored(ctx context.Context, info *narinfo.NarInfo, opts A
 	}
 	info = info.Clone()
 	if err := info.Sign(ctx, slices.Concat(c.settings.Signers, opts.Signers)...); err != nil {
-		return nil, fmt.Errorf("signing %s: %w", info.Path, err)
+		return nil, naming.Error("signing "+info.Path.String(), info.Path.String(), err)
 	}
 	p := &pending{cache: c, opts: opts, info: info}
 	if err := p.Publish(ctx); err != nil {

@@ -3,13 +3,14 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
+	"strings"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/s3url"
 	"example.com/nixs3/store/blob/httpblob"
 	"example.com/nixs3/store/blob/s3blob"
+	"example.com/nixs3/store/internal/naming"
 )
 
 // Option is an option of Open.
@@ -84,7 +85,9 @@ func Open(ctx context.Context, rawURL string, opts ...Option) (*Cache, error) {
 	}
 	c, err := o.open(ctx, rawURL)
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", s3url.RedactURL(rawURL), err)
+		shown := s3url.RedactURL(rawURL)
+		place, _, _ := strings.Cut(shown, "?")
+		return nil, naming.Error("opening "+shown, place, err)
 	}
 	return c, nil
 }

@@ -13,6 +13,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/internal/naming"
 	"example.com/nixs3/store/layout"
 )
 
@@ -187,7 +188,7 @@ func (c *Cache) PutIndex(ctx context.Context, p storepath.Path) error {
 	defer r.Close()
 	index, err := codec.BuildIndex(string(info.Compression), r, info.FileSize)
 	if err != nil {
-		return fmt.Errorf("archive of %s: %w", p, err)
+		return naming.Error("archive of "+p.String(), p.String(), err)
 	}
 	text, err := index.MarshalBinary()
 	if err != nil {
@@ -262,7 +263,7 @@ func (r *rangeReader) fetch(at int64, want int) error {
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
-		return fmt.Errorf("archive of %s: %w", r.info.Path, err)
+		return naming.Error("archive of "+r.info.Path.String(), r.info.Path.String(), err)
 	}
 	r.buf, r.at = buf, at
 	if r.etag == "" {
@@ -279,7 +280,7 @@ func (r *rangeReader) open(at, length int64) (*blob.Object, error) {
 		err = fmt.Errorf("%w: %w", codec.ErrNoIndex, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("archive of %s: %w", r.info.Path, err)
+		return nil, naming.Error("archive of "+r.info.Path.String(), r.info.Path.String(), err)
 	}
 	if codec.HasEncoding(obj.ContentEncoding) {
 		err := fmt.Errorf("archive of %s: %w: it has the Content-Encoding %q", r.info.Path, codec.ErrNoIndex, obj.ContentEncoding)

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 
@@ -11,6 +10,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/codec"
+	"example.com/nixs3/store/internal/naming"
 )
 
 // NAR opens the archive of a path, decompressed and verified while it is read.
@@ -82,7 +82,7 @@ func (c *Cache) OpenCompressed(ctx context.Context, info *narinfo.NarInfo) (io.R
 	obj, err := c.bucket.GetRef(ctx, info.URL, blob.GetOptions{Verified: true})
 	if err != nil {
 		leave()
-		return nil, fmt.Errorf("archive of %s: %w", info.Path, err)
+		return nil, naming.Error("archive of "+info.Path.String(), info.Path.String(), err)
 	}
 	file, err := c.openFile(info, obj)
 	if err != nil {

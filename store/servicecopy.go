@@ -3,12 +3,12 @@ package store
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/nixhash"
 	"example.com/nixs3/store/blob"
+	"example.com/nixs3/store/internal/naming"
 	"example.com/nixs3/store/layout"
 )
 
@@ -62,7 +62,7 @@ func (c *Cache) PrepareCopy(ctx context.Context, src Source, file *narinfo.NarIn
 		}
 	}
 	if err := info.Sign(ctx, slices.Concat(c.settings.Signers, opts.Signers)...); err != nil {
-		return nil, fmt.Errorf("signing %s: %w", info.Path, err)
+		return nil, naming.Error("signing "+info.Path.String(), info.Path.String(), err)
 	}
 	return &pending{cache: c, opts: opts, info: info}, nil
 }

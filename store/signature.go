@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"example.com/nixs3/narinfo"
 	"example.com/nixs3/narinfo/storepath"
@@ -109,7 +110,18 @@ func (m madeElsewhere) KeyName() string { return m.sig.KeyName }
 
 func (m madeElsewhere) Sign(_ context.Context, fingerprint []byte) (narinfo.Signature, error) {
 	if string(fingerprint) != m.fingerprint {
-		return narinfo.Signature{}, fmt.Errorf("%w: expected the fingerprint %q of the source, got %q", ErrMismatch, m.fingerprint, fingerprint)
+		return narinfo.Signature{}, different(m.fingerprint, string(fingerprint))
 	}
 	return m.sig, nil
+}
+
+// different names the first part in which two fingerprints differ.
+func different(expected, got string) error {
+	of, with := strings.Split(expected, ";"), strings.Split(got, ";")
+	for i, name := range []string{"version", "path", "NarHash", "NarSize", "references"} {
+		if i < len(of) && i < len(with) && of[i] != with[i] {
+			return fmt.Errorf("%w: expected the signed %s %q, got %q", ErrMismatch, name, of[i], with[i])
+		}
+	}
+	return fmt.Errorf("%w: expected the fingerprint %q of the source, got %q", ErrMismatch, expected, got)
 }

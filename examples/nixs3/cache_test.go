@@ -226,7 +226,7 @@ func TestCopy(t *testing.T) {
 		assert.Contains(t, got.stderr, "0 of 3 paths copied, 3 there already")
 	})
 	check(t, []command{
-		{"a path that is not there", []string{"copy", "--from", from, "--to", fresh(), absent}, "", "", "has no store path with the hash part 00000000000000000000000000000000\n", exitFailed},
+		{"a path that is not there", []string{"copy", "--from", from, "--to", fresh(), absent}, "", "", absent + " in " + from + ": not found", exitFailed},
 		{"no such local store", []string{"copy", "--from", "local?root=testdata/none", "--to", fresh(), "--all"}, "", "", "testdata/none", exitFailed},
 		{"a parameter that a local store lacks", []string{"copy", "--from", "local?rooot=x", "--to", fresh(), "--all"}, "", "", "rooot", exitFailed},
 		{"no destination", []string{"copy", "--from", from, "--all"}, "", "", "--to=URL", exitUsage},
@@ -261,7 +261,7 @@ func TestCopy(t *testing.T) {
 		got := nixs3(t, "", "copy", "--from", fileURL(t, broken), "--to", to, "--keep-going", "--all")
 		assert.Equal(t, exitFailed, got.exit)
 		assert.Contains(t, got.stderr, "0 of 3 paths copied", "both others need it")
-		assert.Contains(t, got.stderr, "copying jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0: ")
+		assert.Contains(t, got.stderr, "the first: archive of jf2gzi0ky7bkrvh7m4p18xfdghdrzvw6-hello-1.0: ")
 		assert.Empty(t, copied(t, to))
 	})
 	t.Run("untrusted", func(t *testing.T) {

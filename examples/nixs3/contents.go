@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"example.com/nixs3/nar"
 	"example.com/nixs3/narinfo/storepath"
@@ -113,9 +114,10 @@ func catLocal(ctx context.Context, w io.Writer, local *localstore.Store, p store
 	return catMember(w, r, member)
 }
 
+// about names the path in an error about it, unless the error does.
 func about(p storepath.Path, err error) error {
-	if err == nil {
-		return nil
+	if err == nil || strings.Contains(err.Error(), p.String()) {
+		return err
 	}
 	return fmt.Errorf("%s: %w", p, err)
 }

@@ -149,7 +149,7 @@ func (c *copyCommand) report(con *console, dir storepath.Dir, report store.CopyR
 	}
 	if c.KeepGoing {
 		for _, failed := range report.Failed[min(1, len(report.Failed)):] {
-			fmt.Fprintf(con.stderr, "%v\n", failed) // the first is in err
+			fmt.Fprintln(con.stderr, explained(failed)) // the first is in err
 		}
 	}
 	fmt.Fprintf(con.stderr, "%d of %d paths copied, %d there already%s: %s of archives, %s read, %s written, in %v\n",

@@ -155,7 +155,7 @@ func run(ctx context.Context, args []string, con console) (status int) {
 		fmt.Fprintln(con.stderr, "nixs3: interrupted")
 		return exitInterrupted
 	}
-	fmt.Fprintf(con.stderr, "nixs3: %v\n", explained(err))
+	fmt.Fprintf(con.stderr, "nixs3: %s\n", explained(err))
 	if status := exitStatus(0); errors.As(err, &status) {
 		return int(status)
 	}
@@ -196,14 +196,16 @@ func interrupted(ctx context.Context, err error) bool {
 	return ctx.Err() != nil && (errors.Is(err, context.Cause(ctx)) || errors.Is(err, ctx.Err()))
 }
 
-// explained names the store path where the library names the object.
-func explained(err error) error {
+// explained returns the text of an error, with the store path where the library
+// names the object.
+func explained(err error) string {
+	text := err.Error()
 	if e, ok := errors.AsType[*blob.Error](err); ok && errors.Is(e, blob.ErrNotFound) && e.Hint == "" {
 		if hashPart, ok := layout.ParseNarInfoKey(e.Key); ok {
-			return fmt.Errorf("%s has no store path with the hash part %s", e.Bucket, hashPart)
+			return strings.ReplaceAll(text, e.Error(), fmt.Sprintf("%s has no store path with the hash part %s", e.Bucket, hashPart))
 		}
 	}
-	return err
+	return text
 }
 
 // interruptible returns early when the context ends. f then continues in the

@@ -84,7 +84,7 @@ func printProblems(con *console, report *verify.Report) {
 		con.say("skipped %v", p)
 	}
 	for _, p := range report.Failed {
-		fmt.Fprintf(con.stderr, "failed: %v\n", p)
+		fmt.Fprintln(con.stderr, "failed:", explained(p))
 	}
 	if report.HiddenBy != "" {
 		con.say("%d paths hidden, by run %s", len(report.Hidden), report.HiddenBy)

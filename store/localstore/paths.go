@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"slices"
 	"strings"
@@ -186,6 +187,9 @@ func (s *Store) checkStoreDir(ctx context.Context) error {
 func (s *Store) failed(err error) error {
 	if se := (*sqlite.Error)(nil); errors.As(err, &se) && se.Code() == sqlite3.SQLITE_ERROR {
 		return fmt.Errorf("%s is not a Nix database of schema %s: %w", s.db.file, schema, err)
+	}
+	if e := (*fs.PathError)(nil); errors.As(err, &e) && e.Path == s.db.file {
+		err = e.Err
 	}
 	return fmt.Errorf("reading Nix's database %s: %w", s.db.file, err)
 }

@@ -1,7 +1,7 @@
 package verify
 
 import (
-	"fmt"
+	"strings"
 
 	"example.com/nixs3/narinfo/storepath"
 )
@@ -167,7 +167,11 @@ type UncheckedError struct {
 }
 
 func (e *UncheckedError) Error() string {
-	return fmt.Sprintf("%s could not be checked: %v", e.Key, e.Err)
+	text := e.Err.Error()
+	if strings.Contains(text, e.Key) {
+		return "could not be checked: " + text
+	}
+	return e.Key + " could not be checked: " + text
 }
 
 // Unwrap returns the reason.

@@ -14,6 +14,7 @@ import (
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/blob"
 	"example.com/nixs3/store/internal/flow"
+	"example.com/nixs3/store/internal/naming"
 	"example.com/nixs3/store/layout"
 )
 
@@ -110,13 +111,13 @@ func withSides(c *store.Cache, beside sides) (*store.Cache, error) {
 // everything mirrors what the listing of the source has.
 func (m *mirror) everything(ctx context.Context, dst *store.Cache) (err error) {
 	if m.from, err = takeSurvey(ctx, m.src.Bucket(), Contents); err != nil {
-		return fmt.Errorf("listing %s: %w", m.src, err)
+		return naming.Error("listing "+m.src.String(), m.src.String(), err)
 	}
 	if len(m.from.paths) == 0 {
 		return fmt.Errorf("%s has no paths: nothing is mirrored, and nothing counts as removed", m.src)
 	}
 	if m.to, err = takeSurvey(ctx, dst.Bucket(), Contents); err != nil && !errors.Is(err, blob.ErrNoSuchBucket) {
-		return fmt.Errorf("listing %s: %w", dst, err)
+		return naming.Error("listing "+dst.String(), dst.String(), err)
 	}
 	if m.to == nil {
 		m.to = &survey{}

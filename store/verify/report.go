@@ -8,6 +8,7 @@ import (
 	"example.com/nixs3/narinfo/storepath"
 	"example.com/nixs3/store"
 	"example.com/nixs3/store/gc"
+	"example.com/nixs3/store/internal/naming"
 	"example.com/nixs3/store/layout"
 )
 
@@ -47,11 +48,11 @@ type Problem struct {
 
 // Error returns the problem in one line.
 func (p Problem) Error() string {
-	subject := p.Path.String()
-	if subject == "" {
-		subject = p.Key
+	subject, id := p.Key, p.Key
+	if !p.Path.IsZero() {
+		subject, id = p.Path.String(), p.Path.HashPart()
 	}
-	return fmt.Sprintf("%s: %v", subject, p.Err)
+	return naming.Error(subject, id, p.Err).Error()
 }
 
 // Unwrap returns the reason.

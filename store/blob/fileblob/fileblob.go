@@ -110,11 +110,11 @@ func (b *Bucket) ready(write bool) error {
 	}
 	// OpenRoot would wait for the writer of a named pipe.
 	if info, err := os.Stat(b.dir); err == nil && !info.IsDir() {
-		return fmt.Errorf("%s: expected a directory, got a %s", b.dir, typeName(info.Mode()))
+		return fmt.Errorf("expected a directory, got a %s", typeName(info.Mode()))
 	}
 	root, err := os.OpenRoot(b.dir)
 	if isMissing(err) {
-		return fmt.Errorf("%w: %v", blob.ErrNoSuchBucket, err)
+		return fmt.Errorf("%w: %v", blob.ErrNoSuchBucket, withoutPath(err))
 	}
 	b.root = root
 	return err
@@ -136,6 +136,7 @@ func (b *Bucket) Close() error {
 // error makes a *blob.Error with the sentinel for an error of the operating
 // system.
 func (b *Bucket) error(op, key string, err error) error {
+	err = withoutPath(err)
 	switch {
 	case errors.Is(err, blob.ErrNotFound), errors.Is(err, blob.ErrNoSuchBucket):
 	case isMissing(err):
@@ -146,6 +147,20 @@ func (b *Bucket) error(op, key string, err error) error {
 		err = fmt.Errorf("%w: %w", blob.ErrReadOnly, err)
 	}
 	return &blob.Error{Op: op, Bucket: b.String(), Key: key, Err: err}
+}
+
+// withoutPath removes the name of a file from an error that is wrapped in one
+// with the directory and the key.
+func withoutPath(err error) error {
+	switch e := err.(type) {
+	case *fs.PathError:
+		return e.Err
+	case *os.LinkError:
+		return e.Err
+	case *os.SyscallError:
+		return e.Err
+	}
+	return err
 }
 
 // isMissing reports whether err means that there is no object: no file, a file
