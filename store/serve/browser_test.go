@@ -51,8 +51,14 @@ func newBrowser(t testing.TB) *browser {
 	require.NoError(t, err)
 	outRead, outWrite, err := os.Pipe()
 	require.NoError(t, err)
+	profile, err := os.MkdirTemp("", "browser")
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		// The children of a killed browser still write for a moment.
+		assert.Eventually(t, func() bool { return os.RemoveAll(profile) == nil }, time.Minute, 50*time.Millisecond)
+	})
 	cmd := exec.Command(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
-		"--user-data-dir="+t.TempDir(), "--remote-debugging-pipe", "about:blank")
+		"--user-data-dir="+profile, "--remote-debugging-pipe", "about:blank")
 	cmd.ExtraFiles = []*os.File{inRead, outWrite} // 3 and 4
 	require.NoError(t, cmd.Start())
 	inRead.Close()
@@ -84,6 +90,13 @@ func newBrowser(t testing.TB) *browser {
 // call sends a command and waits for its result.
 func (b *browser) call(result any, method string, params any) {
 	b.t.Helper()
+	failure := b.try(result, method, params)
+	require.Empty(b.t, failure, method)
+}
+
+// try is call, but returns why the browser refuses.
+func (b *browser) try(result any, method string, params any) (failure string) {
+	b.t.Helper()
 	b.n++
 	text, err := json.Marshal(message{ID: b.n, Method: method, Params: params, SessionID: b.session})
 	require.NoError(b.t, err)
@@ -94,11 +107,13 @@ func (b *browser) call(result any, method string, params any) {
 		if m.ID != b.n {
 			continue
 		}
-		require.Nil(b.t, m.Error, "%s: %v", method, m.Error)
+		if m.Error != nil {
+			return m.Error.Message
+		}
 		if result != nil {
 			require.NoError(b.t, json.Unmarshal(m.Result, result))
 		}
-		return
+		return ""
 	}
 }
 
@@ -141,7 +156,8 @@ func (b *browser) navigate(action func()) {
 }
 
 // eval returns the text of an expression, which the browser evaluates for the
-// test though the page runs no scripts.
+// test though the page runs no scripts. It is empty where the page goes away
+// meanwhile.
 func (b *browser) eval(expression string) string {
 	b.t.Helper()
 	var result struct {
@@ -150,7 +166,13 @@ func (b *browser) eval(expression string) string {
 		} `json:"result"`
 		Exception any `json:"exceptionDetails"`
 	}
-	b.call(&result, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true})
+	switch failure := b.try(&result, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true}); failure {
+	case "":
+	case "Inspected target navigated or closed":
+		return ""
+	default:
+		require.Empty(b.t, failure, expression)
+	}
 	require.Nil(b.t, result.Exception, expression)
 	return fmt.Sprint(result.Result.Value)
 }

@@ -156,6 +156,8 @@ func (b *Body) read(p []byte) (int, error) {
 		return 0, io.EOF
 	case b.next == b.end:
 		return 0, io.EOF
+	case b.ctx.Err() != nil:
+		return 0, context.Cause(b.ctx) // the connection may take a while to notice
 	case b.end >= 0:
 		p = p[:min(int64(len(p)), b.end-b.next)]
 	}
