@@ -46,14 +46,18 @@ func TestYAML(t *testing.T) {
 // TestFlags looks for every flag in the command's source, so that no file here
 // names one that is gone.
 func TestFlags(t *testing.T) {
-	source, err := os.ReadFile("../nixs3/serve.go")
-	require.NoError(t, err)
-	fields := strings.ToLower(string(source))
-	for _, name := range []string{"nixs3-serve.service", "module.nix", "kubernetes.yaml", "Dockerfile", "github-actions.yaml"} {
+	for name, file := range map[string]string{
+		"nixs3-serve.service": "serve.go", "module.nix": "serve.go", "kubernetes.yaml": "serve.go",
+		"Dockerfile": "serve.go", "github-actions.yaml": "serve.go",
+		"nixs3-push.service": "push.go", "push.nix": "push.go",
+	} {
+		source, err := os.ReadFile("../nixs3/" + file)
+		require.NoError(t, err)
+		fields := strings.ToLower(string(source))
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
 		for line := range strings.Lines(string(text)) {
-			if !strings.Contains(line, "nixs3 serve") && !strings.Contains(line, "- --") && !strings.Contains(line, "CMD") {
+			if !strings.Contains(line, "nixs3 serve") && !strings.Contains(line, "nixs3 push") && !strings.Contains(line, "- --") && !strings.Contains(line, "CMD") {
 				continue
 			}
 			for _, m := range regexp.MustCompile(`--([a-z-]+)`).FindAllStringSubmatch(line, -1) {
@@ -68,26 +72,30 @@ func TestSystemd(t *testing.T) {
 		missing(t, "systemd-analyze is not installed")
 	}
 	dir := t.TempDir()
-	for _, name := range []string{"nixs3-serve.service", "nixs3-serve.socket"} {
+	for _, name := range []string{"nixs3-serve.service", "nixs3-serve.socket", "nixs3-push.service"} {
 		text, err := os.ReadFile(name)
 		require.NoError(t, err)
 		// The program is not installed here.
 		text = bytes.ReplaceAll(text, []byte("/usr/bin/nixs3"), []byte("/bin/sh"))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o644))
 	}
-	out, err := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, "nixs3-serve.service")).CombinedOutput()
-	require.NoError(t, err, string(out))
-	require.NotContains(t, string(out), "nixs3-serve", "warnings")
+	for _, name := range []string{"nixs3-serve", "nixs3-push"} {
+		out, err := exec.Command("systemd-analyze", "verify", "--man=no", filepath.Join(dir, name+".service")).CombinedOutput()
+		require.NoError(t, err, string(out))
+		require.NotContains(t, string(out), name, "warnings")
+	}
 }
 
-func TestNixOSModule(t *testing.T) {
+func TestNixOSModules(t *testing.T) {
 	if _, err := exec.LookPath("nix-instantiate"); err != nil {
 		missing(t, "nix-instantiate is not installed")
 	}
-	cmd := exec.Command("nix-instantiate", "--parse", "module.nix")
-	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "NIX_REMOTE=dummy://", "NIX_CONF_DIR="+t.TempDir(), "NIX_STATE_DIR="+t.TempDir())
-	out, err := cmd.CombinedOutput()
-	require.NoError(t, err, string(out))
+	for _, name := range []string{"module.nix", "push.nix"} {
+		cmd := exec.Command("nix-instantiate", "--parse", name)
+		cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "NIX_REMOTE=dummy://", "NIX_CONF_DIR="+t.TempDir(), "NIX_STATE_DIR="+t.TempDir())
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s: %s", name, out)
+	}
 }
 
 // TestDockerfile reads the instructions, and runs the build of the first stage

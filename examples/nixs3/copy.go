@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -145,6 +146,9 @@ func (c *copyCommand) report(con *console, dir storepath.Dir, report store.CopyR
 		return err
 	case report.Paths == 0:
 		fmt.Fprintln(con.stderr, "nothing to copy")
+		if os.Getenv("DRV_PATH") != "" {
+			fmt.Fprintln(con.stderr, `in a post-build hook, Nix 2.8.0 leaves OUT_PATHS empty: give "$DRV_PATH^*" instead, or use "nixs3 hook"`)
+		}
 		return err
 	}
 	if c.KeepGoing {

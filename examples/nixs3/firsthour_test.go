@@ -123,6 +123,10 @@ func TestFirstHourNix(t *testing.T) {
 	assert.Contains(t, mine.sh(upload), "1 of 3 paths copied, 2 there already")
 	assert.Contains(t, mine.sh(upload), "0 of 3 paths copied, 3 there already")
 	assert.Contains(t, mine.sh("nixs3 copy --to '"+s3+"' --stdin </dev/null"), "nothing to copy")
+	assert.Contains(t, mine.sh("DRV_PATH=/nix/store/x.drv nixs3 copy --to '"+s3+"' --stdin </dev/null"), `"$DRV_PATH^*"`)
+
+	// The logs and realisations of this machine.
+	mine.sh("nixs3 log get --store auto ./result; nixs3 realisation list --store auto")
 
 	// A second cache leaves out what the first one serves.
 	second, _ := mine.bucket("second")

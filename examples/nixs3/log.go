@@ -27,10 +27,11 @@ func (c *logGet) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		if from.cache == nil {
-			return fmt.Errorf("%s: expected a binary cache; \"nix log\" prints the logs of a local store", from)
+		logs, ok := from.Source.(store.LogSource)
+		if !ok {
+			return fmt.Errorf("%s: %w: it keeps no build logs", from, errors.ErrUnsupported)
 		}
-		log, err := from.cache.Log(ctx, drv)
+		log, err := logs.Log(ctx, drv)
 		if errors.Is(err, store.ErrNotFound) {
 			return fmt.Errorf("%s has no build log of %s", from, from.StoreDir().Join(drv))
 		}

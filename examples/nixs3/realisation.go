@@ -16,7 +16,7 @@ import (
 type realisationCommands struct {
 	Get  realisationGet  `cmd:"" help:"Print the realisation of an output of a content-addressed derivation."`
 	Put  realisationPut  `cmd:"" help:"Store a realisation, given as JSON on standard input."`
-	List realisationList `cmd:"" help:"List the realisations of a cache."`
+	List realisationList `cmd:"" help:"List the realisations of a cache or local store."`
 }
 
 type realisationGet struct {
@@ -92,17 +92,28 @@ func (c *realisationPut) Run(ctx context.Context, con *console) (err error) {
 }
 
 type realisationList struct {
-	Store string `required:"" placeholder:"URL" help:"Binary cache."`
+	storeFlag
 }
 
 func (c *realisationList) Run(ctx context.Context, con *console) (err error) {
-	cache, err := openCache(ctx, con, c.Store)
+	from, err := openSource(ctx, con, c.Store)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cache.Close()) }()
+	defer func() { err = errors.Join(err, from.Close()) }()
+	if from.cache == nil {
+		for r, err := range from.local.Realisations(ctx) {
+			if err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintln(con.stdout, r.ID); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	for _, prefix := range layout.RealisationPrefixes() {
-		for attrs, err := range cache.Bucket().List(ctx, blob.ListOptions{Prefix: prefix}) {
+		for attrs, err := range from.cache.Bucket().List(ctx, blob.ListOptions{Prefix: prefix}) {
 			if err != nil {
 				return err
 			}
