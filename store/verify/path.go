@@ -17,9 +17,8 @@ import (
 // target is a path that is to be checked.
 type target struct {
 	hashPart string
-	path     storepath.Path // zero where only the hash part is known
-	listing  int64          // bytes of its listing; -1 where it has none, 0 where that is not known
-	object   *object        // the narinfo, where it was read already
+	listing  int64   // bytes of its listing; -1 where it has none, 0 where that is not known
+	object   *object // the narinfo, where it was read already
 }
 
 // object is a small object as it was read.

@@ -13,6 +13,7 @@ func checkValues(encoding format.Encoding, data []byte) error {
 	switch encoding {
 	case format.Plain:
 		return nil
+	//lint:ignore SA1019 files of the first version of the format have it
 	case format.PlainDictionary, format.RLEDictionary:
 		if len(data) == 0 {
 			return nil
