@@ -18,6 +18,7 @@ type doctorCommand struct {
 	Anonymous bool   `xor:"access" help:"Test as a reader without credentials."`
 	Write     bool   `xor:"access" help:"Also test the permissions of a writer, with a small object."`
 	GC        bool   `xor:"access" name:"gc" help:"Also test the permissions of a garbage collector."`
+	jsonFlag
 }
 
 func (doctorCommand) Help() string {
@@ -34,7 +35,11 @@ func (c *doctorCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	checks := s3access.Doctor(ctx, u, c.access(), s3blob.Options{Logger: con.logger})
-	if err := printChecks(con, checks); err != nil {
+	print := printChecks
+	if c.JSON {
+		print = printChecksJSON
+	}
+	if err := print(con, checks); err != nil {
 		return err
 	}
 	failed := 0
@@ -73,6 +78,20 @@ func printChecks(con *console, checks []s3access.Check) error {
 		}
 	}
 	return w.Flush()
+}
+
+func printChecksJSON(con *console, checks []s3access.Check) error {
+	type result struct {
+		Step   string `json:"step"`
+		OK     bool   `json:"ok"`
+		Detail string `json:"detail,omitempty"`
+		Remedy string `json:"remedy,omitempty"`
+	}
+	results := []result{}
+	for _, check := range checks {
+		results = append(results, result(check))
+	}
+	return printJSON(con.stdout, results)
 }
 
 func (c *doctorCommand) access() s3access.Access {

@@ -24,6 +24,7 @@ type mirrorCommand struct {
 	DryRun    bool          `help:"Report what would be copied, and copy nothing."`
 	Paths     []string      `arg:"" optional:"" name:"path" help:"Store paths whose closures are mirrored. Without any, the whole cache is, and what it does not have any more is printed."`
 	purgeFlag
+	jsonFlag
 }
 
 func (mirrorCommand) Help() string {
@@ -90,6 +91,9 @@ func (c *mirrorCommand) once(ctx context.Context, con *console, to, from *store.
 	opts.Progress = shown.show
 	report, err := verify.Mirror(ctx, to, from, opts)
 	shown.end()
+	if c.JSON {
+		return errors.Join(err, printJSON(con.stdout, newReportResult(from.StoreDir(), report)))
+	}
 	printProblems(con, report)
 	did := "copied"
 	if c.DryRun {

@@ -28,6 +28,7 @@ type repairCommand struct {
 	DryRun   bool         `help:"Report what could be mended, and change nothing."`
 	Paths    []string     `arg:"" optional:"" name:"path" help:"Store paths whose closures are mended. Without any, the whole cache is."`
 	purgeFlag
+	jsonFlag
 }
 
 func (repairCommand) Help() string {
@@ -75,6 +76,9 @@ func (c *repairCommand) Run(ctx context.Context, con *console) (err error) {
 		DryRun:      c.DryRun,
 		Progress:    newCounter(con, "mended"),
 	})
+	if c.JSON {
+		return errors.Join(err, printJSON(con.stdout, newReportResult(cache.StoreDir(), report)))
+	}
 	printProblems(con, report)
 	did := "mended"
 	if c.DryRun {

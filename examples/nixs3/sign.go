@@ -20,6 +20,7 @@ type signCommand struct {
 	IfSignedBy []string `placeholder:"KEY" sep:" " help:"Change only paths that one of these public keys has signed, so that signing vouches for nothing unseen."`
 	DryRun     bool     `help:"Report what would be done, and change nothing."`
 	purgeFlag
+	jsonFlag
 }
 
 func (signCommand) Help() string {
@@ -62,6 +63,9 @@ func (c *signCommand) Run(ctx context.Context, con *console) (err error) {
 		DryRun:     c.DryRun,
 		Progress:   newCounter(con, "paths"),
 	})
+	if c.JSON {
+		return errors.Join(err, printJSON(con.stdout, newReportResult(cache.StoreDir(), report)))
+	}
 	printProblems(con, report)
 	did := "signed"
 	if c.DryRun {
@@ -93,7 +97,7 @@ func printProblems(con *console, report *verify.Report) {
 
 // purgeFlag makes a command print what a CDN may have as it was.
 type purgeFlag struct {
-	Purge string `placeholder:"URL" help:"Print the URLs of the objects that have changed, below this URL of a CDN, one a line."`
+	Purge string `placeholder:"URL" xor:"output" help:"Print the URLs of the objects that have changed, below this URL of a CDN, one a line."`
 }
 
 func (f purgeFlag) purge(con *console, report *verify.Report) error {

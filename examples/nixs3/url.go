@@ -15,6 +15,7 @@ import (
 
 type urlCommand struct {
 	URL string `arg:"" name:"url" help:"s3://bucket[/prefix]?parameter=value&…"`
+	jsonFlag
 }
 
 func (urlCommand) Help() string {
@@ -44,11 +45,7 @@ func (c *urlCommand) Run(ctx context.Context, con *console) error {
 		return err
 	}
 
-	w := tabwriter.NewWriter(con.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "bucket\t%s\n", u.Bucket)
-	fmt.Fprintf(w, "prefix\t%s\n", orNone(u.Prefix))
-	fmt.Fprintf(w, "%s\t%s\n\n", layout.CacheInfoKey, info)
-	fmt.Fprint(w, "PARAMETER\tVALUE\tFROM\tNOTE\n")
+	result := urlResult{Bucket: u.Bucket, Prefix: u.Prefix, CacheInfo: info.String()}
 	for _, p := range parameters {
 		s := setting{p.Value, p.Origin}
 		switch {
@@ -58,7 +55,37 @@ func (c *urlCommand) Run(ctx context.Context, con *console) error {
 		case p.Name == "profile" && os.Getenv("AWS_PROFILE") != "":
 			s = setting{os.Getenv("AWS_PROFILE"), "AWS_PROFILE"}
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, orNone(s.value), s.origin, parameterNote(p))
+		result.Parameters = append(result.Parameters, urlParameter{p.Name, s.value, s.origin, parameterNote(p)})
+	}
+	if c.JSON {
+		return printJSON(con.stdout, result)
+	}
+	return result.print(con)
+}
+
+// urlResult is the JSON of an explained URL.
+type urlResult struct {
+	Bucket     string         `json:"bucket"`
+	Prefix     string         `json:"prefix,omitempty"`
+	CacheInfo  string         `json:"nixCacheInfo"`
+	Parameters []urlParameter `json:"parameters"`
+}
+
+type urlParameter struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Origin string `json:"from"`
+	Note   string `json:"note,omitempty"`
+}
+
+func (r urlResult) print(con *console) error {
+	w := tabwriter.NewWriter(con.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "bucket\t%s\n", r.Bucket)
+	fmt.Fprintf(w, "prefix\t%s\n", orNone(r.Prefix))
+	fmt.Fprintf(w, "%s\t%s\n\n", layout.CacheInfoKey, r.CacheInfo)
+	fmt.Fprint(w, "PARAMETER\tVALUE\tFROM\tNOTE\n")
+	for _, p := range r.Parameters {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", p.Name, orNone(p.Value), p.Origin, p.Note)
 	}
 	return w.Flush()
 }
