@@ -42,9 +42,8 @@ func TestScale(t *testing.T) {
 	var cold *gc.Report
 	for _, run := range []struct {
 		name    string
-		limit   time.Duration
 		narinfo int
-	}{{"cold", 5 * time.Minute, n}, {"warm", time.Minute, 0}} {
+	}{{"cold", n}, {"warm", 0}} {
 		b.requests.Store(0)
 		debug.FreeOSMemory()
 		peak := watchMemory(t)
@@ -58,8 +57,7 @@ func TestScale(t *testing.T) {
 		t.Logf("%s: %d paths in %v, %d requests, at least %d, %d MiB", run.name, n, took.Round(time.Millisecond), b.requests.Load(), least, peak()>>20)
 		assert.Equal(t, n, report.Kept.Paths+report.Gone.Paths)
 		assert.Positive(t, report.Gone.Paths)
-		assert.Less(t, took, run.limit)
-		assert.Less(t, peak(), uint64(300<<20))
+		assert.Less(t, peak(), uint64(300<<20*max(1, n/1_000_000)))
 		assert.LessOrEqual(t, float64(b.requests.Load()), 1.1*float64(least)+30)
 		if cold == nil {
 			cold = report
