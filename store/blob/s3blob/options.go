@@ -95,17 +95,17 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-func (o *Options) requestPayer() types.RequestPayer {
+func (o Options) requestPayer() types.RequestPayer {
 	if o.RequesterPays {
 		return types.RequestPayerRequester
 	}
 	return ""
 }
 
-func (o *Options) versionID() *string { return optional(o.VersionID) }
+func (o Options) versionID() *string { return optional(o.VersionID) }
 
 // tagging returns the tags as the query that x-amz-tagging holds.
-func (o *Options) tagging() string {
+func (o Options) tagging() string {
 	q := make(url.Values, len(o.Tags))
 	for name, text := range o.Tags {
 		q.Set(name, text)

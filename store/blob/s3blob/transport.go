@@ -15,7 +15,7 @@ import (
 
 // transport returns what sends the requests, and the same where it belongs to
 // the bucket.
-func (o *Options) transport(cfg aws.Config, t *s3url.Transport) (http.RoundTripper, *http.Transport, error) {
+func (o Options) transport(cfg aws.Config, t *s3url.Transport) (http.RoundTripper, *http.Transport, error) {
 	if o.Transport != nil {
 		if t.TLSCertificate != "" {
 			return nil, nil, fmt.Errorf("tls-certificate=%s: has no effect on a transport of the caller's", t.TLSCertificate)

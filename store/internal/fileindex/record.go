@@ -84,7 +84,7 @@ func appendText(b []byte, s string) []byte {
 }
 
 // Clone returns a record that the reader does not overwrite.
-func (r Record) Clone() Record { return Record{r.Path, bytes.Clone(r.entries)} }
+func (r *Record) Clone() Record { return Record{r.Path, bytes.Clone(r.entries)} }
 
 // Entries yields the files of the path in the order of the NAR. A malformed
 // record yields an error that is ErrFormat, last.
