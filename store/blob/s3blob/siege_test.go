@@ -211,7 +211,9 @@ func besiege(t *testing.T, answer siege.Answer, good good, do func(context.Conte
 	took := time.Since(begin)
 	synctest.Wait()
 	assert.Less(t, server.Sent(), int64(24<<20), "bytes")
-	assert.Less(t, siege.Allocated()-allocated, uint64(64<<20), "bytes of memory")
+	// Two attempts of pages of 16 MiB, each read into a buffer that grows; the race
+	// detector drops pooled ones.
+	assert.Less(t, siege.Allocated()-allocated, uint64(128<<20), "bytes of memory")
 	limit := 2*attempts*firstly + time.Minute
 	var want error
 	if cancels {
