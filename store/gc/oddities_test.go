@@ -38,8 +38,10 @@ func onS3(t *testing.T, opts fakes3.Options) (*fakes3.Server, *store.Cache) {
 	return s3, cache
 }
 
-func TestCollectOnS3(t *testing.T) {
-	_, cache := onS3(t, fakes3.Options{PageSize: 2})
+// collectThereAndBack hides what no root holds, brings it back, and removes it
+// for good.
+func collectThereAndBack(t *testing.T, cache *store.Cache) {
+	t.Helper()
 	report, err := gc.Collect(t.Context(), cache, gc.Options{Recent: none})
 	require.NoError(t, err)
 	assert.Equal(t, "app libc", names(t, cache.Bucket()))
@@ -49,6 +51,11 @@ func TestCollectOnS3(t *testing.T) {
 	_, err = gc.Collect(t.Context(), cache, gc.Options{Recent: none, Grace: none})
 	require.NoError(t, err)
 	assert.Equal(t, 2, whole(t, cache.Bucket()).Archives)
+}
+
+func TestCollectOnS3(t *testing.T) {
+	_, cache := onS3(t, fakes3.Options{PageSize: 2})
+	collectThereAndBack(t, cache)
 }
 
 // A server that ignores conditions, or does not know them, has no lock.
@@ -92,15 +99,7 @@ func TestVersionedBucket(t *testing.T) {
 	require.NoError(t, err)
 	_, err = cache.Bucket().Put(t.Context(), key, bytes.NewReader(text), blob.PutOptions{}) // a second version
 	require.NoError(t, err)
-	report, err := gc.Collect(t.Context(), cache, gc.Options{Recent: none})
-	require.NoError(t, err)
-	assert.Equal(t, "app libc", names(t, cache.Bucket()))
-	_, err = gc.Undo(t.Context(), cache, report.Run)
-	require.NoError(t, err)
-	assert.Equal(t, "app libc other", names(t, cache.Bucket()))
-	_, err = gc.Collect(t.Context(), cache, gc.Options{Recent: none, Grace: none})
-	require.NoError(t, err)
-	assert.Equal(t, 2, whole(t, cache.Bucket()).Archives)
+	collectThereAndBack(t, cache)
 	versioned := 0
 	for _, r := range s3.Requests() {
 		if r.Query.Has("versions") {

@@ -289,13 +289,7 @@ func TestListingsRise(t *testing.T) {
 		}, "does not end"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := 0
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				io.WriteString(w, test.page(n))
-				n++
-			}))
-			defer server.Close()
-			b := open(t, newFake(t, fakes3.Options{}), "?retry-attempts=1&endpoint="+server.URL, s3blob.Options{})
+			b, _ := openPages(t, test.page)
 			var last error
 			for _, err := range b.List(t.Context(), blob.ListOptions{}) {
 				last = err
@@ -303,6 +297,18 @@ func TestListingsRise(t *testing.T) {
 			require.ErrorContains(t, last, test.err)
 		})
 	}
+}
+
+// openPages opens a bucket whose server answers every request with the next page,
+// and counts the requests.
+func openPages(t *testing.T, page func(n int) string) (b *s3blob.Bucket, asked *int) {
+	asked = new(int)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, page(*asked))
+		*asked++
+	}))
+	t.Cleanup(server.Close)
+	return open(t, newFake(t, fakes3.Options{}), "?retry-attempts=1&endpoint="+server.URL, s3blob.Options{}), asked
 }
 
 func TestListingsOfVersionsGoOn(t *testing.T) {
@@ -335,18 +341,12 @@ func TestListingsOfVersionsGoOn(t *testing.T) {
 		}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := 0
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				io.WriteString(w, test.page(n))
-				n++
-			}))
-			defer server.Close()
-			b := open(t, newFake(t, fakes3.Options{}), "?retry-attempts=1&endpoint="+server.URL, s3blob.Options{})
+			b, asked := openPages(t, test.page)
 			versioned, err := b.Versioned(t.Context(), "key")
 			if test.err == "" {
 				require.NoError(t, err)
 				assert.True(t, versioned)
-				assert.Equal(t, 1, n)
+				assert.Equal(t, 1, *asked)
 				return
 			}
 			require.ErrorContains(t, err, test.err)
